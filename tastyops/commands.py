@@ -1,0 +1,237 @@
+"""The five commands an action may yield, and what each gives back. Commands are data.
+
+An action never performs anything: it yields these, and the engine sends back a value:
+``Probe`` → the parsed fact (or ``Offline``), ``Change`` → ``Output``, ``Ask`` → the answer,
+``Sleep`` and ``Report`` → None. In a dry run a withheld command gives ``Unknown``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
+
+from tastyops.errors import CannotKnow
+from tastyops.model.text import PublicText
+
+PARSE_LIMIT = 8 * 1024 * 1024
+"""Bytes of a probe's output that a parser may see; more than this is a failed probe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A command that only reads; ``parser`` names the function in ``probes`` that understands it.
+
+    ``offline`` says that an unreachable host is an answer (``Offline``) and not a failure.
+    ``sudo``: True needs root, None follows the step and the host, False never.
+    """
+
+    argv: tuple[str, ...]
+    parser: str = "output"
+    sudo: bool | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A command that may change the host. ``settle`` is a probe that can tell whether it happened.
+
+    """
+
+    argv: tuple[str, ...]
+    stdin: bytes = b""
+    sudo: bool | None = None
+    settle: Probe | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question to a person: a value, work done by hand, or a yes. ``by`` names who may answer."""
+
+    kind: Literal["ask", "manual", "confirm"]
+    text: PublicText
+    by: str | None = None
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait; ``why`` is shown to the operator."""
+
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Progress between 0 and 1 for the terminal, and, where there is one, an entry for the log."""
+
+    done: float | None = None
+    entry: PublicText | None = None
+    note: str = ""
+
+
+Command = Probe | Change | Ask | Sleep | Report
+Steps = Generator[Command, Any, "dict[str, Any] | None"]
+"""What calling an action gives: a generator of commands that returns what it registers."""
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One stream's output: its digest and size, a bounded head and tail, and a way to read it."""
+
+    sha256: str
+    size: int
+    head: bytes
+    tail: bytes = b""
+    load: Callable[[], bytes] | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, data: bytes) -> Blob:
+        """A blob that is all here."""
+        return cls(hashlib.sha256(data).hexdigest(), len(data), data)
+
+    def read(self) -> bytes:
+        """The whole output. Raises ValueError above ``PARSE_LIMIT``."""
+        if self.size == len(self.head):
+            return self.head
+        if self.size > PARSE_LIMIT or self.load is None:
+            raise ValueError(f"{self.size} bytes of output is more than can be read")
+        return self.load()
+
+    def last_lines(self, count: int = 10) -> list[str]:
+        """The last lines as text, for a failure message."""
+        text = (self.tail or self.head).decode("utf-8", "replace")
+        return text.splitlines()[-count:]
+
+
+EMPTY = Blob.of(b"")
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a command ended. ``status`` is the shell's: 128+n may be exit 128+n or signal n.
+
+    ``at`` is when it ended, in seconds since the epoch, on the run's clock.
+    """
+
+    status: int
+    out: Blob = EMPTY
+    err: Blob = EMPTY
+    seconds: float = 0.0
+    at: float = 0.0
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with 0 in time."""
+        return self.status == 0 and not self.timed_out
+
+    @property
+    def text(self) -> str:
+        """Standard output as text, undecodable bytes replaced."""
+        return self.out.read().decode("utf-8", "replace")
+
+    @property
+    def error_text(self) -> str:
+        """Standard error as text."""
+        return self.err.read().decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """The answer to a probe with ``offline=True`` on a host that cannot be reached.
+
+    ``why`` is a word: refused, timeout, closed, nologin, …; ``at`` as in ``Output``.
+    """
+
+    why: str
+    at: float = 0.0
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class Unknown:
+    """A value that only exists once step ``step`` has really run; reading it raises CannotKnow."""
+
+    def __init__(self, step: str) -> None:
+        object.__setattr__(self, "step_", step)
+
+    def _raise(self, *_: object, **__: object) -> NoReturn:
+        raise CannotKnow(object.__getattribute__(self, "step_"))
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "step_" or (name.startswith("__") and name.endswith("__")):
+            raise AttributeError(name)
+        self._raise()
+
+    __str__ = __bool__ = __iter__ = __len__ = __getitem__ = __contains__ = _raise
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _raise
+    __int__ = __float__ = __add__ = __radd__ = __sub__ = __mul__ = __format__ = _raise
+
+    def __repr__(self) -> str:
+        return f"<known after step {unknown_step(self)}>"
+
+
+def unknown_step(value: Unknown) -> str:
+    """The address of the step that will make ``value`` known."""
+    return str(object.__getattribute__(value, "step_"))
+
+
+def describe(command: Command) -> dict[str, Any]:
+    """The command as plain JSON: what the journal keeps and what its digest is made from."""
+    match command:
+        case Probe(argv, parser, sudo, offline):
+            return {"probe": list(argv), "parser": parser, "sudo": sudo, "offline": offline}
+        case Change(argv, stdin, sudo, settle):
+            data: dict[str, Any] = {"change": list(argv), "sudo": sudo}
+            if stdin:
+                data["stdin"] = hashlib.sha256(stdin).hexdigest()
+            if settle:
+                data["settle"] = describe(settle)
+            return data
+        case Ask(kind, text, by, default):
+            return {"ask": kind, "text": text.text, "by": by, "default": default}
+        case Sleep(seconds, why):
+            return {"sleep": seconds, "why": why}
+        case Report(done, entry, note):
+            return {"report": done, "entry": entry.text if entry else None, "note": note}
+
+
+def digest(command: Command) -> str:
+    """Identifies a command on replay: equal digests mean the same command."""
+    data = json.dumps(describe(command), sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(data.encode()).hexdigest()[:32]
+
+
+def blob_to_json(blob: Blob) -> dict[str, Any]:
+    """A blob for the journal: text where it is text, base64 where not, bounded either way."""
+    whole = blob.size == len(blob.head)
+    data: dict[str, Any] = {"sha256": blob.sha256, "size": blob.size} if not whole else {}
+    for name, part in (("head", blob.head), ("tail", blob.tail)):
+        if not part and not (whole and name == "head"):
+            continue
+        try:
+            data[name] = part.decode("utf-8")
+        except UnicodeDecodeError:
+            data[f"{name}64"] = base64.b64encode(part).decode("ascii")
+    return data
+
+
+def blob_from_json(data: dict[str, Any], load: Callable[[str], bytes] | None = None) -> Blob:
+    """The reverse; ``load`` reads a blob kept as a file, by its digest."""
+
+    def part(name: str) -> bytes:
+        if f"{name}64" in data:
+            return base64.b64decode(data[f"{name}64"])
+        return str(data.get(name, "")).encode("utf-8")
+
+    if "sha256" not in data:
+        return Blob.of(part("head"))
+    sha = str(data["sha256"])
+    loader = (lambda: load(sha)) if load else None
+    return Blob(sha, int(data["size"]), part("head"), part("tail"), loader)

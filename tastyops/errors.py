@@ -1,0 +1,224 @@
+"""Every error an operator can meet: a stable id, an exit code, and what to do next.
+
+An error says three things: what happened, what is still true of the host, and what to do
+next. ``docs/errors.md`` lists them all and a test keeps it in step with this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, ClassVar
+
+
+class ExitCode(IntEnum):
+    """What ``invoke run`` and every other verb end with (documented in ``docs/errors.md``)."""
+
+    COMPLETED = 0
+    FAILED = 1
+    USAGE = 2
+    CANCELLED = 3
+    UNREACHABLE = 4
+    IN_DOUBT = 5
+    LOCKED = 6
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where in a file something stands; line and column count from 1."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a file: where, what, and what was probably meant."""
+
+    place: Place
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        tail = f" ({self.hint})" if self.hint else ""
+        return f"{self.place}: {self.message}{tail}"
+
+
+class TastyopsError(Exception):
+    """Base of every error shown to an operator.
+
+    ``still_true`` says what holds on the host now; ``next_step`` says what to do.
+    """
+
+    id: ClassVar[str] = "error"
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+    def __init__(self, what: str, *, still_true: str = "", next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.still_true = still_true
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return self.what
+
+    def lines(self) -> list[str]:
+        """The error as an operator reads it, one sentence a line."""
+        return [line for line in (self.what, self.still_true, self.next_step) if line]
+
+
+class UsageError(TastyopsError):
+    """The command line asks for something that does not exist or does not fit."""
+
+    id = "usage"
+    exit_code = ExitCode.USAGE
+
+
+class InvalidFile(TastyopsError):
+    """A runbook or inventory is not valid; carries every problem found, in file order."""
+
+    id = "invalid-file"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda problem: problem.place))
+        count = len(self.problems)
+        super().__init__(
+            "\n".join(str(problem) for problem in self.problems),
+            still_true="No host was touched.",
+            next_step=f"Correct the {'problem' if count == 1 else f'{count} problems'} above.",
+        )
+
+
+class NeedsPerson(TastyopsError):
+    """A step needs a person and none is there; found before the first step."""
+
+    id = "needs-person"
+    exit_code = ExitCode.USAGE
+
+
+class StepFailed(TastyopsError):
+    """A step did not do what it was for."""
+
+    id = "step-failed"
+    exit_code = ExitCode.FAILED
+
+
+class RunCancelled(TastyopsError):
+    """A person stopped the run."""
+
+    id = "cancelled"
+    exit_code = ExitCode.CANCELLED
+
+
+class Unreachable(TastyopsError):
+    """No session with the host could be had."""
+
+    id = "unreachable"
+    exit_code = ExitCode.UNREACHABLE
+
+
+class HostKeyUnknown(Unreachable):
+    """The host's key is not in any known_hosts file that was consulted."""
+
+    id = "host-key-unknown"
+
+
+class HostKeyChanged(Unreachable):
+    """The host offered another key than the one on record."""
+
+    id = "host-key-changed"
+
+
+class AuthenticationFailed(Unreachable):
+    """The host refused every credential offered."""
+
+    id = "authentication-failed"
+
+
+class LinkLost(Unreachable):
+    """An open session stopped answering or was cut."""
+
+    id = "link-lost"
+
+
+class HostUnsuitable(Unreachable):
+    """The host answered, but a session cannot be held there (no usable sh, no room, …)."""
+
+    id = "host-unsuitable"
+
+
+class InDoubt(TastyopsError):
+    """A change was sent and nobody can say what became of it."""
+
+    id = "in-doubt"
+    exit_code = ExitCode.IN_DOUBT
+
+
+class Locked(TastyopsError):
+    """Another run holds what this one needs."""
+
+    id = "locked"
+    exit_code = ExitCode.LOCKED
+
+
+class JournalUnwritable(TastyopsError):
+    """The journal or the log cannot be written, so nothing more may be done."""
+
+    id = "journal-unwritable"
+    exit_code = ExitCode.FAILED
+
+
+class JournalDamaged(TastyopsError):
+    """A journal was altered, cut, or had events removed or reordered."""
+
+    id = "journal-damaged"
+    exit_code = ExitCode.FAILED
+
+
+class PreviewIncomplete(TastyopsError):
+    """A dry run met a step that cannot be previewed or would be refused."""
+
+    id = "preview-incomplete"
+    exit_code = ExitCode.FAILED
+
+
+# -- raised inside an action's generator, and turned into an outcome by the core --------------
+
+
+class ActionStopped(Exception):
+    """Base of what an action raises to end its step; never shown raw to an operator."""
+
+
+@dataclass
+class Refused(ActionStopped):
+    """A guard says no: doing it would cause harm. ``force:`` may lift it where the action says so."""
+
+    why: str
+
+
+@dataclass
+class Failed(ActionStopped):
+    """The action could not do its work. ``registered`` is what it can still report."""
+
+    why: str
+    registered: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class CannotKnow(ActionStopped):
+    """A dry run read a value that only exists once ``step`` has really run."""
+
+    step: str
+
+
+@dataclass
+class ProbeFailed(ActionStopped):
+    """A probe's answer could not be understood; thrown into the generator that asked."""
+
+    why: str

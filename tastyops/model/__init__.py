@@ -1,0 +1,1 @@
+"""The nouns: frozen dataclasses every other layer speaks in."""

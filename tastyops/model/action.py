@@ -1,0 +1,69 @@
+"""What an action is to the rest of the program: typed parameters in, commands out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Registered = dict[str, Any]
+"""What a step leaves behind for later ones: JSON values by field name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter of an action, as the runbook's author sees it.
+
+    ``type`` is one of ``text shell expression integer number boolean duration list mapping``:
+    ``shell`` is rendered with every interpolated value quoted, ``expression`` is evaluated while
+    the step runs, ``duration`` becomes seconds as a float.
+    """
+
+    name: str
+    type: str
+    required: bool
+    default: Any = None
+    help: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an action may know besides its parameters: the host, the step, earlier results.
+
+    ``earlier`` has, for each action name, what its last step on this host registered.
+    """
+
+    host: str
+    address: str = ""
+    step: str = ""
+    reads: bool = False
+    force: str = ""
+    utc_offset: float = 0.0
+    names: Mapping[str, Any] = field(default_factory=dict)
+    earlier: Mapping[str, Registered] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """An action in the registry.
+
+    ``scalar`` names the parameter a bare value stands for (``wall: "text"``); ``returns`` maps
+    each registered field to its kind (see ``model.text.FACT_KINDS``); ``sentence`` is the default
+    entry in the log, a template over the registered fields; ``person`` says that it needs one.
+    """
+
+    name: str
+    help: str
+    params: Mapping[str, Param]
+    scalar: str | None
+    returns: Mapping[str, str]
+    sentence: str
+    person: bool
+    previews: bool
+    hostless: bool
+    build: Callable[..., Any]
+    perform: Callable[[Any, Facts], Generator[Any, Any, Registered | None]]
+
+
+Registry = Mapping[str, ActionSpec]

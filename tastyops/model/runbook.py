@@ -1,0 +1,91 @@
+"""A runbook after validation: every text still a template, every key checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tastyops.errors import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A template's source and where it stands in its file."""
+
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A value the runbook asks for: ``--var name=value``, its default, or the operator."""
+
+    name: str
+    type: str
+    help: str
+    default: Any
+    has_default: bool
+    choices: tuple[Any, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a work: an action, its parameters, and how to go about it. Times in seconds.
+
+    ``params`` holds plain values, with ``Marked`` wherever the file has text.
+    """
+
+    address: str
+    id: str
+    action: str
+    params: Mapping[str, Any]
+    place: Place
+    name: Marked | None = None
+    log: Marked | None = None
+    log_silent: bool = False
+    register: str | None = None
+    when: Marked | None = None
+    until: Marked | None = None
+    retries: int = 3
+    delay: float = 5.0
+    timeout: float | None = None
+    confirm: Marked | None = None
+    hosts: tuple[str, ...] | None = None
+    force: Marked | None = None
+    reads: bool = False
+    publish: bool = False
+    sudo: bool | None = None
+    no_log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One item of "Works to be carried out"."""
+
+    number: int
+    title: Marked
+    steps: tuple[Step, ...]
+    place: Place
+    when: Marked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """A whole file. ``kind`` is ``at risk`` or ``incident``; ``source`` its very bytes."""
+
+    path: str
+    source: bytes
+    title: Marked
+    kind: str
+    hosts: tuple[str, ...]
+    summary: tuple[Marked, ...]
+    inputs: Mapping[str, Input]
+    vars: Mapping[str, Any]
+    works: tuple[Work, ...]
+
+    def steps(self) -> Iterator[Step]:
+        """Every step in order."""
+        for work in self.works:
+            yield from work.steps

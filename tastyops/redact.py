@@ -1,0 +1,101 @@
+"""Secrets masked by value, in every form a program is likely to print them.
+
+Masking works on bytes and on a stream, so a secret cut in two by a read is still found.
+Forms a program derives itself (a hash, a reversed string) cannot be recognised; a step that
+prints such forms says ``no_log: true``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shlex
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+MASK = b"********"
+SHORTEST_SECRET = 6
+"""Below this many characters a secret would mask innocent text; such a secret is refused."""
+
+
+def _base64_cores(secret: bytes) -> set[bytes]:
+    """The parts of a base64 text that depend on the secret alone, for the three alignments."""
+    cores: set[bytes] = set()
+    for lead in range(3):
+        encoded = base64.b64encode(b"\0" * lead + secret)
+        start = (lead * 8 + 5) // 6 if lead else 0
+        whole = (lead + len(secret)) * 8 // 6
+        core = encoded[start:whole]
+        if len(core) >= SHORTEST_SECRET:
+            cores |= {core, core.replace(b"+", b"-").replace(b"/", b"_")}
+    return cores
+
+
+def forms(secret: str) -> set[bytes]:
+    """Every byte string that is masked for ``secret``."""
+    plain = secret.encode()
+    texts = {secret, shlex.quote(secret), quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    texts |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    texts.add(secret.replace("'", "'\\''"))
+    texts |= {line for line in secret.splitlines() if len(line) >= SHORTEST_SECRET}
+    return {text.encode() for text in texts} | _base64_cores(plain)
+
+
+class Masker:
+    """Replaces the secrets it was made with; without secrets it passes bytes through."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        needles = sorted({form for s in secrets for form in forms(s)}, key=len, reverse=True)
+        self._longest = max(map(len, needles), default=0)
+        self._pattern = re.compile(b"|".join(map(re.escape, needles))) if needles else None
+
+    def mask(self, data: bytes) -> bytes:
+        """``data`` with every form of every secret replaced by asterisks."""
+        return self._pattern.sub(MASK, data) if self._pattern else data
+
+    def text(self, text: str) -> str:
+        """The same for text."""
+        if not self._pattern:
+            return text
+        return self.mask(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+    def stream(self) -> MaskedStream:
+        """A masker for one stream of chunks."""
+        return MaskedStream(self)
+
+    @property
+    def longest(self) -> int:
+        """Bytes in the longest form; a stream holds back one less than that."""
+        return self._longest
+
+    def last_start(self, data: bytes) -> int:
+        """Where a match that spans the end of the safe part of ``data`` begins, or that end."""
+        cut = max(0, len(data) - self._longest + 1)
+        if self._pattern:
+            for match in self._pattern.finditer(data):
+                if match.start() < cut < match.end():
+                    return match.end()
+        return cut
+
+
+class MaskedStream:
+    """Masks a stream chunk by chunk: what may be the start of a secret waits for the next chunk."""
+
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The masked bytes that are safe to write now."""
+        if not self._masker.longest:
+            return chunk
+        data = self._held + chunk
+        cut = self._masker.last_start(data)
+        self._held = data[cut:]
+        return self._masker.mask(data[:cut])
+
+    def finish(self) -> bytes:
+        """The masked remainder."""
+        data, self._held = self._held, b""
+        return self._masker.mask(data)

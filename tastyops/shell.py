@@ -1,0 +1,290 @@
+"""The framing of a remote shell: how requests and answers travel, as bytes in and bytes out.
+
+One small protocol with two speakers: ``BOOTSTRAP``, which a real ``sh`` (dash, bash, busybox)
+runs on the host, and the practice host's own. A session starts two of these shells on one
+connection: the main one runs commands, the second one tails, kills and answers heartbeats
+while the first is busy.
+
+A request is one line: a verb, a nonce, and shell-quoted words. An answer is the standard output,
+a marker, the standard error, a marker with a status. A marker is NUL, the nonce, a word and a
+newline; the nonce is random for every request, so no output can imitate it.
+
+======  =======================  ==========================================================
+verb    words                    answer
+======  =======================  ==========================================================
+``p``   argv…                    run it now, reading; its output and exit status
+``P``   argv…                    the same with the session's password line on standard input
+``c``   name argv…               run it with its fate kept under ``name``; the same answer
+``C``   name argv…               the same with the password line on standard input
+``u``   name base64              append to the standard input ``name`` will get; no answer
+``f``   name                     wait for the fate of ``name`` to be decided; the same answer
+``q``   name                     ``name``'s status file, pid file and the kernel's line on it
+``t``   name                     the last bytes of ``name``'s output so far
+``k``   signal name              signal its process group; status 0 while the group lives
+``x``   signal pid               signal a process group by number
+``d``   name…                    forget these; no answer
+``r``                            forget the files of probes; no answer
+``z``                            forget this run's directory; no answer
+``s``   password                 keep the password line in this shell; no answer
+``h``                            the heart beats
+======  =======================  ==========================================================
+
+Fate on the host: ``name.pid`` (the kernel's stat line of the wrapper: pid and start time),
+``name.out``, ``name.err``, ``name.rc`` (exit status and newline, written last) in a 0700
+directory named by run and boot id. ``name.pid`` is created exclusively, so a change that was
+begun once cannot be begun again. Statuses that are words: ``lost`` (the process is gone and left
+no status), ``claimed`` (that name was begun before).
+
+Facts this rests on: dash wants ``kill -s TERM -- -PG``; a nonce after ``\\0`` must begin with a
+letter, since printf reads octal digits; a shell without a tty has no job control, so process
+groups need setsid(1); dash and others give 128+n for signal n and cannot tell it from exit 128+n.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+PROTOCOL = 1
+TAIL_BYTES = 4096
+UPLOAD_BYTES = 36_000
+"""Bytes of standard input in one ``u`` request (a line of 48,000 base64 characters)."""
+
+_NEWLINE = '"$N"'
+
+GREETING = "TASTYOPS"
+
+
+def opening(nonce: str) -> str:
+    """The command a session executes: it announces itself, then reads ``BOOTSTRAP`` as one line.
+
+    Short and plain, because the account's login shell, whatever it is, parses it.
+    """
+    return f"exec sh -c 'echo {GREETING} {nonce}; IFS= read -r b; eval \"$b\"'"
+
+
+def opening_nonce(command: str) -> str | None:
+    """The nonce of an ``opening`` command, for the other speaker; None for any other command."""
+    match = re.fullmatch(rf"exec sh -c 'echo {GREETING} (\w+); .*'", command)
+    return match[1] if match else None
+
+
+# The wrapper of a change, started by setsid as the leader of its own process group.
+_WRAPPER = (
+    "f=$1; m=$2; shift 2; IFS= read -r s </proc/$$/stat; set -C; "
+    'printf "%s\\n" "$s" >"$f.pid" || exit 99; set +C; '
+    '(umask $m; exec "$@") >"$f.out" 2>"$f.err"; '
+    'printf "%s\\n" $? >"$f.rc"'
+)
+
+_BOOTSTRAP = r"""
+N=$(printf '\nx'); N=${N%x}; unset LANGUAGE; LC_ALL=C; export LC_ALL; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH
+m=$(umask); umask 077; u=$(id -u); IFS= read -r b </proc/sys/kernel/random/boot_id
+if [ "$u" = 0 ]; then D=/run/tastyops; elif [ -n "$XDG_RUNTIME_DIR" ] && [ -w "$XDG_RUNTIME_DIR" ]; then D=$XDG_RUNTIME_DIR/tastyops; else D=/dev/shm/tastyops-$u; fi
+d=$D/$R.$b; i=0; pw=; w=@WRAPPER@
+e() { if [ -s "$f.out" ]; then cat "$f.out"; fi; printf '\0%s e\n' "$n"; if [ -s "$f.err" ]; then cat "$f.err"; fi; printf '\0%s %s\n' "$n" "$c"; }
+a() { printf '\0%s e\n\0%s %s\n' "$n" "$n" "$1"; }
+l() { c=lost; if [ -s "$f.rc" ]; then read -r c <"$f.rc"; fi; e; }
+g() { p=; if [ -s "$f.pid" ]; then read -r p r <"$f.pid"; fi; }
+y() { IFS= read -r s <"$f.pid"; s=${s##*) }; set -- $s; st=${20}; s=; { IFS= read -r s <"/proc/$p/stat"; } 2>/dev/null; s=${s##*) }; set -- $s; [ "$st" = "${20}" ]; }
+problem=; for t in setsid cat rm base64 tail sleep; do command -v $t >/dev/null || problem="no_$t"; done
+mkdir -p "$d" 2>/dev/null; chmod 700 "$D" "$d" 2>/dev/null; [ -z "$problem" ] && { [ -d "$d" ] && [ -O "$d" ] && [ -O "$D" ] && [ ! -L "$D" ] && [ ! -L "$d" ] && : >"$d/.room" || problem=no_room; }
+IFS= read -r h </proc/sys/kernel/hostname; IFS= read -r k </proc/sys/kernel/osrelease
+printf '\0%s ok v=@V@ uid=%s boot=%s dir=%s pid=%s host=%s kernel=%s time=%s problem=%s\n' "$H" "$u" "$b" "$d" "$$" "$h" "$k" "$(date +%s)" "$problem"
+while IFS=' ' read -r v n r; do case $v in
+p) f=$d/$$.$i; i=$((i+1)); eval "set -- $r"; (umask $m; exec "$@" </dev/null >"$f.out" 2>"$f.err"); c=$?; e;;
+P) f=$d/$$.$i; i=$((i+1)); eval "set -- $r"; printf '%s\n' "$pw" | (umask $m; exec "$@" >"$f.out" 2>"$f.err"); c=$?; e;;
+c|C) eval "set -- $r"; f=$d/$1; shift; if [ -e "$f.pid" ]; then a claimed; continue; fi; I=/dev/null; [ -e "$f.in" ] && I=$f.in
+if [ $v = c ]; then setsid sh -c "$w" sh "$f" $m "$@" <"$I" >/dev/null 2>&1 & else printf '%s\n' "$pw" | setsid sh -c "$w" sh "$f" $m "$@" >/dev/null 2>&1 & fi; wait $!; l;;
+u) eval "set -- $r"; printf %s "$2" | base64 -d >>"$d/$1.in";;
+f) eval "set -- $r"; f=$d/$1; g; while [ ! -s "$f.rc" ] && [ -n "$p" ] && y; do sleep 0.2; done; l;;
+q) eval "set -- $r"; f=$d/$1; c=0; g; printf 'rc '; cat "$f.rc" 2>/dev/null || echo; printf 'pid '; cat "$f.pid" 2>/dev/null || echo; printf 'now '; { [ -n "$p" ] && cat "/proc/$p/stat" 2>/dev/null; } || echo; a 0;;
+t) eval "set -- $r"; f=$d/$1; tail -c @TAIL@ "$f.out" 2>/dev/null; printf '\0%s e\n' "$n"; tail -c @TAIL@ "$f.err" 2>/dev/null; printf '\0%s 0\n' "$n";;
+k) eval "set -- $r"; f=$d/$2; g; if [ -n "$p" ]; then kill -s $1 -- -$p 2>/dev/null; kill -s 0 -- -$p 2>/dev/null; a $?; else a 1; fi;;
+x) eval "set -- $r"; kill -s $1 -- -$2 2>/dev/null; kill -s 0 -- -$2 2>/dev/null; a $?;;
+d) eval "set -- $r"; for t in "$@"; do rm -f "$d/$t.out" "$d/$t.err" "$d/$t.rc" "$d/$t.pid" "$d/$t.in"; done;;
+r) rm -f "$d/$$."*;;
+z) rm -rf "$d";;
+s) eval "pw=$r";;
+h) a 0;;
+esac; done
+"""
+
+
+def bootstrap(run: str, nonce: str) -> str:
+    """The script the shell runs, as the one line it reads; ``nonce`` marks its greeting."""
+    script = _BOOTSTRAP.replace("@WRAPPER@", f"'{_WRAPPER}'")
+    script = script.replace("@V@", str(PROTOCOL)).replace("@TAIL@", str(TAIL_BYTES))
+    joined = f"R={shlex.quote(run)}; H={nonce}"
+    for line in script.strip().splitlines():
+        glue = " " if joined.endswith((";;", " in", " do", " then", "{")) else "; "
+        joined += glue + line
+    return joined + "\n"
+
+
+def quote_words(words: Sequence[str]) -> str:
+    """The words shell-quoted on one line: a newline inside a word is ``"$N"``.
+
+    Raises ValueError for NUL, which no argument of a program can hold.
+    """
+    line = " ".join(_quote(word) for word in words)
+    if "\0" in line:
+        raise ValueError("an argument cannot hold NUL")
+    return line
+
+
+def _quote(word: str) -> str:
+    quoted = "'" + word.replace("'", "'\\''") + "'"
+    return quoted.replace("\n", f"'{_NEWLINE}'")
+
+
+def unquote_words(line: str) -> list[str]:
+    """The words of a request, for the speaker that is not a shell."""
+    return [word.replace("\0", "\n") for word in shlex.split(line.replace(f"'{_NEWLINE}'", "\0"))]
+
+
+def request(verb: str, nonce: str, words: Sequence[str] = ()) -> bytes:
+    """One request as it goes over the wire."""
+    return f"{verb} {nonce} {quote_words(words)}\n".encode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the other speaker reads it."""
+
+    verb: str
+    nonce: str
+    words: tuple[str, ...]
+
+
+def parse_request(line: bytes) -> Request:
+    """The reverse of ``request``. Raises ValueError for anything else."""
+    verb, _, rest = line.decode("utf-8", "surrogateescape").rstrip("\n").partition(" ")
+    nonce, _, words = rest.partition(" ")
+    return Request(verb, nonce, tuple(unquote_words(words)))
+
+
+def answer(nonce: str, out: bytes, err: bytes, status: str) -> bytes:
+    """An answer as it goes over the wire, for the speaker that is not a shell."""
+    mark = b"\0" + nonce.encode()
+    return out + mark + b" e\n" + err + mark + b" " + status.encode() + b"\n"
+
+
+Piece = tuple[Literal["out", "err", "end"], bytes]
+
+
+class AnswerReader:
+    """Takes an answer apart as its bytes arrive, whatever the boundaries of the reads.
+
+    ``feed`` yields pieces of the two streams and at last ``("end", status)``; what came after
+    the end (it should be nothing) is in ``rest``.
+    """
+
+    def __init__(self, nonce: str) -> None:
+        self._mark = b"\0" + nonce.encode() + b" "
+        self._held = b""
+        self._stream: Literal["out", "err"] = "out"
+        self.ended = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """The pieces that ``data`` completes."""
+        data = self._held + data
+        self._held = b""
+        while not self.ended:
+            at = data.find(self._mark)
+            if at < 0:
+                keep = _overlap(data, self._mark)
+                self._held = data[len(data) - keep :]
+                data = data[: len(data) - keep]
+                if data:
+                    yield self._stream, data
+                return
+            line_end = data.find(b"\n", at)
+            if at:
+                yield self._stream, data[:at]
+            if line_end < 0:
+                self._held = data[at:]
+                return
+            word = data[at + len(self._mark) : line_end]
+            data = data[line_end + 1 :]
+            if self._stream == "out":
+                self._stream = "err"
+            else:
+                self.ended = True
+                yield "end", word
+        self.rest += data
+
+
+def _overlap(data: bytes, mark: bytes) -> int:
+    """How many of the last bytes of ``data`` may be the beginning of ``mark``."""
+    at = data.rfind(b"\0", max(0, len(data) - len(mark) + 1))
+    while at >= 0:
+        if mark.startswith(data[at:]):
+            return len(data) - at
+        at = data.rfind(b"\0", max(0, len(data) - len(mark) + 1), at)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a host says of itself when a session opens. ``time`` is its clock, whole seconds."""
+
+    uid: int
+    boot_id: str
+    directory: str
+    pid: int
+    hostname: str
+    kernel: str
+    time: int
+    problem: str
+
+
+def parse_hello(status: str) -> Hello:
+    """The greeting's fields. Raises ValueError when it is not a greeting of this protocol."""
+    ok, *pairs = status.split(" ")
+    fields = dict(pair.partition("=")[::2] for pair in pairs)
+    if ok != "ok" or fields.get("v") != str(PROTOCOL):
+        raise ValueError(f"not a greeting of protocol {PROTOCOL}: {status[:100]!r}")
+    return Hello(
+        uid=int(fields["uid"]),
+        boot_id=fields["boot"],
+        directory=fields["dir"],
+        pid=int(fields["pid"]),
+        hostname=fields["host"],
+        kernel=fields["kernel"],
+        time=int(fields["time"]),
+        problem=fields["problem"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What the host knows of a change.
+
+    ``ended``: it left ``status``. ``running``: its process lives. ``lost``: it was begun, is gone
+    and left no status. ``never``: no trace of it in this boot of the host.
+    """
+
+    state: Literal["ended", "running", "lost", "never"]
+    status: int | None = None
+
+
+def parse_fate(text: str) -> Fate:
+    """Reads the answer to a ``q`` request: pid *and* start time must match for a live process."""
+    lines = dict(line.partition(" ")[::2] for line in text.splitlines() if line)
+    rc, begun, now = (lines.get(key, "").strip() for key in ("rc", "pid", "now"))
+    if rc.isdigit():
+        return Fate("ended", int(rc))
+    if not begun:
+        return Fate("never")
+    return Fate("running") if _start_time(begun) == _start_time(now) is not None else Fate("lost")
+
+
+def _start_time(stat: str) -> str | None:
+    """Field 22 of /proc/PID/stat (proc(5)): the process's start, in clock ticks after boot."""
+    fields = stat.rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else None

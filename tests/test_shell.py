@@ -1,0 +1,212 @@
+"""The framing, against the real shells it has to run in (local processes, no network)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tastyops import shell
+
+SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
+
+
+@dataclass
+class Speaker:
+    """A bootstrap running in a local shell."""
+
+    process: subprocess.Popen[bytes]
+    hello: shell.Hello
+    count: int = 0
+
+    def ask(self, verb: str, *words: str) -> tuple[bytes, bytes, str]:
+        self.count += 1
+        nonce = f"n{self.count:06d}"
+        assert self.process.stdin
+        self.process.stdin.write(shell.request(verb, nonce, words))
+        self.process.stdin.flush()
+        return self._answer(nonce)
+
+    def tell(self, verb: str, *words: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(shell.request(verb, "none", words))
+        self.process.stdin.flush()
+
+    def _answer(self, nonce: str) -> tuple[bytes, bytes, str]:
+        reader = shell.AnswerReader(nonce)
+        got = {"out": b"", "err": b"", "end": b""}
+        assert self.process.stdout
+        while not reader.ended:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            assert data, "the shell went away"
+            for stream, piece in reader.feed(data):
+                got[stream] += piece
+        return got["out"], got["err"], got["end"].decode()
+
+
+def start(name: str, run: str) -> Speaker:
+    argv = SHELLS[name]
+    if not shutil.which(argv[0]):
+        pytest.skip(f"{argv[0]} is not installed")
+    process = subprocess.Popen(
+        [*argv, "-c", 'echo hi; IFS= read -r b; eval "$b"'],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    assert os.read(process.stdout.fileno(), 3) == b"hi\n"
+    process.stdin.write(shell.bootstrap(run, "Hello1").encode())
+    process.stdin.flush()
+    return Speaker(process, shell.parse_hello(_greeting(process)))
+
+
+def _greeting(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout
+    data = b""
+    while not data.endswith(b"\n"):
+        data += os.read(process.stdout.fileno(), 4096)
+    return data.decode().partition("\0Hello1 ")[2].rstrip("\n")
+
+
+@pytest.fixture(params=list(SHELLS))
+def speaker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Speaker]:
+    run = f"test-{os.getpid()}-{request.param}-{time.monotonic_ns()}"
+    speaking = start(request.param, run)
+    yield speaking
+    speaking.tell("z")
+    assert speaking.process.stdin
+    assert speaking.process.stdout
+    speaking.process.stdin.close()
+    speaking.process.wait(10)
+    speaking.process.stdout.close()
+    assert not os.path.exists(speaking.hello.directory)
+
+
+def test_a_probe_gives_both_streams_apart_and_the_exact_status(speaker: Speaker) -> None:
+    assert speaker.hello.problem == ""
+    answer = speaker.ask("p", "sh", "-c", "printf 'a\\0b'; printf err >&2; exit 7")
+    assert answer == (b"a\0b", b"err", "7")
+
+
+def test_words_arrive_as_they_are(speaker: Speaker) -> None:
+    words = ["", " ", "a'b", 'c"d', "new\nline\n", "$HOME `id` $(id) \\ * ~", "é", "-n", "tab\t"]
+    out, _, status = speaker.ask("p", "printf", "[%s]", *words)
+    assert out.decode() == "".join(f"[{word}]" for word in words)
+    assert status == "0"
+
+
+def test_a_builtin_name_cannot_end_the_shell(speaker: Speaker) -> None:
+    assert speaker.ask("p", "exit", "3")[2] == "127"
+    assert speaker.ask("h")[2] == "0"
+
+
+def test_a_change_keeps_its_fate(speaker: Speaker) -> None:
+    assert speaker.ask("c", "s1.1", "sh", "-c", "echo done; exit 5") == (b"done\n", b"", "5")
+    fate = shell.parse_fate(speaker.ask("q", "s1.1")[0].decode())
+    assert fate == shell.Fate("ended", 5)
+    assert speaker.ask("f", "s1.1") == (b"done\n", b"", "5")
+
+
+def test_a_change_begun_once_is_not_begun_again(speaker: Speaker, tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    assert speaker.ask("c", "s1", "sh", "-c", f"echo x >>{count}")[2] == "0"
+    assert speaker.ask("c", "s1", "sh", "-c", f"echo x >>{count}")[2] == "claimed"
+    assert count.read_text() == "x\n"
+
+
+def test_standard_input_reaches_a_change_and_only_it(speaker: Speaker) -> None:
+    import base64
+
+    data = bytes(range(256)) * 100
+    for start_at in range(0, len(data), shell.UPLOAD_BYTES):
+        chunk = base64.b64encode(data[start_at : start_at + shell.UPLOAD_BYTES]).decode()
+        speaker.tell("u", "s1", chunk)
+    assert speaker.ask("c", "s1", "cat") == (data, b"", "0")
+    assert speaker.ask("c", "s2", "cat") == (b"", b"", "0")
+    assert speaker.ask("p", "cat") == (b"", b"", "0")
+
+
+def test_never_and_forgotten(speaker: Speaker) -> None:
+    assert shell.parse_fate(speaker.ask("q", "s9")[0].decode()) == shell.Fate("never")
+    speaker.ask("c", "s1", "true")
+    speaker.tell("d", "s1")
+    assert shell.parse_fate(speaker.ask("q", "s1")[0].decode()) == shell.Fate("never")
+
+
+def test_a_killed_change_is_lost(speaker: Speaker) -> None:
+    answer = speaker.ask("c", "s1", "sh", "-c", "kill -s KILL 0")
+    assert answer[2] == "lost"
+    assert shell.parse_fate(speaker.ask("q", "s1")[0].decode()) == shell.Fate("lost")
+    deadline = time.monotonic() + 20
+    while speaker.ask("k", "TERM", "s1")[2] != "1":
+        assert time.monotonic() < deadline
+
+
+def test_late_output_of_a_daemon_stays_out_of_the_next_answer(speaker: Speaker) -> None:
+    assert speaker.ask("p", "sh", "-c", "(sleep 0.3; echo late) & echo now")[0] == b"now\n"
+    assert speaker.ask("p", "sh", "-c", "sleep 0.6; echo next")[0] == b"next\n"
+
+
+def test_the_password_line_reaches_the_command(speaker: Speaker) -> None:
+    speaker.tell("s", "it's $ecret")
+    assert speaker.ask("P", "cat") == (b"it's $ecret\n", b"", "0")
+    assert speaker.ask("C", "s1", "cat") == (b"it's $ecret\n", b"", "0")
+
+
+def test_tail_and_kill_from_a_second_shell(speaker: Speaker) -> None:
+    run = speaker.hello.directory.rpartition("/")[2].partition(".")[0]
+    second = start("dash", run)
+    assert speaker.process.stdin
+    speaker.process.stdin.write(shell.request("c", "nMain", ["s1", "sh", "-c", "echo up; sleep 60"]))
+    speaker.process.stdin.flush()
+    deadline = time.monotonic() + 20
+    while second.ask("t", "s1")[0] != b"up\n":
+        assert time.monotonic() < deadline
+    assert shell.parse_fate(second.ask("q", "s1")[0].decode()) == shell.Fate("running")
+    second.ask("k", "TERM", "s1")
+    assert speaker._answer("nMain") == (b"up\n", b"", "lost")
+    while second.ask("k", "TERM", "s1")[2] != "1":
+        assert time.monotonic() < deadline
+    assert second.process.stdin
+    assert second.process.stdout
+    second.process.stdin.close()
+    second.process.wait(10)
+    second.process.stdout.close()
+
+
+@given(st.lists(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]))))
+def test_a_request_reads_back(words: list[str]) -> None:
+    line = shell.request("p", "nX", words)
+    assert line.count(b"\n") == 1
+    assert shell.parse_request(line) == shell.Request("p", "nX", tuple(words))
+
+
+@given(st.binary(), st.binary(), st.integers(1, 50))
+def test_an_answer_reads_back_at_any_boundaries(out: bytes, err: bytes, size: int) -> None:
+    wire = shell.answer("nQ7", out, err, "42")
+    reader = shell.AnswerReader("nQ7")
+    got = {"out": b"", "err": b"", "end": b""}
+    for at in range(0, len(wire), size):
+        for stream, piece in reader.feed(wire[at : at + size]):
+            got[stream] += piece
+    assert reader.ended
+    assert (got["out"], got["err"], got["end"]) == (out, err, b"42")
+
+
+def test_a_process_with_a_reused_pid_is_not_ours() -> None:
+    stat = "77 (sh) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 {} 1 1"
+    same = f"rc \npid {stat.format(500)}\nnow {stat.format(500)}\n"
+    other = f"rc \npid {stat.format(500)}\nnow {stat.format(900)}\n"
+    assert shell.parse_fate(same).state == "running"
+    assert shell.parse_fate(other).state == "lost"
