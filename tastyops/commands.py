@@ -235,3 +235,14 @@ def blob_from_json(data: dict[str, Any], load: Callable[[str], bytes] | None = N
     sha = str(data["sha256"])
     loader = (lambda: load(sha)) if load else None
     return Blob(sha, int(data["size"]), part("head"), part("tail"), loader)
+
+
+def output_to_json(output: Output) -> dict[str, Any]:
+    """An output for the journal; the time stands in the event's envelope."""
+    data: dict[str, Any] = {"status": output.status, "seconds": output.seconds}
+    for name, blob in (("out", output.out), ("err", output.err)):
+        if blob.size:
+            data[name] = blob_to_json(blob)
+    if output.timed_out:
+        data["timed_out"] = True
+    return data

@@ -6,7 +6,8 @@ next. ``docs/errors.md`` lists them all and a test keeps it in step with this mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -47,6 +48,22 @@ class Problem:
     def __str__(self) -> str:
         tail = f" ({self.hint})" if self.hint else ""
         return f"{self.place}: {self.message}{tail}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the known word nearest to a mistaken one; empty where none is near."""
+    if len(word) > 64:  # difflib is quadratic, and no word of ours is that long
+        return ""
+    words = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
+    return f"did you mean '{words[near[0]]}'?" if near else ""
+
+
+def shown(text: str) -> str:
+    """A piece of a file as it may stand in a message: quoted, on one line, cut when long."""
+    line = " ".join(text.split())
+    printable = "".join(ch if ch.isprintable() else "�" for ch in line[:61])
+    return f"'{printable[:60]}…'" if len(line) > 60 else f"'{printable}'"
 
 
 class TastyopsError(Exception):
@@ -93,6 +110,17 @@ class InvalidFile(TastyopsError):
             still_true="No host was touched.",
             next_step=f"Correct the {'problem' if count == 1 else f'{count} problems'} above.",
         )
+
+
+class TemplateError(TastyopsError):
+    """A template or an expression could not be worked out; ``problem`` says where it stands."""
+
+    id = "template-error"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(str(problem), next_step="Correct the runbook or the value it uses.")
 
 
 class NeedsPerson(TastyopsError):

@@ -98,7 +98,7 @@ while IFS=' ' read -r v n r; do case $v in
 p) f=$d/$$.$i; i=$((i+1)); eval "set -- $r"; (umask $m; exec "$@" </dev/null >"$f.out" 2>"$f.err"); c=$?; e;;
 P) f=$d/$$.$i; i=$((i+1)); eval "set -- $r"; printf '%s\n' "$pw" | (umask $m; exec "$@" >"$f.out" 2>"$f.err"); c=$?; e;;
 c|C) eval "set -- $r"; f=$d/$1; shift; if [ -e "$f.pid" ]; then a claimed; continue; fi; I=/dev/null; [ -e "$f.in" ] && I=$f.in
-if [ $v = c ]; then setsid sh -c "$w" sh "$f" $m "$@" <"$I" >/dev/null 2>&1 & else printf '%s\n' "$pw" | setsid sh -c "$w" sh "$f" $m "$@" >/dev/null 2>&1 & fi; wait $!; l;;
+if [ $v = c ]; then setsid sh -c "$w" sh "$f" $m "$@" <"$I" >/dev/null 2>&1 & else printf '%s\n' "$pw" | setsid sh -c "$w" sh "$f" $m "$@" >/dev/null 2>&1 & fi; wait $!; if [ $? = 99 ]; then a claimed; else l; fi;;
 u) eval "set -- $r"; printf %s "$2" | base64 -d >>"$d/$1.in";;
 f) eval "set -- $r"; f=$d/$1; g; while [ ! -s "$f.rc" ] && [ -n "$p" ] && y; do sleep 0.2; done; l;;
 q) eval "set -- $r"; f=$d/$1; c=0; g; printf 'rc '; cat "$f.rc" 2>/dev/null || echo; printf 'pid '; cat "$f.pid" 2>/dev/null || echo; printf 'now '; { [ -n "$p" ] && cat "/proc/$p/stat" 2>/dev/null; } || echo; a 0;;

@@ -39,7 +39,8 @@ class Facts:
     step: str = ""
     reads: bool = False
     force: str = ""
-    utc_offset: float = 0.0
+    controller: str = ""
+    """The boot id of the machine tastyops runs on."""
     names: Mapping[str, Any] = field(default_factory=dict)
     earlier: Mapping[str, Registered] = field(default_factory=dict)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tastyops.errors import Place
@@ -11,10 +11,26 @@ from tastyops.errors import Place
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A template's source and where it stands in its file."""
+    """A template's source and where it stands in its file.
+
+    ``lines`` says where pieces of the text came from, as (offset, line, column): folding and
+    indentation make the text differ from the file.
+    """
 
     text: str
     place: Place
+    lines: tuple[tuple[int, int, int], ...] = field(default=(), compare=False, repr=False)
+
+    def at(self, offset: int) -> Place:
+        """Where in the file the character at ``offset`` stands."""
+        before = [line for line in self.lines if line[0] <= offset]
+        if before:
+            start, line, column = before[-1]
+            return Place(self.place.file, line, column + offset - start)
+        head = self.text[:offset].split("\n")
+        if len(head) == 1:
+            return Place(self.place.file, self.place.line, self.place.column + offset)
+        return Place(self.place.file, self.place.line + len(head) - 1, len(head[-1]) + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,24 @@
+"""What ``invoke`` finds here: tastyops' verbs, and the project's own two."""
+
+import subprocess
+import sys
+
+from invoke import task
+
+from tastyops.cli.invocation import collection
+
+
+@task(help={"fast": "Only the tests that need neither sshd nor the lab."})
+def test(c, fast=False):
+    """Run the tests."""
+    tier = ["-m", "not sshd and not lab"] if fast else ["-m", "not lab"]
+    sys.exit(subprocess.call([sys.executable, "-m", "pytest", *tier]))
+
+
+@task
+def bench(c):
+    """Measure: the same step through tastyops, Fabric and OpenSSH's ControlMaster."""
+    sys.exit(subprocess.call([sys.executable, "-m", "benchmarks"]))
+
+
+ns = collection(test, bench)

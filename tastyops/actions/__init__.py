@@ -1,0 +1,102 @@
+"""What an action is made of: ``@action``, typed parameters, and checks every action uses.
+
+An action is one file: a frozen dataclass of parameters and a generator function that yields
+commands (``tastyops.commands``) and returns what it registers. It has no clock, no randomness
+and no I/O of its own, so that it can be replayed from the journal and tested from a data file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+from tastyops.commands import Output, Steps, Unknown
+from tastyops.errors import Failed
+from tastyops.model.action import ActionSpec, Facts, Param
+
+_REQUIRED: Any = object()
+
+
+def param(
+    type: str, help: str, default: Any = _REQUIRED, choices: tuple[str, ...] = ()
+) -> Any:
+    """A parameter's field in an action's dataclass; without ``default`` it is required."""
+    meta = {"type": type, "help": help, "choices": choices}
+    if default is _REQUIRED:
+        return dataclasses.field(metadata=meta)
+    return dataclasses.field(default=default, metadata=meta)
+
+
+def _params(cls: type) -> Mapping[str, Param]:
+    return {
+        f.name: Param(
+            name=f.name,
+            type=f.metadata["type"],
+            required=f.default is dataclasses.MISSING,
+            default=None if f.default is dataclasses.MISSING else f.default,
+            help=f.metadata["help"],
+            choices=f.metadata["choices"],
+        )
+        for f in dataclasses.fields(cls)
+    }
+
+
+def action(
+    name: str,
+    *,
+    scalar: str | None = None,
+    returns: Mapping[str, str] | None = None,
+    sentence: str = "",
+    person: bool = False,
+    previews: bool = True,
+    hostless: bool = False,
+) -> Callable[[Callable[[Any, Facts], Steps]], ActionSpec]:
+    """Makes a generator function an action; its docstring's first line is the action's help."""
+
+    def register(perform: Callable[[Any, Facts], Steps]) -> ActionSpec:
+        first = next(iter(inspect.signature(perform).parameters))
+        cls = get_type_hints(perform)[first]
+        return ActionSpec(
+            name=name,
+            help=(inspect.getdoc(perform) or "").partition("\n")[0],
+            params=_params(cls),
+            scalar=scalar,
+            returns=dict(returns or {}),
+            sentence=sentence,
+            person=person,
+            previews=previews,
+            hostless=hostless,
+            build=cls,
+            perform=perform,
+        )
+
+    return register
+
+
+def require(output: Output | Unknown, why: str) -> None:
+    """Ends the step as failed unless the command ended well.
+
+    In a dry run a withheld change is taken to succeed, so that what follows it is shown too.
+    """
+    if isinstance(output, Unknown) or output.ok:
+        return
+    held = re.search(rb"held by process (\d+) \(([\w.-]+)\)", output.err.tail or output.err.head)
+    if held:
+        why += f": the package lock is held by process {held[1].decode()} ({held[2].decode()})"
+    if output.timed_out:
+        why += ": it took longer than its timeout and was stopped"
+    raise Failed(why, {"status": output.status})
+
+
+PACKAGE_ENVIRONMENT = ("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1")
+"""Nothing may ask: neither debconf nor needrestart (needrestart(1)), through sudo too."""
+
+APT_GET = (
+    *PACKAGE_ENVIRONMENT, "apt-get", "--quiet", "--yes",
+    "--option=DPkg::Lock::Timeout=300",
+    "--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold",
+)
+"""apt-get that waits five minutes for the lock and keeps the administrator's conffiles."""

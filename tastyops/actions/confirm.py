@@ -1,0 +1,24 @@
+"""``confirm``: a yes before going on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Ask, Steps
+from tastyops.model.action import Facts
+from tastyops.model.text import PublicText
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirm:
+    """What to confirm."""
+
+    question: str = param("text", "The question; a no stops the run")
+
+
+@action("confirm", scalar="question", hostless=True, sentence="")
+def confirm(params: Confirm, facts: Facts) -> Steps:
+    """Ask the operator to confirm before going on; ``--yes`` answers it."""
+    yield Ask("confirm", PublicText.fixed(params.question))
+    return {}

@@ -1,0 +1,99 @@
+"""``kernel.install``: a kernel package, its initrd, and the boot menu's default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from tastyops.actions import APT_GET, action, param, require
+from tastyops.commands import Change, Command, Probe, Steps
+from tastyops.errors import Failed
+from tastyops.model.action import Facts
+from tastyops.probes import (
+    BOOT_ENVIRONMENT, BOOT_MENU, KERNEL, BootMenu, Package, file_sizes, package_status,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelInstall:
+    """Which package, and whether to refresh the lists first."""
+
+    package: str = param("text", "The kernel package, a meta-package or one release's own")
+    update: bool = param("boolean", "Run apt-get update first", True)
+
+
+@action(
+    "kernel.install",
+    scalar="package",
+    returns={
+        "version": "version", "package": "word", "package_version": "version",
+        "previous": "version", "changed": "flag",
+    },
+    sentence="Kernel {{ version }} installed, ready to reboot.",
+)
+def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
+    """Install a kernel package and make it the boot menu's default (Debian and Ubuntu)."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.:~_-]+", params.package):
+        raise Failed("that is not the name of a package")
+    running = yield Probe(*KERNEL)
+    status = Probe(*package_status(params.package))
+    before: Package = yield status
+    if params.update:
+        updated = yield Change((*APT_GET, "update"), sudo=True)
+        require(updated, "the package lists could not be refreshed")
+    installed = yield Change(
+        (*APT_GET, "--no-remove", "install", params.package), sudo=True, settle=status
+    )
+    require(installed, "the package could not be installed")
+    after: Package = yield status
+    if not after.installed:
+        raise Failed("the package is not installed although apt-get says so")
+    release = _release(params.package, after)
+    yield from _check_files(release)
+    default = yield from _make_default(release)
+    return {
+        "version": release,
+        "package": params.package,
+        "package_version": after.version,
+        "previous": running.release,
+        "changed": default or before != after,
+    }
+
+
+def _release(package: str, status: Package) -> str:
+    """The kernel release a package stands for; a meta-package depends on the real one."""
+    for name in (package, *status.depends):
+        found = re.fullmatch(r"linux-image-(?:unsigned-)?(\d[A-Za-z0-9.+~_-]*)", name)
+        if found:
+            return found[1]
+    raise Failed("the package brings no kernel: it neither is nor depends on a linux-image")
+
+
+def _check_files(release: str) -> Generator[Command, Any, None]:
+    image, initrd = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"
+    sizes = yield Probe(*file_sizes(image, initrd), sudo=True)
+    for path, what in ((image, "kernel image"), (initrd, "initial ramdisk")):
+        if not sizes.get(path):
+            raise Failed(f"the {what} is missing or empty after the installation")
+
+
+def _make_default(release: str) -> Generator[Command, Any, bool]:
+    """Sees to it that GRUB starts ``release`` by default; returns whether it had to change it."""
+    menu: BootMenu = yield Probe(*BOOT_MENU, sudo=True)
+    wanted = menu.starting(release)
+    if wanted is None:
+        raise Failed("the boot menu has no entry for the new kernel")
+    chosen = menu.default
+    if chosen == "saved":
+        settings = yield Probe(*BOOT_ENVIRONMENT, sudo=True)
+        chosen = settings.get("saved_entry") or "0"
+    entry = menu.find(chosen)
+    if entry and entry.kernel == wanted.kernel:
+        return False
+    if menu.default != "saved":
+        raise Failed("the boot menu starts another kernel, and GRUB_DEFAULT is not 'saved'")
+    chosen_now = yield Change(("grub-set-default", wanted.path), sudo=True)
+    require(chosen_now, "the new kernel could not be made the default")
+    return True

@@ -1,0 +1,24 @@
+"""``manual``: work done by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Ask, Steps
+from tastyops.model.action import Facts
+from tastyops.model.text import PublicText
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manual:
+    """What the operator is to do."""
+
+    instructions: str = param("text", "What to do, as the operator will read it")
+
+
+@action("manual", scalar="instructions", person=True, hostless=True)
+def manual(params: Manual, facts: Facts) -> Steps:
+    """Have the operator do something by hand and say when it is done."""
+    yield Ask("manual", PublicText.fixed(params.instructions))
+    return {}

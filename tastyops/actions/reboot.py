@@ -1,0 +1,41 @@
+"""``reboot``: restart the host and prove that it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops import reboot as restart
+from tastyops.actions import action, param
+from tastyops.commands import Steps
+from tastyops.model.action import Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reboot:
+    """When, into what, and how long it may take."""
+
+    grace: float = param("duration", "From the warning to the reboot, exact to the second", 60.0)
+    kernel: str | None = param("text", "The kernel release it must come back with", None)
+    fallback: str | None = param(
+        "text", "Refuse unless the boot menu has this kernel to fall back on", None, ("previous",)
+    )
+    message: str = param("text", "What wall tells the users", "The system goes down for a reboot.")
+    patience: float = param("duration", "How long it may take to come back", 600.0)
+
+
+@action(
+    "reboot",
+    scalar="grace",
+    returns={
+        "kernel": "version", "previous": "version", "down": "duration",
+        "failed_before": "unit", "failed": "unit", "state": "word",
+    },
+    sentence="Machine rebooted successfully, running kernel {{ kernel }}.",
+)
+def reboot(params: Reboot, facts: Facts) -> Steps:
+    """Reboot with a warning and a grace period, and prove that the host came back as expected."""
+    before = yield from restart.snapshot()
+    yield from restart.guard(before, facts, fallback=params.fallback is not None)
+    due = yield from restart.schedule(params.grace, params.message)
+    down = yield from restart.wait(before, due, params.patience)
+    return (yield from restart.verify(before, params.kernel, params.patience, down))

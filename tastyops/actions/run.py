@@ -1,0 +1,58 @@
+"""``run``: a shell command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Change, Output, Probe, Steps, Unknown
+from tastyops.errors import Failed
+from tastyops.model.action import Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What to run."""
+
+    command: str = param("shell", "The command, a line or a script of the shell")
+    shell: str = param("text", "The shell that runs it", "sh")
+    stdin: str = param("text", "Text for its standard input; without it there is none", "")
+
+
+@action(
+    "run",
+    scalar="command",
+    returns={
+        "stdout": "private", "stderr": "private", "stdout_lines": "private",
+        "rc": "count", "seconds": "duration",
+    },
+)
+def run(params: Run, facts: Facts) -> Steps:
+    """Run a shell command; it is taken for a change unless the step says ``reads: true``."""
+    argv = (params.shell, "-c", params.command)
+    if facts.reads:
+        output: Output | Unknown = yield Probe(argv)
+    else:
+        output = yield Change(argv, stdin=params.stdin.encode())
+    if isinstance(output, Unknown):
+        output.text  # noqa: B018  what a withheld command would print cannot be known
+        return None
+    registered = {
+        "stdout": output.text.rstrip("\n"),
+        "stderr": output.error_text.rstrip("\n"),
+        "stdout_lines": output.text.splitlines(),
+        "rc": output.status,
+        "seconds": round(output.seconds, 3),
+    }
+    if output.timed_out:
+        raise Failed("it took longer than its timeout and was stopped", registered)
+    if output.status != 0:
+        raise Failed(f"it ended with {status_words(output.status)}", registered)
+    return registered
+
+
+def status_words(status: int) -> str:
+    """An exit status in words; above 128 it may be a signal, and sh cannot tell which."""
+    if 128 < status <= 192:
+        return f"status {status} (or signal {status - 128})"
+    return f"status {status}"

@@ -1,0 +1,23 @@
+"""``wall``: a message to every logged-in user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param, require
+from tastyops.commands import Change, Steps
+from tastyops.model.action import Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wall:
+    """What to say."""
+
+    message: str = param("text", "The message, as users will read it on their terminals")
+
+
+@action("wall", scalar="message", sentence="Warning sent via wall to all logged-in users.")
+def wall(params: Wall, facts: Facts) -> Steps:
+    """Write a message to the terminal of every logged-in user (wall(1))."""
+    require((yield Change(("wall", "--", params.message))), "wall could not send the message")
+    return {}

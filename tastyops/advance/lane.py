@@ -1,0 +1,331 @@
+"""One lane: a host in a step. Replays its generator on the journal and says what comes next.
+
+The generator is started anew and fed the journalled result of every command of the attempt; at
+the first command without an outcome it is live. Live generators are kept between calls only
+because replaying a long watch from its beginning each time would be quadratic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tastyops import probes, templates
+from tastyops.advance.moves import Append, Move, Parked, Perform
+from tastyops.advance.wording import ended_entry, failed_entry
+from tastyops.commands import (
+    Ask, Command, Output, Probe, Report, Sleep, Unknown, describe, digest,
+)
+from tastyops.errors import ActionStopped, CannotKnow, Failed, ProbeFailed, TemplateError
+from tastyops.journal.events import (
+    Address, Asked, AttemptEnded, Body, Intended, Reported, StepEnded, StepStarted,
+)
+from tastyops.journal.state import Lane, Past, RunState
+from tastyops.model.action import Registered
+from tastyops.model.outcome import Outcome
+from tastyops.model.runbook import Marked, Step
+from tastyops.plan import Plan, lane_facts, lane_names
+from tastyops.validate.values import coerce
+
+YES = frozenset({"y", "yes", "done", "ok", "true"})
+
+
+@dataclass(slots=True)
+class Live:
+    """A generator that has been fed ``sent`` results and waits at ``command``."""
+
+    generator: Generator[Any, Any, Registered | None]
+    command: Command | None = None
+    sent: int = 0
+    returned: Registered | None = None
+    error: BaseException | None = None
+
+    def step(self, value: Any, *, throw: ActionStopped | None = None) -> None:
+        """Feeds one value and keeps what came: the next command, the return, or the error."""
+        try:
+            self.command = self.generator.throw(throw) if throw else self.generator.send(value)
+        except StopIteration as end:
+            self.command, self.returned = None, end.value or {}
+        except Exception as error:  # any error in an action is an outcome of its step
+            self.command, self.error = None, error
+
+
+@dataclass(slots=True)
+class LiveLanes:
+    """The generators kept between calls, by host, step and attempt."""
+
+    kept: dict[tuple[str, str, int], Live] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """All that is needed to say what one lane does next."""
+
+    plan: Plan
+    state: RunState
+    step: Step
+    host: str
+    lane: Lane
+    kept: LiveLanes
+
+    def at(self, n: int = 0, attempt: int | None = None) -> Address:
+        """An address in this lane."""
+        number = self.lane.attempt if attempt is None else attempt
+        return Address(self.host, self.step.id, number, n)
+
+    def names(self) -> dict[str, Any]:
+        """The names this lane's templates may use."""
+        return lane_names(self.plan, self.state, self.host, self.step)
+
+
+def lane_move(view: LaneView) -> Move:
+    """What the lane does next. The lane has not ended and nothing of it is under way."""
+    try:
+        return _move(view)
+    except CannotKnow as unknown:
+        return _end(view, Outcome.CANNOT_KNOW, unknown=unknown.step)
+    except TemplateError as error:
+        return _end(view, Outcome.FAILED, why=str(error))
+
+
+def _move(view: LaneView) -> Move:
+    lane = view.lane
+    if view.state.cancel is not None and (not lane.begun or lane.question):
+        return _end(view, Outcome.CANCELLED, why="cancelled before it began")
+    if not lane.begun:
+        return _before(view)
+    if lane.retry_n is not None:
+        return _again(view)
+    return _replay(view)
+
+
+def _before(view: LaneView) -> Move:
+    """``when`` and ``confirm``, then the first attempt."""
+    step, names = view.step, view.names()
+    work = view.plan.work_of(step.id)
+    for condition in (work.when, step.when):
+        if condition is not None and not templates.evaluate(condition, names):
+            return _end(view, Outcome.SKIPPED)
+    if step.confirm is not None:
+        question = Ask("confirm", templates.render_public(step.confirm, names, {}))
+        past = view.lane.history.get(0)
+        if past is None:
+            return Append(view.at(0, 1), _asked(question))
+        if past.open:
+            return Parked(view.at(0, 1), _asked(question))
+        if str(past.value).strip().lower() not in YES:
+            return _end(view, Outcome.CANCELLED, why="declined")
+    return _start(view, 1, names)
+
+
+def _start(view: LaneView, attempt: int, names: Mapping[str, Any]) -> Move:
+    params = _render(view, names)
+    shown = {name: _shown(value) for name, value in params.items()}
+    return Append(view.at(attempt=attempt), StepStarted(view.step.action, shown))
+
+
+def _shown(value: Any) -> Any:
+    """A parameter as the journal keeps it."""
+    if isinstance(value, Unknown):
+        return repr(value)
+    if isinstance(value, Marked):
+        return value.text
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _again(view: LaneView) -> Move:
+    """The pause after an attempt that did not do, and then the next one."""
+    n = view.lane.retry_n or 0
+    pause = Sleep(view.lane.retries[-1].delay, "before trying again")
+    past = view.lane.history.get(n)
+    if past is None:
+        return Perform(view.at(n), pause, digest(pause), "", view.step)
+    return _start(view, view.lane.attempt + 1, view.names())
+
+
+def _render(view: LaneView, names: Mapping[str, Any]) -> dict[str, Any]:
+    """The step's parameters with every template rendered and every type checked."""
+    spec, step = view.plan.spec(view.step), view.step
+    values: dict[str, Any] = {}
+    for name, raw in step.params.items():
+        param = spec.params[name]
+        value = raw
+        if param.type == "shell" and isinstance(raw, Marked):
+            value = templates.render(raw, names, "shell")
+        elif param.type != "expression":
+            value = templates.render_value(raw, names)
+        try:
+            values[name] = coerce(param, value)
+        except ValueError as error:
+            raise Failed(f"parameter {name}: {error}") from error
+    return values
+
+
+def _open(view: LaneView) -> Live:
+    """The lane's live generator, started if it is not."""
+    key = (view.host, view.step.id, view.lane.attempt)
+    live = view.kept.kept.get(key)
+    if live is None:
+        names = view.names()
+        spec = view.plan.spec(view.step)
+        params = spec.build(**_render(view, names))
+        facts = lane_facts(view.plan, view.state, view.host, view.step, names)
+        live = Live(spec.perform(params, facts))
+        live.step(None)
+        view.kept.kept[key] = live
+    return live
+
+
+def _replay(view: LaneView) -> Move:
+    try:
+        live = _open(view)
+    except Failed as error:
+        return _end(view, Outcome.FAILED, why=error.why)
+    while live.command is not None:
+        n = live.sent + 1
+        past = view.lane.history.get(n)
+        if past is None:
+            return _first(view, n, live.command)
+        if past.digest != digest(live.command):
+            return _end(view, Outcome.IN_DOUBT, why=f"command {n} differs from the one begun")
+        if past.open:
+            if past.asked:
+                return Parked(view.at(n), past.asked)
+            return _end(view, Outcome.IN_DOUBT, why=f"command {n} was begun; no outcome is known")
+        ended = _bad_end(view, past, live.command)
+        if ended is not None:
+            return ended
+        live.sent = n
+        _feed(live, past, view.step.address)
+    return _finish(view, live)
+
+
+def _first(view: LaneView, n: int, command: Command) -> Move:
+    """A command met for the first time: questions and reports are events, the rest is performed."""
+    at, mark = view.at(n), digest(command)
+    if isinstance(command, Ask):
+        return Append(at, _asked(command))
+    if isinstance(command, Report):
+        entry = command.entry.text if command.entry else None
+        return Append(at, Reported(mark, command.done, _labelled(view, entry), command.note))
+    name = f"{view.step.id}.{view.lane.attempt}.{n}"
+    return Perform(at, command, mark, name, view.step)
+
+
+def _asked(question: Ask) -> Asked:
+    return Asked(
+        digest(question), question.kind, question.text.text, question.by or "", question.default
+    )
+
+
+def _bad_end(view: LaneView, past: Past, command: Command) -> Move | None:
+    """Ends that the action is not asked about: no host, no outcome, a declined confirmation."""
+    settled = past.settled
+    if settled is None:
+        return None
+    if settled.how == "unreachable":
+        return _end(view, Outcome.UNREACHABLE, why=settled.why)
+    if settled.how == "lost":
+        return _end(view, Outcome.IN_DOUBT, why=settled.why)
+    declined = str(past.value).strip().lower() not in YES
+    if isinstance(command, Ask) and command.kind != "ask" and settled.how == "answered" and declined:
+        return _end(view, Outcome.CANCELLED, why="declined")
+    return None
+
+
+def _feed(live: Live, past: Past, address: str) -> None:
+    """Gives the generator the value its command came to, parsed if it was a probe."""
+    command, value = live.command, past.value
+    if past.settled is not None and past.settled.how == "unknown":
+        live.step(Unknown(address))
+    elif isinstance(command, Probe) and isinstance(value, Output):
+        try:
+            fact = probes.parse(command.parser, value)
+        except ProbeFailed as error:
+            live.step(None, throw=error)
+        else:
+            live.step(fact)
+    else:
+        live.step(value)
+
+
+def _finish(view: LaneView, live: Live) -> Move:
+    """The generator returned or raised: retry, or end the step."""
+    error = live.error
+    if isinstance(error, CannotKnow):
+        changed = any(p.settled and p.settled.how == "unknown" for p in view.lane.history.values())
+        return _end(view, Outcome.DONE if changed else Outcome.CANNOT_KNOW, unknown=error.step)
+    registered, why = live.returned or {}, ""
+    if isinstance(error, Failed):
+        registered, why = error.registered, error.why
+    elif isinstance(error, ActionStopped):
+        why = str(getattr(error, "why", error))
+    elif error is not None:
+        why = f"an error in the action itself: {type(error).__name__}: {error}"
+    failed = error is not None
+    if view.step.until is not None and not isinstance(error, ActionStopped) or _may_retry(view, error):
+        again = _until(view, registered, failed, why)
+        if again is not None:
+            return again
+    if failed:
+        return _end(view, Outcome.FAILED, registered, why=why)
+    withheld = any(p.settled and p.settled.how == "unknown" for p in view.lane.history.values())
+    outcome = Outcome.ALREADY if registered.get("changed") is False else Outcome.DONE
+    return _end(view, outcome, registered, unknown=view.step.address if withheld else "")
+
+
+def _may_retry(view: LaneView, error: BaseException | None) -> bool:
+    return view.step.until is not None and isinstance(error, Failed)
+
+
+def _until(view: LaneView, registered: Registered, failed: bool, why: str) -> Move | None:
+    """Another attempt if ``until`` does not hold and retries are left; None when it is over."""
+    step = view.step
+    if step.until is None:
+        return None
+    names = {**view.names(), step.register or "result": registered}
+    try:
+        good = bool(templates.evaluate(step.until, names))
+    except TemplateError as error:
+        if not failed:
+            return _end(view, Outcome.FAILED, registered, why=str(error))
+        good = False
+    if good:
+        return _end(view, Outcome.DONE, registered)
+    if len(view.lane.retries) < step.retries:
+        n = max(view.lane.history, default=0) + 1
+        return Append(view.at(n), AttemptEnded(registered, why, step.delay))
+    why = why or "`until` did not hold after the last attempt"
+    return _end(view, Outcome.FAILED, registered, why=why)
+
+
+def _labelled(view: LaneView, entry: str | None) -> str | None:
+    many = len(view.plan.hosts) > 1 and view.host
+    return f"{view.host}: {entry}" if entry and many else entry
+
+
+def _end(
+    view: LaneView, outcome: Outcome, registered: Registered | None = None, *,
+    why: str = "", unknown: str = "",
+) -> Append:
+    """The step's end on this host, with its entry for the log."""
+    registered = registered or {}
+    if view.state.cancel is not None and outcome is Outcome.FAILED:
+        outcome = Outcome.CANCELLED
+    entry = None
+    if outcome in (Outcome.DONE, Outcome.ALREADY):
+        try:
+            entry = ended_entry(view.plan, view.step, view.names(), registered, outcome, unknown)
+        except (TemplateError, ActionStopped) as error:
+            why = f"the step was done, but its `log:` could not be written: {error}"
+            entry = None
+    elif not outcome.good:
+        entry = failed_entry(view.step, view.names(), outcome)
+    body: Body = StepEnded(outcome.value, registered, _labelled(view, entry), why, unknown)
+    return Append(view.at(), body)
+
+
+def intended(perform: Perform, fate: str, boot_id: str) -> Intended:
+    """The event that precedes a change."""
+    return Intended(perform.digest, describe(perform.command), fate, boot_id)

@@ -1,0 +1,39 @@
+"""What the core may say of a lane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.commands import Command
+from tastyops.journal.events import Address, Asked, Body
+from tastyops.model.runbook import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Put this into the journal and ask again."""
+
+    at: Address
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Perform:
+    """Perform this command. ``digest`` identifies it on replay; ``fate`` names it on the host."""
+
+    at: Address
+    command: Command
+    digest: str
+    fate: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The lane waits for an answer to this question."""
+
+    at: Address
+    question: Asked
+
+
+Move = Append | Perform | Parked

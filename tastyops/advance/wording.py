@@ -1,0 +1,95 @@
+"""The sentences a step leaves in the public log: the author's, the action's, or fixed words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tastyops import templates
+from tastyops.commands import Unknown
+from tastyops.errors import CannotKnow
+from tastyops.model.action import ActionSpec, Registered
+from tastyops.model.outcome import Outcome
+from tastyops.model.runbook import Marked, Step
+from tastyops.model.text import PRIVATE, is_fact, one_line
+from tastyops.plan import Plan
+
+_ENDS = {
+    Outcome.FAILED: "failed",
+    Outcome.CANCELLED: "was cancelled",
+    Outcome.UNREACHABLE: "failed: the host could not be reached",
+    Outcome.IN_DOUBT: "is in doubt: what became of it is not known",
+}
+
+
+def step_label(step: Step, names: Mapping[str, Any]) -> str:
+    """``step 2.1 'Build the kernel'``, or ``step 2.1 (run)`` for one without a name."""
+    if step.name is None:
+        return f"step {step.address} ({step.action})"
+    try:
+        name = templates.render_public(step.name, names, {}).text
+    except Exception:  # a name that cannot be rendered must not hide the failure it would label
+        name = one_line(step.name.text)
+    return f"step {step.address} '{name}'"
+
+
+def failed_entry(step: Step, names: Mapping[str, Any], outcome: Outcome) -> str:
+    """What the log says of a step that did not end well: fixed words, never an error's text."""
+    label = step_label(step, names)
+    return f"{label[0].upper()}{label[1:]} {_ENDS[outcome]}."
+
+
+def ended_entry(
+    plan: Plan, step: Step, names: Mapping[str, Any], registered: Registered, outcome: Outcome,
+    unknown: str,
+) -> str | None:
+    """What the log says of a step that was done; None where the author wants no entry."""
+    if step.log_silent:
+        return None
+    spec = plan.spec(step)
+    result: Any = Unknown(unknown) if unknown else registered
+    if step.log is not None:
+        own = {**names, step.register or "result": result}
+        text = _render(step.log, own, private_names(plan, step))
+    elif spec.sentence:
+        sentence = Marked(spec.sentence, step.place)
+        fields = dict.fromkeys(spec.returns, result) if unknown else checked(spec, registered)
+        text = _render(sentence, {**fields, "host": names.get("host", "")}, {})
+    else:
+        label = step_label(step, names)
+        text = f"{label[0].upper()}{label[1:]} completed."
+    return text + (" (Already so; nothing was changed.)" if outcome is Outcome.ALREADY else "")
+
+
+def _render(sentence: Marked, names: Mapping[str, Any], private: Mapping[str, frozenset[str]]) -> str:
+    try:
+        return templates.render_public(sentence, names, private).text
+    except CannotKnow:  # a dry run: what a withheld change would tell is shown as a gap
+        return one_line(re.sub(r"\{\{.*?\}\}", "…", sentence.text))
+
+
+def checked(spec: ActionSpec, registered: Registered) -> Registered:
+    """The registered values that really are what their kind says; others are left out."""
+    return {
+        name: value for name, value in registered.items()
+        if spec.returns.get(name, PRIVATE) != PRIVATE and is_fact(spec.returns[name], value)
+    }
+
+
+def private_names(plan: Plan, step: Step) -> dict[str, frozenset[str]]:
+    """For each registered name, the fields a ``log:`` may not use.
+
+    ``publish: true`` on the step that *uses* them lifts it: its author takes the responsibility.
+    """
+    if step.publish:
+        return {}
+    hidden: dict[str, frozenset[str]] = {}
+    for other in plan.runbook.steps():
+        name = other.register or ("result" if other.id == step.id else None)
+        if name:
+            kinds = plan.spec(other).returns
+            hidden[name] = frozenset(f for f, kind in kinds.items() if kind == PRIVATE)
+        if other.id == step.id:
+            break
+    return hidden

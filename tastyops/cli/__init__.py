@@ -1,0 +1,1 @@
+"""The command line: wiring, the list of verbs, and errors → exit codes."""

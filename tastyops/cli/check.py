@@ -1,0 +1,43 @@
+"""``check``: is a runbook valid? Touches no host."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from tastyops.cli import project
+from tastyops.errors import ExitCode, InvalidFile, Problem, UsageError
+from tastyops.inventory import Inventory
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What ``check`` takes."""
+    parser.add_argument("file", metavar="FILE", type=Path, help="a runbook, or a folder of them")
+    project.inventory_argument(parser)
+
+
+def perform(args: Namespace, *, dry: bool) -> int:
+    """Checks; every problem of every file is shown."""
+    inventory = _inventory(args)
+    files = sorted(args.file.glob("*.y*ml")) if args.file.is_dir() else [args.file]
+    if not files:
+        raise UsageError(f"{args.file} holds no runbook (*.yml).")
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            runbook = project.load_runbook(file, inventory)
+        except InvalidFile as error:
+            problems += error.problems
+            continue
+        steps = len(list(runbook.steps()))
+        print(f"{file}: ok, {len(runbook.works)} works, {steps} steps")  # noqa: T201
+    if problems:
+        raise InvalidFile(problems)
+    return int(ExitCode.COMPLETED)
+
+
+def _inventory(args: Namespace) -> Inventory | None:
+    """The inventory, so that hosts and their vars are known; none is needed where there is none."""
+    if args.inventory is None and not Path(project.DEFAULT_INVENTORY).exists():
+        return None
+    return project.load_inventory(args.inventory)

@@ -1,0 +1,48 @@
+"""Shows a dry run: each step with its label and exact commands, then the log it would write."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from tastyops.document.text import render_text
+from tastyops.engine.preview import Preview, StepPreview
+from tastyops.model.text import one_line
+from tastyops.plan import Plan
+from tastyops.cli.wouldbe import would_be_log
+
+
+def show_preview(plan: Plan, found: Preview, zone: str, as_json: bool) -> None:
+    """Writes the preview to standard output."""
+    if as_json:
+        for step in found.steps:
+            print(json.dumps(_as_data(step), ensure_ascii=False))  # noqa: T201
+        return
+    out = sys.stdout
+    out.write(f"Dry run of {plan.title}: nothing is changed, no log number is taken.\n")
+    work = 0
+    many = len(plan.hosts) > 1
+    for step in found.steps:
+        number = plan.work_of(step.step.id).number
+        if number != work:
+            work = number
+            out.write(f"\n{number}. {plan.work_titles[number]}\n")
+        _show_step(step, many)
+    out.write("\nThe log it would write:\n\n")
+    out.write(render_text(would_be_log(plan, found, zone)))
+
+
+def _show_step(step: StepPreview, many: bool) -> None:
+    where = f"{step.host}: " if many and step.host else ""
+    because = f" ({one_line(step.because)})" if step.because else ""
+    sys.stdout.write(f"   {step.step.address} {where}{step.step.action}: {step.verdict}{because}\n")
+    for command in step.commands:
+        for line in command.splitlines() or [""]:
+            sys.stdout.write(f"        $ {one_line(line)}\n")
+
+
+def _as_data(step: StepPreview) -> dict[str, object]:
+    return {
+        "step": step.step.address, "host": step.host, "action": step.step.action,
+        "verdict": step.verdict, "because": step.because, "commands": step.commands,
+    }

@@ -1,0 +1,34 @@
+"""``hosts``: what the inventory holds. Touches no host."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from tastyops.cli import project
+from tastyops.errors import ExitCode
+from tastyops.inventory import Host
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What ``hosts`` takes."""
+    project.inventory_argument(parser)
+
+
+def perform(args: Namespace, *, dry: bool) -> int:
+    """Prints hosts and groups."""
+    inventory = project.load_inventory(args.inventory)
+    print(f"{inventory.path} (times in {inventory.timezone})")  # noqa: T201
+    for host in inventory.hosts.values():
+        print(f"  {host.name:20} {_where(host)}")  # noqa: T201
+    for name, members in inventory.groups.items():
+        print(f"  {name:20} group: {', '.join(members)}")  # noqa: T201
+    return int(ExitCode.COMPLETED)
+
+
+def _where(host: Host) -> str:
+    if host.connection == "practice":
+        return "practice host, started when it is used"
+    user = f"{host.user}@" if host.user else ""
+    port = f":{host.port}" if host.port else ""
+    extras = [word for word, there in (("sudo", host.sudo), ("console", host.console), ("power", host.power)) if there]
+    return f"{user}{host.address or host.name}{port}{'  ' + ', '.join(extras) if extras else ''}"

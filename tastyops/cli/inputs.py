@@ -1,0 +1,60 @@
+"""``--var name=value``: inputs before the first step, answers to ``ask:`` steps when they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tastyops.errors import NeedsPerson, UsageError, did_you_mean
+from tastyops.model.runbook import Input, Runbook
+from tastyops.validate.values import input_value
+
+
+def resolve(
+    runbook: Runbook, given: Sequence[str], *, ask: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The inputs' values by name, and the answers by step id. Raises UsageError, NeedsPerson."""
+    asking = {step.register: step for step in runbook.steps() if step.action == "ask" and step.register}
+    inputs: dict[str, Any] = {}
+    answers: dict[str, str] = {}
+    for word in given:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise UsageError(
+                f"--var {word}: it wants a name and a value, name=value.",
+                still_true="No host was touched.",
+            )
+        if name in runbook.inputs:
+            inputs[name] = input_value(runbook.inputs[name], text)
+        elif name in asking:
+            answers[asking[name].id] = text
+        else:
+            known = [*runbook.inputs, *filter(None, asking)]
+            raise UsageError(
+                f"--var {name}: the runbook has no such input.",
+                still_true="No host was touched.",
+                next_step=did_you_mean(name, known) or f"Inputs: {', '.join(known) or 'none'}.",
+            )
+    for name, wanted in runbook.inputs.items():
+        if name not in inputs:
+            inputs[name] = _default(wanted, ask=ask)
+    return inputs, answers
+
+
+def _default(wanted: Input, *, ask: bool) -> Any:
+    if wanted.has_default:
+        return wanted.default
+    if not ask:
+        raise NeedsPerson(
+            f"The input {wanted.name} has no value ({wanted.help or wanted.type}).",
+            still_true="No host was touched.", next_step=f"Give --var {wanted.name}=…",
+        )
+    while True:
+        try:
+            text = input(f"{wanted.name} ({wanted.help or wanted.type}): ")
+        except EOFError as error:
+            raise NeedsPerson(f"The input {wanted.name} has no value.") from error
+        try:
+            return input_value(wanted, text)
+        except UsageError as error:
+            print(error)  # noqa: T201

@@ -1,0 +1,111 @@
+"""Where a run takes place: on real hosts over SSH, or on practice hosts started for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tastyops.errors import UsageError
+from tastyops.inventory import Host
+from tastyops.ports import Clock, Dialer, Operator, Prober, Session
+
+
+class WallClock:
+    """Real time."""
+
+    def now(self) -> datetime:
+        """The time now."""
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float, wake: Callable[[float], bool]) -> None:
+        """Waits that long, or until woken."""
+        wake(seconds)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Links, a clock, and on a practice host the hands that play the operator."""
+
+    dialer: Dialer
+    clock: Clock
+    hands: Operator | None = None
+
+
+class PracticeDialer:
+    """Starts a practice host when it is first dialled, and reaches it over SSH on loopback."""
+
+    def __init__(self, dialer: Dialer, clock: Clock, stack: ExitStack) -> None:
+        self._dialer, self._clock, self._stack = dialer, clock, stack
+        self._running: dict[str, Host] = {}
+        self._starting = threading.Lock()
+
+    def _host(self, host: Host) -> Host:
+        from tastyops.practice.host import PracticeHost
+
+        with self._starting:
+            if host.name not in self._running:
+                practice = PracticeHost.start(host.name, clock=self._clock, vars=host.vars)
+                self._stack.callback(practice.close)
+                self._running[host.name] = practice.host
+            return self._running[host.name]
+
+    def prober(self, host: Host, run: str) -> Prober:
+        """A link that has no way to send a change."""
+        return self._dialer.prober(self._host(host), run)
+
+    def session(self, host: Host, run: str) -> Session:
+        """A link that can change the practice host."""
+        return self._dialer.session(self._host(host), run)
+
+
+def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str]) -> Place:
+    """The place for these hosts. Raises UsageError for practice and real hosts in one run."""
+    practice = [host for host in hosts if host.connection == "practice"]
+    if practice and len(practice) != len(hosts):
+        raise UsageError(
+            "Practice hosts and real hosts cannot be in one run.",
+            still_true="No host was touched.", next_step="Choose with --host.",
+        )
+    if not hosts:
+        return Place(_Nowhere(), WallClock())
+    from tastyops.ssh.dialer import SshDialer
+
+    if practice:
+        from tastyops.practice.clock import PracticeClock
+        from tastyops.practice.hands import Hands
+
+        clock = PracticeClock()
+        dialer = SshDialer(ssh_config=None, now=lambda: clock.now().timestamp())
+        return Place(PracticeDialer(dialer, clock, stack), clock, Hands())
+    return Place(
+        SshDialer(
+            ssh_config=Path("~/.ssh/config").expanduser(), now=time.time,
+            sudo_password=lambda host: passwords[host.name],
+        ),
+        WallClock(),
+    )
+
+
+class _Nowhere:
+    """The links of a runbook that says ``hosts: none``."""
+
+    def prober(self, host: Host, run: str) -> Prober:
+        """There is none."""
+        raise UsageError(f"This runbook has no hosts, so {host.name} cannot be reached.")
+
+    def session(self, host: Host, run: str) -> Session:
+        """There is none."""
+        raise UsageError(f"This runbook has no hosts, so {host.name} cannot be reached.")
+
+
+def controller_boot_id() -> str:
+    """This machine's boot id, so that it is never rebooted by its own run; empty if unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,141 @@
+"""Finding things: the inventory, a runbook, a run, a log, and who is at the keyboard."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from tastyops.catalogue import registry
+from tastyops.errors import UsageError, did_you_mean
+from tastyops.inventory import Host, Inventory, read_inventory
+from tastyops.model.runbook import Runbook
+from tastyops.source import MAX_BYTES
+from tastyops.store.logs import LogBook, LogFile
+from tastyops.store.runs import find_run
+from tastyops.validate.runbook import validate
+
+DEFAULT_INVENTORY = "inventory.yml"
+
+
+def inventory_argument(parser: ArgumentParser) -> None:
+    """``--inventory``, ``--logs`` and ``--runs``, as every verb has them."""
+    parser.add_argument(
+        "--inventory", metavar="F", default=None,
+        help="an inventory's path, or the name of a known one (default: inventory.yml)",
+    )
+    parser.add_argument("--logs", metavar="DIR", help="where the logs are (default: the inventory's)")
+    parser.add_argument("--runs", metavar="DIR", help="where the runs are (default: the inventory's)")
+
+
+def known_inventories() -> Path:
+    """Where inventories with a name lie, one ``NAME.yml`` each."""
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return Path(base) / "tastyops" / "inventories"
+
+
+def read_bounded(path: Path, what: str) -> bytes:
+    """A file's bytes, never more than a YAML file may have. Raises UsageError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except IsADirectoryError as error:
+        raise UsageError(
+            f"{path} is a directory, not {what}.", still_true="No host was touched.",
+            next_step=f"`invoke check {path}` checks every runbook in it.",
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"{path}: {what} cannot be read: {error.strerror}.", still_true="No host was touched.",
+            next_step="`invoke list` shows the runbooks there are." if what == "a runbook" else "",
+        ) from error
+
+
+def load_inventory(wanted: str | None) -> Inventory:
+    """The inventory at a path, else the known one of that name. Raises UsageError, InvalidFile."""
+    path = Path(wanted or DEFAULT_INVENTORY)
+    if wanted and not path.exists() and "/" not in wanted:
+        named = known_inventories() / f"{wanted}.yml"
+        if not named.exists():
+            known = sorted(file.stem for file in known_inventories().glob("*.yml"))
+            raise UsageError(
+                f"There is no inventory {wanted!r}: neither a file nor a known name.",
+                still_true="No host was touched.",
+                next_step=did_you_mean(wanted, known) or f"Known names: {', '.join(known) or 'none'}.",
+            )
+        path = named
+    return read_inventory(read_bounded(path, "an inventory"), str(path))
+
+
+def load_runbook(path: Path, inventory: Inventory | None) -> Runbook:
+    """A validated runbook. Raises UsageError, InvalidFile with every problem."""
+    data = read_bounded(path, "a runbook")
+    names = {**inventory.hosts, **inventory.groups} if inventory else None
+    host_vars = {name for host in inventory.hosts.values() for name in host.vars} if inventory else ()
+    return validate(data, str(path), registry(path.parent), names, frozenset(host_vars))
+
+
+def chosen_hosts(inventory: Inventory, runbook: Runbook, wanted: Sequence[str]) -> tuple[Host, ...]:
+    """``--host`` narrows what the runbook says; a host it does not name is refused."""
+    if not runbook.hosts:
+        return ()
+    meant = inventory.select(runbook.hosts)
+    if not wanted:
+        return meant
+    chosen = inventory.select(wanted)
+    for host in chosen:
+        if host not in meant:
+            raise UsageError(
+                f"{host.name} is not among the runbook's hosts ({', '.join(h.name for h in meant)}).",
+                still_true="No host was touched.",
+            )
+    return chosen
+
+
+def log_book(inventory: Inventory, given: str | None) -> LogBook:
+    """The directory of logs."""
+    return LogBook(Path(given or inventory.logs), say=say)
+
+
+def runs_directory(inventory: Inventory, given: str | None) -> Path:
+    """The directory of runs."""
+    return Path(given or inventory.runs)
+
+
+def find_record(args: Namespace, wanted: str) -> tuple[Path | None, LogFile | None]:
+    """The run and the log somebody means by a run id, ``last``, or a log number."""
+    inventory = load_inventory(args.inventory)
+    runs, book = runs_directory(inventory, args.runs), log_book(inventory, args.logs)
+    log = book.find(wanted)
+    if log is not None:
+        attached = [e.body for e in log.events if e.body.kind == "run-attached"]
+        last = getattr(attached[-1], "run", "") if attached else ""
+        return (find_run(runs, last) if last else None), log
+    run = find_run(runs, wanted)
+    if run is None:
+        raise UsageError(
+            f"There is no run or log {wanted!r} in {runs} and {book.directory}.",
+            next_step="`invoke list` shows what there is.",
+        )
+    return run, next((log for log in reversed(book.all()) if _names(log, run.name)), None)
+
+
+def _names(log: LogFile, run: str) -> bool:
+    return any(getattr(event.body, "run", "") == run for event in log.events)
+
+
+def operator() -> str:
+    """Who runs this: the login the system gives, not an argument."""
+    login = os.environ.get("SUDO_USER") if os.getuid() == 0 else None
+    try:
+        return login or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def say(sentence: str) -> None:
+    """Something the operator should know that is no error."""
+    print(sentence, file=sys.stderr)  # noqa: T201

@@ -1,0 +1,191 @@
+"""``run``: carry out a runbook and write its log; or, dry, say what it would do."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tastyops import __version__
+from tastyops.catalogue import registry
+from tastyops.cli import places, project, secrets
+from tastyops.cli.dryrun import show_preview
+from tastyops.cli.inputs import resolve
+from tastyops.document.times import offset_minutes
+from tastyops.engine.drive import Drive
+from tastyops.engine.preview import preview
+from tastyops.errors import ExitCode
+from tastyops.inventory import Inventory
+from tastyops.journal.events import RunOpened
+from tastyops.journal.state import RunState
+from tastyops.plan import Plan, make_plan, need_nobody
+from tastyops.ports import Listener, Operator
+from tastyops.redact import Masker
+from tastyops.store.blobs import OutputCapture
+from tastyops.store.logs import LogFile, LogHead, LogKeeper
+from tastyops.store.runs import RunJournal, new_run_id
+from tastyops.terminal.people import AtTerminal, Unattended
+from tastyops.terminal.plain import JsonLines, PlainLines
+from tastyops.terminal.view import RunView
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What ``run`` takes."""
+    parser.add_argument("runbook", metavar="RUNBOOK", type=Path)
+    project.inventory_argument(parser)
+    parser.add_argument(
+        "--host", action="append", default=[], metavar="NAME", help="only this host; repeatable"
+    )
+    parser.add_argument(
+        "--var", action="append", default=[], metavar="K=V", help="an input's value; repeatable"
+    )
+    parser.add_argument(
+        "--dry-run", "--dry", "-R", action="store_true", dest="dry_run",
+        help="only say what would be done",
+    )
+    parser.add_argument("--yes", "-y", action="store_true", help="answer plain confirmations")
+    parser.add_argument("--attending", metavar="A,B", help="who attends (default: you)")
+    parser.add_argument("--start-at", default="", metavar="2.1", help="leave out the steps before")
+    parser.add_argument("--json", action="store_true", help="events as JSON lines")
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """Everything a run needs besides its plan."""
+
+    args: Namespace
+    inventory: Inventory
+    place: places.Place
+    masker: Masker
+    who: str
+    answers: dict[str, str]
+
+    @property
+    def offset(self) -> int:
+        """The log's UTC offset, in minutes."""
+        return offset_minutes(self.inventory.timezone, self.place.clock.now())
+
+
+def perform(args: Namespace, *, dry: bool) -> int:
+    """Runs the runbook; returns the exit code."""
+    inventory = project.load_inventory(args.inventory)
+    runbook = project.load_runbook(args.runbook, inventory)
+    hosts = project.chosen_hosts(inventory, runbook, args.host)
+    inputs, answers = resolve(runbook, args.var, ask=_may_ask(args))
+    plan = make_plan(
+        runbook, hosts, inputs, registry(args.runbook.parent),
+        start_at=args.start_at, controller=places.controller_boot_id(),
+    )
+    with ExitStack() as stack:
+        passwords = secrets.sudo_passwords(hosts, ask=_may_ask(args))
+        masker = Masker(set(passwords.values()))
+        place = places.enter(stack, hosts, passwords)
+        setting = _Setting(args, inventory, place, masker, project.operator(), answers)
+        if dry or args.dry_run:
+            return _preview(plan, setting)
+        hands = place.hands if not _may_ask(args) else None
+        if not _may_ask(args):
+            need_nobody(plan, yes=args.yes, answers=answers, hands=hands is not None)
+        return _carry_out(plan, setting, stack)
+
+
+def _may_ask(args: Namespace) -> bool:
+    """Whether a person is at the keyboard and has not said ``--yes``."""
+    return sys.stdin.isatty() and sys.stderr.isatty() and not args.yes
+
+
+def _preview(plan: Plan, setting: _Setting) -> int:
+    found = preview(plan, setting.place.dialer, setting.place.clock, OutputCapture)
+    show_preview(plan, found, setting.inventory.timezone, setting.args.json)
+    if found.unreachable:
+        return int(ExitCode.UNREACHABLE)
+    return int(ExitCode.FAILED if found.incomplete else ExitCode.COMPLETED)
+
+
+def _carry_out(plan: Plan, setting: _Setting, stack: ExitStack) -> int:
+    attending = _attending(setting)
+    run_id = new_run_id(datetime.now(UTC))
+    runs = project.runs_directory(setting.inventory, setting.args.runs)
+    book = project.log_book(setting.inventory, setting.args.logs)
+    journal = RunJournal.create(runs, run_id, plan.runbook.source, setting.masker)
+    stack.callback(journal.close)
+    log = book.open(_head(plan, setting, attending), setting.place.clock.now(), setting.masker)
+    with _screen(plan, setting) as (listener, operators):
+        drive = Drive(
+            plan, RunState(), run_id, journal=journal, dialer=setting.place.dialer,
+            clock=setting.place.clock, who=setting.who, operators=operators,
+            listeners=(LogKeeper(log), listener),
+        )
+        drive.append(_opened(plan, setting, attending, log))
+        state = drive.run()
+    return _farewell(state, log, run_id, as_json=setting.args.json)
+
+
+def _attending(setting: _Setting) -> list[str]:
+    given = [name.strip() for name in (setting.args.attending or "").split(",")]
+    return [name for name in given if name] or [setting.who]
+
+
+def _head(plan: Plan, setting: _Setting, attending: Sequence[str]) -> LogHead:
+    return LogHead(
+        plan.runbook.kind, plan.title, setting.inventory.timezone, plan.practice, plan.summary,
+        list(plan.work_titles.values()), attending,
+    )
+
+
+def _opened(plan: Plan, setting: _Setting, attending: list[str], log: LogFile) -> RunOpened:
+    return RunOpened(
+        title=plan.title, runbook=hashlib.sha256(plan.runbook.source).hexdigest(),
+        path=plan.runbook.path, plan=plan.digest, hosts=[host.name for host in plan.hosts],
+        inputs=dict(plan.inputs), attending=attending, log=log.number, practice=plan.practice,
+        start_at=plan.start_at, tastyops=__version__,
+    )
+
+
+class _screen:  # noqa: N801  reads as a function where it is used
+    """The listener that fits where standard output goes, and who answers there."""
+
+    def __init__(self, plan: Plan, setting: _Setting) -> None:
+        self._plan, self._setting = plan, setting
+        self._stack = ExitStack()
+
+    def __enter__(self) -> tuple[Listener, tuple[Operator, ...]]:
+        setting, args = self._setting, self._setting.args
+        unattended = Unattended(setting.who, yes=args.yes, answers=setting.answers)
+        operators: list[Operator] = [unattended]
+        listener: Listener
+        person = AtTerminal(setting.who)
+        view = RunView(self._plan)
+        if args.json:
+            listener = JsonLines(sys.stdout)
+        elif sys.stdout.isatty():
+            from tastyops.terminal.live import LiveScreen
+
+            live = self._stack.enter_context(LiveScreen(view, setting.offset))
+            person = AtTerminal(setting.who, pause=live.pause, resume=live.resume)
+            listener = live
+        else:
+            listener = PlainLines(view, sys.stdout, setting.offset)
+        if _may_ask(args):
+            operators.append(person)
+        elif setting.place.hands is not None:
+            operators.append(setting.place.hands)
+        return listener, tuple(operators)
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+def _farewell(state: RunState, log: LogFile, run_id: str, *, as_json: bool) -> int:
+    closed = state.closed
+    code = closed.exit_code if closed else int(ExitCode.IN_DOUBT)
+    if not as_json:
+        document = log.document()
+        print(f"\n{document.tag} {document.status}.")  # noqa: T201
+        print(f"Log: {log.page}\nRun: {run_id}  (`invoke show {document.number}`)")  # noqa: T201
+    return code

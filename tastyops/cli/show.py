@@ -1,0 +1,63 @@
+"""``show``: a log as text, and what the run behind it recorded."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from tastyops.cli import project
+from tastyops.document.text import render_text
+from tastyops.errors import ExitCode
+from tastyops.journal.events import Event, Intended, Settled, StepEnded, event_to_json
+from tastyops.model.text import one_line
+from tastyops.store.runs import read_events
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What ``show`` takes."""
+    parser.add_argument("run", metavar="RUN", help="a run's id, `last`, or a log's number")
+    parser.add_argument("--commands", action="store_true", help="every command and how it ended")
+    parser.add_argument("--json", action="store_true", help="the run's events as JSON lines")
+    project.inventory_argument(parser)
+
+
+def perform(args: Namespace, *, dry: bool) -> int:
+    """Prints the log; with ``--commands`` or ``--json``, the private journal."""
+    run, log = project.find_record(args, args.run)
+    if args.json and run is not None:
+        for event in read_events(run):
+            print(json.dumps(event_to_json(event) | {"hash": event.hash}, ensure_ascii=False))  # noqa: T201
+        return int(ExitCode.COMPLETED)
+    if log is not None:
+        print(render_text(log.document()))  # noqa: T201
+    if run is not None:
+        print(f"Run {run.name}: {run}")  # noqa: T201
+    if run is not None and (args.commands or log is None):
+        for line in _commands(run):
+            print(line)  # noqa: T201
+    return int(ExitCode.COMPLETED)
+
+
+def _commands(run: Path) -> Iterator[str]:
+    argv: list[str] = []
+    for event in read_events(run):
+        body = event.body
+        if isinstance(body, Intended):
+            argv = list(body.command.get("change", ()))
+        elif isinstance(body, Settled):
+            yield from _settled(event, body, body.command.get("probe") or argv)
+        elif isinstance(body, StepEnded):
+            yield f"{event.at.host} {event.at.step}: {body.outcome} {one_line(body.why)}".rstrip()
+
+
+def _settled(event: Event, body: Settled, argv: list[str]) -> Iterator[str]:
+    if body.how != "output":
+        yield f"{event.at}  {body.how} {one_line(body.why)}".rstrip()
+        return
+    kind = "?" if "probe" in body.command else "$"
+    yield f"{event.at}  {kind} {one_line(' '.join(argv))}  → {body.result.get('status')}"
+    for stream in ("out", "err"):
+        text = str(body.result.get(stream, {}).get("head", ""))
+        yield from (f"    {stream}| {one_line(line)}" for line in text.splitlines()[:40])

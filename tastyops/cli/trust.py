@@ -1,0 +1,61 @@
+"""``trust``: see a host's key and, if you say so, put it on record."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from tastyops.cli import project
+from tastyops.errors import ExitCode, NeedsPerson, UsageError
+from tastyops.ssh import ssh_config, trust
+from tastyops.ssh.trust import Offered
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What ``trust`` takes."""
+    parser.add_argument("host", metavar="HOST", help="a host of the inventory")
+    parser.add_argument(
+        "--fingerprint", metavar="SHA256:…",
+        help="trust it without asking if its key has this fingerprint",
+    )
+    project.inventory_argument(parser)
+
+
+def perform(args: Namespace, *, dry: bool) -> int:
+    """Shows each unknown key on the way to the host, asks, and records it."""
+    inventory = project.load_inventory(args.inventory)
+    (host,) = inventory.select([args.host])
+    if host.connection == "practice":
+        raise UsageError(f"{host.name} is a practice host; there is nothing to trust.")
+    configuration = ssh_config.text(None)
+    while True:
+        offered = trust.fetch(host, configuration)
+        if offered.recorded:
+            print(f"{offered.name}: {offered.kind} {offered.fingerprint} is on record.")  # noqa: T201
+            return int(ExitCode.COMPLETED)
+        if dry or not _agreed(offered, args.fingerprint):
+            print("Nothing was recorded.", file=sys.stderr)  # noqa: T201
+            return int(ExitCode.COMPLETED if dry else ExitCode.CANCELLED)
+        trust.record(offered)
+        print(f"Recorded in {offered.file}.")  # noqa: T201
+        if not offered.jump:
+            return int(ExitCode.COMPLETED)
+
+
+def _agreed(offered: Offered, expected: str | None) -> bool:
+    what = "jump host " if offered.jump else ""
+    print(f"{what}{offered.name} port {offered.port} shows this key:")  # noqa: T201
+    print(f"  {offered.kind} {offered.fingerprint}")  # noqa: T201
+    if expected is not None and not offered.jump:
+        if expected != offered.fingerprint:
+            print(f"That is not the fingerprint you gave ({expected}).", file=sys.stderr)  # noqa: T201
+        return expected == offered.fingerprint
+    if not sys.stdin.isatty():
+        raise NeedsPerson(
+            "Nobody is here to say whether that is the right key.",
+            still_true="Nothing was recorded.",
+            next_step="Compare it with the host's own (`ssh-keygen -lf /etc/ssh/ssh_host_…_key.pub`)"
+            " and give it with --fingerprint.",
+        )
+    print("Compare it with what the host itself says, not with what this link says.")  # noqa: T201
+    return input("Trust it? Type yes: ").strip().lower() == "yes"

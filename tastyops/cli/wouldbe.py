@@ -1,0 +1,26 @@
+"""The log a dry run says would be written: entries without times, a number not yet taken."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tastyops.document.build import Document, Line, WorkItem
+from tastyops.document.times import local, long_date, offset_minutes, offset_name
+from tastyops.engine.preview import Preview
+from tastyops.plan import Plan
+
+
+def would_be_log(plan: Plan, found: Preview, zone: str) -> Document:
+    """The document, newest entry first."""
+    now = datetime.now(UTC)
+    offset = offset_minutes(zone, now)
+    day = long_date(local(now, offset))
+    entries = [entry for step in found.steps for entry in step.entries]
+    ended = {number: (w.status, w.why) for number, w in found.state.works.items()}
+    return Document(
+        number=f"{local(now, offset).year}/…", kind=plan.runbook.kind, title=plan.title, date=day,
+        practice=plan.practice, attending=[], zone=offset_name(offset), summary=list(plan.summary),
+        status="Planned",
+        works=[WorkItem(title, *ended.get(n, ("", ""))) for n, title in plan.work_titles.items()],
+        transcript=[Line("hhmm", day, entry) for entry in reversed(entries)],
+    )

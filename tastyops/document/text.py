@@ -1,0 +1,42 @@
+"""The log as plain text, in the shape of the status pages it is modelled on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tastyops.document.build import Document
+
+
+def render_text(document: Document) -> str:
+    """The whole log."""
+    return "\n".join(_lines(document)) + "\n"
+
+
+def _lines(document: Document) -> Iterator[str]:
+    yield document.heading
+    yield ""
+    yield document.subtitle
+    yield f"Attending: {', '.join(document.attending) or 'nobody yet'}"
+    yield f"Status: {document.status}."
+    yield ""
+    yield from (f"  • {line}" for line in document.summary)
+    if document.works:
+        yield "  • Works to be carried out:"
+        yield from (f"    • {work.title} {work.note}".rstrip() for work in document.works)
+    if document.summary or document.works:
+        yield ""
+    yield f"Transcript, times are in {document.zone}:"
+    yield from _transcript(document)
+    if document.record:
+        yield ""
+        yield f"Record: {document.record}."
+
+
+def _transcript(document: Document) -> Iterator[str]:
+    day = ""
+    for line in document.transcript:
+        if document.spans_days and line.day != day:
+            day = line.day
+            yield day
+        yield f"  • [{line.minute}] {line.text}"
+        yield from (f"    • {point}" for point in line.points)

@@ -1,0 +1,326 @@
+"""Drives a run: intents before, outcomes after, one thread that owns the journal.
+
+The loop: the core says what to do; events go into the journal; one commit makes them durable
+(so every lane's intents share one fsync); then the commands go out, each host's on a worker
+thread; and the loop waits for the first thing to come back.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tastyops.advance.core import advance
+from tastyops.advance.lane import LiveLanes, intended
+from tastyops.advance.moves import Append, Move, Parked, Perform
+from tastyops.commands import Change, Probe, Sleep, describe
+from tastyops.engine.links import Link, settled
+from tastyops.errors import LinkLost, TastyopsError, Unreachable
+from tastyops.journal.events import (
+    Address, Answered, Body, CancelAsked, ClockStepped, Disconnected, Event, Settled,
+)
+from tastyops.journal.state import LaneKey, RunState
+from tastyops.plan import Plan
+from tastyops.ports import Clock, Dialer, JournalSink, Listener, Operator
+
+MOST_THREADS = 64
+"""Hosts that are worked on at the same time; the others wait their turn."""
+
+SPOOL_PAUSE = 0.5
+"""Seconds between two looks at what other processes handed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a worker hands back: events in order, the last one the outcome."""
+
+    key: LaneKey
+    events: tuple[tuple[Address, Body, str], ...]
+    forget: tuple[str, str] | None = None
+
+
+class Drive:
+    """One execution of a plan. ``run`` returns when the journal says that the run is closed."""
+
+    def __init__(
+        self, plan: Plan, state: RunState, run: str, *, journal: JournalSink, dialer: Dialer,
+        clock: Clock, who: str, operators: Sequence[Operator] = (),
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self._plan = plan
+        self.state = state
+        self._journal = journal
+        self._clock = clock
+        self._who = who
+        self._operators = tuple(operators)
+        self._listeners = tuple(listeners)
+        self._stopping = threading.Event()
+        self._links = {h.name: Link(h, dialer, run, self._stopping) for h in plan.hosts}
+        self._kept = LiveLanes()
+        self._busy: set[LaneKey] = set()
+        self._asking: set[LaneKey] = set()
+        self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
+        self._unheard: list[Event] = []
+        self._aborting = False
+
+    def run(self) -> RunState:
+        """Carries the run on until it is closed. Raises JournalUnwritable, NeedsPerson."""
+        workers = max(1, min(len(self._links) + 1, MOST_THREADS))
+        with ThreadPoolExecutor(workers, thread_name_prefix="lane") as pool:
+            try:
+                while self.state.closed is None:
+                    self._turn(pool)
+            except BaseException:
+                self._abandon()
+                raise
+            finally:
+                self._hang_up()
+        return self.state
+
+    def _turn(self, pool: ThreadPoolExecutor) -> None:
+        try:
+            moves = self._moves()
+            self._commit()
+            if self.state.closed is None:
+                for move in moves:
+                    self._begin(move, pool)
+                self._commit()
+                self._wait()
+        except KeyboardInterrupt:
+            if self._stopping.is_set():
+                raise
+            self._cancel("interrupted at the terminal", self._who)
+
+    def _moves(self) -> list[Move]:
+        """The core's moves, after all its events have gone into the journal."""
+        while True:
+            moves = advance(self._plan, self.state, self._kept, self._busy | self._asking)
+            appends = [move for move in moves if isinstance(move, Append)]
+            if not appends:
+                return moves
+            for move in appends:
+                self.append(move.body, move.at)
+
+    # -- events --------------------------------------------------------------------------------
+
+    def append(self, body: Body, at: Address = Address(), who: str = "") -> None:
+        """Puts an event into the journal and takes it into the state."""
+        now = self._clock.now()
+        last = self.state.last_at
+        if last is not None and (last - now).total_seconds() > 1:
+            self._write(ClockStepped(round((last - now).total_seconds(), 3)), Address(), "", now)
+        self._write(body, at, who, now)
+
+    def _write(self, body: Body, at: Address, who: str, now: datetime) -> None:
+        event = self._journal.append(body, at, who=who or self._who, happened=now)
+        self.state.apply(event, self._journal.load)
+        self._unheard.append(event)
+
+    def _commit(self) -> None:
+        """Makes all appended events durable, and only then tells of them."""
+        self._journal.commit()
+        unheard, self._unheard = self._unheard, []
+        for event in unheard:
+            for listener in self._listeners:
+                listener.event(event)
+
+    # -- performing ----------------------------------------------------------------------------
+
+    def _begin(self, move: Move, pool: ThreadPoolExecutor) -> None:
+        key = (move.at.host, move.at.step)
+        if isinstance(move, Parked):
+            self._asking.add(key)
+            threading.Thread(target=self._ask, args=(key, move), daemon=True).start()
+            return
+        if not isinstance(move, Perform):
+            return
+        self._busy.add(key)
+        link = self._links.get(move.at.host)
+        if isinstance(move.command, Sleep):
+            work: Callable[[], _Done] = lambda: self._sleep(key, move)  # noqa: E731
+        elif link is None:
+            self._done.put(_Done(key, ((move.at, Settled(move.digest, "unreachable", why="no host"), ""),)))
+            return
+        elif link.session is None:
+            work = lambda: self._connect(key, move, link)  # noqa: E731
+        elif isinstance(move.command, Change):
+            work = self._change_work(key, move, link)
+        else:
+            work = lambda: self._probe(key, move, link)  # noqa: E731
+        pool.submit(self._guarded, key, move, work)
+
+    def _guarded(self, key: LaneKey, move: Perform, work: Callable[[], _Done]) -> None:
+        """The one place where whatever goes wrong in a worker becomes a recorded outcome."""
+        try:
+            done = work()
+        except TastyopsError as error:
+            done = _Done(key, ((move.at, _unreachable(move, error), ""),))
+        except Exception as error:  # a bug of ours must end the step, not hang the run
+            why = f"an error in tastyops: {type(error).__name__}: {error}"
+            done = _Done(key, ((move.at, Settled(move.digest, "lost", why=why), ""),))
+        self._done.put(done)
+
+    def _connect(self, key: LaneKey, move: Perform, link: Link) -> _Done:
+        """Opens the link only; the core then says the same command again."""
+        offline_counts = isinstance(move.command, Probe) and move.command.offline
+        try:
+            connected = link.try_connect() if offline_counts else link.connect()
+        except Unreachable as error:
+            offline = offline_counts and error.id != "host-key-changed"
+            how, why = ("offline", error.id) if offline else ("unreachable", error.what)
+            body = Settled(move.digest, how, {}, describe(move.command), why)
+            return _Done(key, ((move.at, body, ""),))
+        return _Done(key, ((Address(host=link.host.name), connected, ""),))
+
+    def _probe(self, key: LaneKey, move: Perform, link: Link) -> _Done:
+        command = move.command
+        if not isinstance(command, Probe):
+            raise TypeError(f"not a command for a host: {command!r}")
+        capture = self._journal.capture(move.step.no_log)
+        try:
+            ended = link.probe(
+                command, capture, sudo=link.needs_root(command.sudo, move.step.sudo),
+                timeout=move.step.timeout, tail=self._tail(move.at),
+            )
+        except LinkLost as error:
+            lost = (Address(host=link.host.name), Disconnected(error.what), "")
+            if command.offline:
+                body = Settled(move.digest, "offline", {}, describe(command), error.id)
+                return _Done(key, (lost, (move.at, body, "")))
+            if link.given_up:
+                raise
+            return _Done(key, (lost,))  # it only reads: the core says it again, on a new link
+        return _Done(key, ((move.at, settled(move.digest, ended, capture, describe(command)), ""),))
+
+    def _change_work(self, key: LaneKey, move: Perform, link: Link) -> Callable[[], _Done]:
+        """Journals the intent, here on the journal's thread; gives the rest for a worker."""
+        session = link.session
+        if session is None:
+            raise LinkLost(f"There is no link to {link.host.name}.")
+        boot_id = session.hello.boot_id
+        fate = f"{session.hello.directory}/{move.fate}"
+        self.append(intended(move, fate, boot_id), move.at)
+        return lambda: self._change(key, move, link, boot_id)
+
+    def _change(self, key: LaneKey, move: Perform, link: Link, boot_id: str) -> _Done:
+        command = move.command
+        if not isinstance(command, Change):
+            raise TypeError(f"not a change: {command!r}")
+        events: list[tuple[Address, Body, str]] = []
+        capture = self._journal.capture(move.step.no_log)
+        how: dict[str, Any] = {
+            "sudo": link.needs_root(command.sudo, move.step.sudo),
+            "timeout": move.step.timeout, "tail": self._tail(move.at),
+        }
+        try:
+            ended = link.change(move.fate, command, capture, **how)
+        except LinkLost as error:
+            events.append((Address(host=link.host.name), Disconnected(error.what), ""))
+            capture = self._journal.capture(move.step.no_log)
+            events.append((Address(host=link.host.name), link.connect(), ""))
+            found, why = link.pick_up(
+                move.fate, boot_id, lambda: link.change(move.fate, command, capture, **how),
+                capture=capture, **how,
+            )
+            if found is None:
+                events.append((move.at, Settled(move.digest, "lost", why=why), ""))
+                return _Done(key, tuple(events))
+            ended = found
+        events.append((move.at, settled(move.digest, ended, capture, {}), ""))
+        return _Done(key, tuple(events), (link.host.name, move.fate))
+
+    def _sleep(self, key: LaneKey, move: Perform) -> _Done:
+        command = move.command
+        if isinstance(command, Sleep) and not self._stopping.is_set():
+            self._clock.sleep(command.seconds, self._stopping.wait)
+        return _Done(key, ((move.at, Settled(move.digest, "slept", {}, describe(command)), ""),))
+
+    def _tail(self, at: Address) -> Callable[[bytes, bytes], None]:
+        def show(out: bytes, err: bytes) -> None:
+            for listener in self._listeners:
+                listener.running(at, self._journal.mask(out), self._journal.mask(err))
+
+        return show
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        """Takes in the first thing that comes back, and all else that has come by then."""
+        if not self._busy and not self._asking:
+            return
+        try:
+            self._take(self._done.get(timeout=SPOOL_PAUSE))
+        except queue.Empty:
+            pass
+        while not self._done.empty():
+            self._take(self._done.get())
+        for who, body in self._journal.spooled():
+            self._hand_in(who, body)
+
+    def _take(self, done: _Done) -> None:
+        self._busy.discard(done.key)
+        self._asking.discard(done.key)
+        for at, body, who in done.events:
+            if isinstance(body, Answered) and self._answered(done.key):
+                continue
+            self.append(body, at, who)
+        if done.forget is not None:
+            host, name = done.forget
+            self._commit()  # the outcome is durable before the host forgets it
+            self._links[host].forget(name)
+
+    def _answered(self, key: LaneKey) -> bool:
+        return self.state.lane(*key).question is None
+
+    def _hand_in(self, who: str, body: Body) -> None:
+        """An event from another process."""
+        if isinstance(body, CancelAsked):
+            self._cancel(body.because, who)
+        else:
+            self.append(body, who=who)
+
+    def _ask(self, key: LaneKey, move: Parked) -> None:
+        question = {"host": move.at.host, "step": move.at.step, **move.question.to_json()}
+        for operator in self._operators:
+            answer = operator.answer(question)
+            if answer is not None:
+                value, who = answer
+                body = Answered(value, hands=who == "practice hands")
+                self._done.put(_Done(key, ((move.at, body, who),)))
+                return
+        self._done.put(_Done(key, ((move.at, CancelAsked("nobody is here to answer"), ""),)))
+
+    def _cancel(self, because: str, who: str) -> None:
+        """Stops what runs now and lets the run end."""
+        self._stopping.set()
+        self.append(CancelAsked(because), who=who)
+        self._commit()
+        for link in self._links.values():
+            link.stop()
+
+    def _abandon(self) -> None:
+        """An error no event can express: leave the journal as it is and end what runs here."""
+        self._stopping.set()
+
+    def _hang_up(self) -> None:
+        closed = self.state.closed is not None
+        for link in self._links.values():
+            link.finish(forget=closed and not _in_doubt(self.state))
+
+
+def _unreachable(move: Perform, error: TastyopsError) -> Settled:
+    how = "unreachable" if isinstance(error, Unreachable) else "lost"
+    why = error.what
+    if isinstance(move.command, Change) and how == "unreachable":
+        # it was sent, and the host did not come back to say what became of it
+        how = "lost"
+    return Settled(move.digest, how, {}, {}, why)
+
+
+def _in_doubt(state: RunState) -> bool:
+    return any(lane.ended and lane.ended.outcome == "in doubt" for lane in state.lanes.values())

@@ -1,0 +1,179 @@
+"""One link per host, opened when first needed and opened again when it was lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tastyops.commands import Change, Output, Probe, output_to_json
+from tastyops.errors import LinkLost, TastyopsError, Unreachable
+from tastyops.inventory import Host
+from tastyops.journal.events import Connected, Settled
+from tastyops.ports import Capture, Dialer, Ended, Session, Tail
+
+RECONNECT_PATIENCE = 90.0
+"""Seconds a host that was reachable in this run may stay away before a step gives up on it."""
+
+RECONNECT_PAUSE = 1.0
+"""Seconds between two tries to reach it."""
+
+MOST_LOSSES = 3
+"""Times in a row a probe may lose the link before it is no longer tried again."""
+
+_FINAL = frozenset({"host-key-unknown", "host-key-changed", "authentication-failed"})
+"""Refusals that trying again does not cure."""
+
+
+class Link:
+    """The link to one host, used by one lane at a time."""
+
+    def __init__(self, host: Host, dialer: Dialer, run: str, stopping: threading.Event) -> None:
+        self.host = host
+        self._dialer = dialer
+        self._run = run
+        self._stopping = stopping
+        self._session: Session | None = None
+        self._was_up = False
+        self._losses = 0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the link was lost so often in the middle of a probe that the probe is at fault."""
+        return self._losses >= MOST_LOSSES
+
+    @property
+    def session(self) -> Session | None:
+        """The open session, if there is one."""
+        return self._session
+
+    def connect(self) -> Connected:
+        """Opens the session; a host that was up in this run is given time to come back."""
+        deadline = time.monotonic() + (RECONNECT_PATIENCE if self._was_up else 0)
+        while True:
+            try:
+                return self._open()
+            except Unreachable as error:
+                if error.id in _FINAL or time.monotonic() >= deadline or self._stopping.is_set():
+                    raise
+            self._stopping.wait(RECONNECT_PAUSE)
+
+    def try_connect(self) -> Connected:
+        """Opens the session with a single try."""
+        return self._open()
+
+    def _open(self) -> Connected:
+        self.drop()
+        self._session = self._dialer.session(self.host, self._run)
+        self._was_up = True
+        hello = self._session.hello
+        return Connected(
+            hello.boot_id, hello.kernel, hello.hostname, hello.uid, hello.directory,
+            self._session.skew,
+        )
+
+    def drop(self) -> None:
+        """Closes the session."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def stop(self) -> None:
+        """From another thread: ends the command that is running on it."""
+        session = self._session
+        if session is not None:
+            session.stop()
+
+    def needs_root(self, sudo: bool | None, step_sudo: bool | None) -> bool:
+        """Whether a command is to be run with sudo: its own wish, the step's, then the host's."""
+        wish = next((w for w in (sudo, step_sudo) if w is not None), bool(self.host.sudo))
+        return wish and (self._session is None or self._session.hello.uid != 0)
+
+    def probe(
+        self, command: Probe, capture: Capture, *, sudo: bool, timeout: float | None, tail: Tail
+    ) -> Ended:
+        """Runs a probe; one cut off by a lost link is simply run again, since it only reads."""
+        session = self._need()
+        try:
+            ended = session.probe(
+                command.argv, sink=capture, sudo=sudo, timeout=timeout, tail=tail
+            )
+        except LinkLost:
+            self._losses += 1
+            self.drop()
+            raise
+        self._losses = 0
+        return ended
+
+    def change(
+        self, name: str, command: Change, capture: Capture, *, sudo: bool, timeout: float | None,
+        tail: Tail,
+    ) -> Ended:
+        """Sends a change. Raises LinkLost; its fate is then for ``pick_up`` to find out."""
+        session = self._need()
+        try:
+            return session.change(
+                name, command.argv, sink=capture, sudo=sudo, stdin=command.stdin,
+                timeout=timeout, tail=tail,
+            )
+        except LinkLost:
+            self.drop()
+            raise
+
+    def pick_up(
+        self, name: str, boot_id: str, again: Callable[[], Ended], *, capture: Capture, sudo: bool,
+        timeout: float | None, tail: Tail,
+    ) -> tuple[Ended | None, str]:
+        """What became of a change whose link was lost: how it ended, or None and why nobody knows.
+
+        A change the host has no trace of is sent once more under the same name: the host lets a
+        name begin only once, so should the first request still arrive, one of the two is refused.
+        """
+        session = self._need()
+        if session.hello.boot_id != boot_id:
+            return None, "the host was rebooted while it ran"
+        fate = session.fate(name)
+        if fate.state == "lost":
+            return None, "its process is gone and left no exit status"
+        if fate.state == "never":
+            ended = again()
+            if ended.state != "claimed":
+                return ended, ""
+        return session.follow(name, sink=capture, sudo=sudo, timeout=timeout, tail=tail), ""
+
+    def forget(self, name: str) -> None:
+        """Drops the host's files of a change that is safe in the journal."""
+        if self._session is not None:
+            self._session.forget(name)
+
+    def finish(self, *, forget: bool) -> None:
+        """Ends the link at the end of a run; with ``forget`` the run's directory goes too."""
+        try:
+            if forget and self._session is not None:
+                self._session.forget_run()
+        except TastyopsError:
+            pass  # the run is over; what is left lies in a directory the next boot clears
+        self.drop()
+
+    def _need(self) -> Session:
+        if self._session is None:
+            raise LinkLost(f"There is no link to {self.host.name}.")
+        return self._session
+
+
+def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]) -> Settled:
+    """The event for a command that ended."""
+    out, err = capture.finish()
+    if ended.state in ("lost", "claimed", "stuck"):
+        why = {
+            "lost": "its process is gone and left no exit status",
+            "claimed": "it had been begun before",
+            "stuck": "it could not be killed and still runs (uninterruptible sleep)",
+        }[ended.state]
+        return Settled(digest, "lost", {}, command, why)
+    output = Output(
+        ended.status, out, err, round(ended.seconds, 6), timed_out=ended.state == "timed out"
+    )
+    return Settled(digest, "output", output_to_json(output), command)
+

@@ -1,0 +1,204 @@
+"""The dry run: the same core, over links that have no way to send a change.
+
+A withheld change gives ``Unknown``; from then on the step's own probes give it too, since they
+would see the host as it was before. A later step still probes, and what it says is marked as
+judged before the earlier changes: that is all a dry run can honestly know.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tastyops.advance.core import advance
+from tastyops.advance.lane import LiveLanes
+from tastyops.advance.moves import Append, Parked, Perform
+from tastyops.commands import Change, Output, Probe, Sleep, describe, output_to_json
+from tastyops.errors import Unreachable
+from tastyops.journal.events import Address, Answered, Body, Event, Settled, StepEnded
+from tastyops.journal.state import LaneKey, RunState
+from tastyops.model.outcome import Outcome
+from tastyops.model.runbook import Step
+from tastyops.plan import Plan
+from tastyops.ports import Capture, Clock, Dialer, Prober
+
+WOULD_RUN = "would run"
+WOULD_SKIP = "would skip"
+WOULD_READ = "would read"
+WOULD_ASK = "would ask"
+WOULD_FAIL = "would fail"
+CANNOT_KNOW = "cannot know"
+NO_PREVIEW = "cannot be previewed"
+NOT_REACHED = "not reached"
+LEFT_OUT = "not part of this run"
+
+MOST_COMMANDS = 10_000
+"""Commands a step may yield in a preview; a step that yields more never ends."""
+
+
+@dataclass(slots=True)
+class StepPreview:
+    """What one step would do on one host."""
+
+    step: Step
+    host: str
+    verdict: str = NOT_REACHED
+    because: str = ""
+    commands: list[str] = field(default_factory=list)
+    entries: list[str] = field(default_factory=list)
+    asked: bool = False
+
+
+@dataclass(slots=True)
+class Preview:
+    """A whole dry run. ``exit_code`` as the command's."""
+
+    steps: list[StepPreview]
+    state: RunState
+    incomplete: bool = False
+    unreachable: bool = False
+
+
+class _Lookout:
+    """Performs probes and withholds everything else."""
+
+    def __init__(self, plan: Plan, dialer: Dialer, clock: Clock, capture: type[Capture]) -> None:
+        self._plan, self._dialer, self._clock, self._capture = plan, dialer, clock, capture
+        self._probers: dict[str, Prober] = {}
+        self.state = RunState()
+        self._kept = LiveLanes()
+        self._withheld: set[LaneKey] = set()
+        self._changed_hosts: dict[str, str] = {}
+        self.previews = {
+            (host, step.id): StepPreview(step, host)
+            for step in plan.runbook.steps() for host in plan.lanes[step.id]
+        }
+
+    def run(self) -> None:
+        """Plays the plan through."""
+        budget = MOST_COMMANDS * max(1, len(self.previews))
+        try:
+            while self.state.closed is None and budget > 0:
+                for move in advance(self._plan, self.state, self._kept):
+                    budget -= 1
+                    if isinstance(move, Append):
+                        self._append(move.at, move.body)
+                    elif isinstance(move, Parked):
+                        self._answer(move)
+                    else:
+                        self._append(move.at, self._settle(move))
+        finally:
+            for prober in self._probers.values():
+                prober.close()
+
+    def _append(self, at: Address, body: Body) -> None:
+        now: datetime = self._clock.now()
+        event = Event("preview", self.state.seq + 1, 0, now, now, "", at, body)
+        self.state.apply(event)
+        if isinstance(body, StepEnded):
+            self._judge(self.previews[at.host, at.step], body)
+
+    def _answer(self, move: Parked) -> None:
+        preview = self.previews[move.at.host, move.at.step]
+        preview.asked = True
+        preview.commands.append(f"ask the operator: {move.question.text}")
+        if move.question.question == "ask" and move.question.default is None:
+            self._append(move.at, Settled(move.question.digest, "unknown"))
+        else:
+            self._append(move.at, Answered(move.question.default or "yes"))
+
+    def _settle(self, move: Perform) -> Body:
+        key = (move.at.host, move.at.step)
+        preview, command = self.previews[key], move.command
+        if isinstance(command, Probe) and key not in self._withheld:
+            if move.step.reads:
+                preview.commands.append(shlex.join(command.argv))
+            return self._probe(move, command)
+        if isinstance(command, Change):
+            self._changed_hosts.setdefault(move.at.host, move.step.address)
+            preview.commands.append(self._shown(move, command))
+        if isinstance(command, Sleep) and key not in self._withheld:
+            preview.commands.append(f"wait for {command.why}")
+        self._withheld.add(key)
+        return Settled(move.digest, "unknown")
+
+    def _shown(self, move: Perform, command: Change) -> str:
+        """The exact command; a script of ``sh -c`` is shown as it is."""
+        host = self._plan.host(move.at.host)
+        wish = next((w for w in (command.sudo, move.step.sudo) if w is not None), None)
+        root = wish if wish is not None else bool(host and host.sudo)
+        uid = self._probers[move.at.host].hello.uid if move.at.host in self._probers else 0
+        return ("sudo " if root and uid != 0 else "") + shlex.join(command.argv)
+
+    def _probe(self, move: Perform, command: Probe) -> Body:
+        capture = self._capture()
+        try:
+            prober = self._prober(move.at.host)
+            host = self._plan.host(move.at.host)
+            wish = next((w for w in (command.sudo, move.step.sudo) if w is not None), None)
+            sudo = (wish if wish is not None else bool(host and host.sudo)) and prober.hello.uid != 0
+            ended = prober.probe(
+                command.argv, sink=capture, sudo=sudo, timeout=move.step.timeout
+            )
+        except Unreachable as error:
+            how = "offline" if command.offline else "unreachable"
+            return Settled(move.digest, how, {}, describe(command), error.what)
+        out, err = capture.finish()
+        output = Output(ended.status, out, err, ended.seconds, timed_out=ended.state == "timed out")
+        return Settled(move.digest, "output", output_to_json(output), describe(command))
+
+    def _prober(self, name: str) -> Prober:
+        prober = self._probers.get(name)
+        if prober is None:
+            host = self._plan.host(name)
+            if host is None:
+                raise Unreachable("This step has no host.")
+            prober = self._probers[name] = self._dialer.prober(host, "preview")
+        return prober
+
+    def _judge(self, preview: StepPreview, end: StepEnded) -> None:
+        """The verdict on a step that ended in the preview."""
+        outcome = Outcome(end.outcome)
+        earlier = self._changed_hosts.get(preview.host, "")
+        before = f"as the host is now, before step {earlier}" if earlier else ""
+        key = (preview.host, preview.step.id)
+        if end.entry:
+            preview.entries.append(end.entry)
+        if not self._plan.spec(preview.step).previews:
+            preview.verdict = NO_PREVIEW
+        elif outcome is Outcome.SKIPPED:
+            preview.verdict, preview.because = WOULD_SKIP, "its `when:` is false"
+        elif outcome is Outcome.CANNOT_KNOW:
+            preview.verdict, preview.because = CANNOT_KNOW, f"until step {end.unknown} has run"
+        elif not outcome.good:
+            preview.verdict, preview.because = WOULD_FAIL, end.why
+        elif any(c.startswith("ask the operator") for c in preview.commands):
+            preview.verdict = WOULD_ASK
+        elif key in self._withheld:
+            preview.verdict = WOULD_RUN
+            preview.because = before if earlier != preview.step.address else ""
+        elif outcome is Outcome.ALREADY:
+            doubt = f"until step {earlier} has run; as the host is now, it is already so"
+            preview.verdict = CANNOT_KNOW if earlier else WOULD_SKIP
+            preview.because = doubt if earlier else "already so"
+        else:
+            preview.verdict = WOULD_READ
+            preview.because = "the author says that it only reads" if preview.step.reads else before
+
+
+def preview(plan: Plan, dialer: Dialer, clock: Clock, capture: type[Capture]) -> Preview:
+    """What a run of ``plan`` would do, found out by reading only."""
+    lookout = _Lookout(plan, dialer, clock, capture)
+    lookout.run()
+    steps: Sequence[StepPreview] = list(lookout.previews.values())
+    for step in steps:
+        if step.step.id in plan.left_out:
+            step.verdict = LEFT_OUT
+    unreachable = any(
+        lane.ended is not None and lane.ended.outcome == Outcome.UNREACHABLE.value
+        for lane in lookout.state.lanes.values()
+    )
+    bad = any(step.verdict in (WOULD_FAIL, NO_PREVIEW, NOT_REACHED) for step in steps)
+    return Preview(list(steps), lookout.state, bad, unreachable)

@@ -1,0 +1,331 @@
+"""Hosts and groups: the inventory file, checked as strictly as a runbook. Reads bytes, no files."""
+
+from __future__ import annotations
+
+import os
+import re
+import zoneinfo
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tastyops.errors import InvalidFile, UsageError, did_you_mean, shown
+from tastyops.source import scan
+from tastyops.source.reading import Findings, TooManyError, is_null
+from tastyops.source.tree import Mapping as Tree
+from tastyops.source.tree import Node, Scalar, Sequence, plain_value
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One host. What is None here is left to ``~/.ssh/config`` and OpenSSH's defaults.
+
+    ``sudo``: True becomes root with ``sudo -n``; ``"ask"`` has the operator asked for the
+    password once; False never. Paths are absolute or start with ``~``.
+    """
+
+    name: str
+    address: str | None = None
+    port: int | None = None
+    user: str | None = None
+    identity_file: str | None = None
+    known_hosts: str | None = None
+    sudo: bool | Literal["ask"] = False
+    connection: Literal["ssh", "practice"] = "ssh"
+    console: Mapping[str, Any] | None = None
+    power: Mapping[str, Any] | None = None
+    vars: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The whole file. ``logs`` and ``runs`` are directories, beside the inventory if not absolute.
+
+    ``groups`` has the hosts of each, groups inside it opened up.
+    """
+
+    path: str
+    timezone: str
+    operators: tuple[str, ...]
+    logs: str
+    runs: str
+    hosts: Mapping[str, Host]
+    groups: Mapping[str, tuple[str, ...]]
+
+    def select(self, names: Iterable[str]) -> tuple[Host, ...]:
+        """The hosts of these names and groups, in order, each once. Raises UsageError."""
+        chosen: dict[str, Host] = {}
+        for name in names:
+            if name not in self.hosts and name not in self.groups:
+                known = [*self.hosts, *self.groups]
+                raise UsageError(
+                    f"{shown(name)} is not a host or group in {self.path}.",
+                    still_true="No host was touched.",
+                    next_step=did_you_mean(name, known) or f"There are: {', '.join(known)}.",
+                )
+            for member in self.groups.get(name, (name,)):
+                chosen[member] = self.hosts[member]
+        if not chosen:
+            raise UsageError(
+                "No host was chosen.",
+                still_true="No host was touched.",
+                next_step=f"There are: {', '.join([*self.hosts, *self.groups])}.",
+            )
+        return tuple(chosen.values())
+
+
+KEYS = ("timezone", "operators", "logs", "runs", "hosts", "groups")
+HOST_KEYS = (
+    "address", "port", "user", "identity_file", "known_hosts", "sudo", "connection", "console",
+    "power", "vars",
+)  # fmt: skip
+_SSH_ONLY = ("address", "port", "user", "identity_file")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
+_RESERVED = ("none", "hosts", "host")
+
+_Fields = dict[str, tuple[Scalar, Node]]
+
+
+def read_inventory(data: bytes, path: str) -> Inventory:
+    """The inventory in a file. Raises InvalidFile with every problem found."""
+    tree, problems = scan(data, path)
+    reader = _Reader(Findings(problems), path)
+    inventory = None
+    if tree is not None:
+        try:
+            inventory = reader.inventory(tree)
+        except TooManyError:
+            inventory = None
+    if reader.findings.problems or inventory is None:
+        raise InvalidFile(reader.findings.problems)
+    return inventory
+
+
+@dataclass
+class _Reader:
+    findings: Findings
+    path: str
+
+    def inventory(self, tree: Node) -> Inventory | None:
+        fields = self.findings.fields(tree, "an inventory", KEYS)
+        if fields is None:
+            return None
+        hosts = self._hosts(fields, tree)
+        return Inventory(
+            path=self.path,
+            timezone=self._timezone(fields),
+            operators=self._operators(fields),
+            logs=self._beside(self._text(fields, "logs") or "logs"),
+            runs=self._beside(self._text(fields, "runs") or "runs"),
+            hosts=hosts,
+            groups=self._groups(fields, hosts),
+        )
+
+    def _text(self, fields: _Fields, name: str) -> str | None:
+        """A text that may be left out but not left empty."""
+        if name not in fields:
+            return None
+        node = fields[name][1]
+        text = self.findings.text(node, shown(name))
+        if text is not None and not text.strip():
+            self.findings.add(node.place, f"{shown(name)} is empty")
+            return None
+        if text is not None and ("\n" in text or text.startswith("-")):
+            # ssh would take it for an option
+            self.findings.add(node.place, f"{shown(text)} cannot be the {name}")
+        return text
+
+    def _beside(self, file: str) -> str:
+        """A path of the inventory's, from where the inventory is."""
+        return file if file.startswith("~") else os.path.join(os.path.dirname(self.path), file)
+
+    def _timezone(self, fields: _Fields) -> str:
+        name = self._text(fields, "timezone") or "UTC"
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            place = fields["timezone"][1].place
+            hint = did_you_mean(name, zoneinfo.available_timezones()) or "for example Europe/London"
+            self.findings.add(place, f"there is no time zone {shown(name)}", hint)
+        return name
+
+    def _operators(self, fields: _Fields) -> tuple[str, ...]:
+        if "operators" not in fields or is_null(fields["operators"][1]):
+            return ()
+        items = self.findings.items(fields["operators"][1], "'operators'")
+        names = [self.findings.text(item, "an operator's name") for item in items]
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    def _hosts(self, fields: _Fields, tree: Node) -> dict[str, Host]:
+        if "hosts" not in fields:
+            self.findings.add(tree.place, "the inventory has no hosts", "add 'hosts:'")
+            return {}
+        node = fields["hosts"][1]
+        if not isinstance(node, Tree) or not node.entries:
+            self.findings.expected(node, "'hosts'", "a mapping of at least one host")
+            return {}
+        return {key.text: self._host(key, value) for key, value in node.entries}
+
+    def _name(self, key: Scalar, what: str) -> None:
+        if key.text in _RESERVED:
+            self.findings.add(key.place, f"{what} cannot be called {shown(key.text)}")
+        elif not _NAME.fullmatch(key.text):
+            hint = "letters, digits, '.', '-' and '_', beginning with a letter or digit"
+            self.findings.add(key.place, f"{shown(key.text)} cannot be {what}'s name", hint)
+
+    def _host(self, key: Scalar, node: Node) -> Host:
+        self._name(key, "a host")
+        if is_null(node):
+            return Host(key.text)
+        what = f"the host {shown(key.text)}"
+        fields = self.findings.fields(node, what, HOST_KEYS) or {}
+        return Host(
+            name=key.text,
+            address=self._text(fields, "address"),
+            port=self._port(fields),
+            user=self._text(fields, "user"),
+            identity_file=self._file(fields, "identity_file"),
+            known_hosts=self._file(fields, "known_hosts"),
+            sudo=self._sudo(fields),
+            connection=self._connection(fields),
+            console=self._device(fields, "console"),
+            power=self._device(fields, "power"),
+            vars=self._vars(fields),
+        )
+
+    def _file(self, fields: _Fields, name: str) -> str | None:
+        text = self._text(fields, name)
+        return self._beside(text) if text else None
+
+    def _port(self, fields: _Fields) -> int | None:
+        if "port" not in fields:
+            return None
+        node = fields["port"][1]
+        value = plain_value(node) if isinstance(node, Scalar) else None
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
+            return value
+        self.findings.expected(node, "'port'", "a number from 1 to 65535")
+        return None
+
+    def _sudo(self, fields: _Fields) -> bool | Literal["ask"]:
+        if "sudo" not in fields:
+            return False
+        node = fields["sudo"][1]
+        if isinstance(node, Scalar) and node.text == "ask":
+            return "ask"
+        value = plain_value(node) if isinstance(node, Scalar) else None
+        if isinstance(value, bool):
+            return value
+        self.findings.expected(node, "'sudo'", "true, false or ask")
+        return False
+
+    def _connection(self, fields: _Fields) -> Literal["ssh", "practice"]:
+        if "connection" not in fields:
+            return "ssh"
+        node = fields["connection"][1]
+        text = self.findings.text(node, "'connection'")
+        if text != "practice":
+            if text is not None and text != "ssh":
+                self.findings.unknown(node.place, "the connection", text, ("ssh", "practice"))
+            return "ssh"
+        for name in _SSH_ONLY:
+            if name in fields:
+                message = f"a practice host has no {shown(name)}"
+                self.findings.add(fields[name][0].place, message, "leave it out")
+        return "practice"
+
+    def _device(self, fields: _Fields, name: str) -> dict[str, Any] | None:
+        """A console or a power switch, kept as it is written; a text is its command."""
+        if name not in fields or is_null(fields[name][1]):
+            return None
+        node = fields[name][1]
+        value = _plain(node)
+        if isinstance(value, str) and value.strip():
+            return {"command": value}
+        if isinstance(value, dict) and value:
+            return value
+        self.findings.expected(node, shown(name), "a command or a mapping")
+        return None
+
+    def _vars(self, fields: _Fields) -> dict[str, Any]:
+        if "vars" not in fields or is_null(fields["vars"][1]):
+            return {}
+        node = fields["vars"][1]
+        if not isinstance(node, Tree):
+            self.findings.expected(node, "'vars'", "a mapping (name: value)")
+            return {}
+        for key, _ in node.entries:
+            if self.findings.identifier(key, "the variable") and key.text in _RESERVED:
+                self.findings.add(key.place, f"the name {shown(key.text)} is taken")
+        return {key.text: _plain(value) for key, value in node.entries}
+
+    def _groups(self, fields: _Fields, hosts: Mapping[str, Host]) -> dict[str, tuple[str, ...]]:
+        """Each group's hosts, groups inside it opened up."""
+        if "groups" not in fields or is_null(fields["groups"][1]):
+            return {}
+        node = fields["groups"][1]
+        if not isinstance(node, Tree):
+            self.findings.expected(node, "'groups'", "a mapping (name: list of hosts)")
+            return {}
+        names = {key.text for key, _ in node.entries}
+        members: dict[str, list[Scalar]] = {}
+        for key, value in node.entries:
+            self._name(key, "a group")
+            if key.text in hosts:
+                self.findings.add(key.place, f"{shown(key.text)} is a host already")
+            members[key.text] = self._members(key, value, {*hosts, *names})
+        if self.findings.problems:
+            return {}
+        sound = [name for name in members if self._sound(name, members)]
+        return {name: tuple(_opened(name, members)) for name in sound}
+
+    def _members(self, key: Scalar, node: Node, known: Collection[str]) -> list[Scalar]:
+        items = self.findings.items(node, f"the group {shown(key.text)}")
+        found = []
+        for item in items:
+            text = self.findings.text(item, "a member of a group")
+            if text is not None and text not in known:
+                self.findings.unknown(item.place, "the host or group", text, known)
+            elif isinstance(item, Scalar) and text is not None:
+                found.append(item)
+        if not items and isinstance(node, Sequence):
+            self.findings.add(node.place, f"the group {shown(key.text)} is empty")
+        return found
+
+    def _sound(self, name: str, members: Mapping[str, list[Scalar]]) -> bool:
+        """Whether a group does not hold itself; a problem where it does."""
+        waiting = list(members[name])
+        seen = set()
+        while waiting:
+            member = waiting.pop()
+            if member.text == name:
+                self.findings.add(member.place, f"the group {shown(name)} holds itself")
+                return False
+            if member.text not in seen:
+                seen.add(member.text)
+                waiting.extend(members.get(member.text, ()))
+        return True
+
+
+def _opened(name: str, members: Mapping[str, list[Scalar]]) -> Iterator[str]:
+    """The hosts of a group in the order written; each group is opened once, so a ring ends."""
+    waiting, seen = [name], set()
+    while waiting:
+        each = waiting.pop(0)
+        if each in seen:
+            continue
+        seen.add(each)
+        if each in members:
+            waiting[:0] = [member.text for member in members[each]]
+        else:
+            yield each
+
+
+def _plain(node: Node) -> Any:
+    """A value as plain JSON."""
+    match node:
+        case Tree():
+            return {key.text: _plain(value) for key, value in node.entries}
+        case Sequence():
+            return [_plain(item) for item in node.items]
+    return plain_value(node)

@@ -1,0 +1,80 @@
+"""The hash chain: each line carries its own hash and the one before it.
+
+Altering a line breaks its own hash, removing or reordering one breaks the next line's ``prev``.
+A tail cut off is found by the head hash that stands in the closed log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+GENESIS = "0" * 32
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def seal(data: dict[str, Any]) -> tuple[bytes, str]:
+    """The line for an object that already holds ``prev``, and its hash."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    body = text.encode("utf-8", "backslashreplace")
+    own = _digest(body)
+    return body[:-1] + b',"hash":"' + own.encode() + b'"}\n', own
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a journal; ``line`` counts from 1."""
+
+    line: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line read back: its object, or the fault that stands in its place."""
+
+    number: int
+    data: dict[str, Any] | None
+    faults: tuple[Fault, ...]
+
+
+def unseal(lines: Iterable[bytes]) -> Iterator[Line]:
+    """Every line with what is wrong with it; a torn last line is a fault, never dropped."""
+    before, expected = GENESIS, None
+    for number, raw in enumerate(lines, 1):
+        data, own, faults = _read(number, raw)
+        if data is not None:
+            if data.get("prev") != before:
+                faults.append(Fault(number, "an event before this one was altered, removed or moved"))
+            seq = data.get("seq")
+            if expected is not None and seq != expected:
+                faults.append(Fault(number, f"event {seq} stands where {expected} belongs"))
+            expected = seq + 1 if isinstance(seq, int) else None
+        before = own
+        yield Line(number, data, tuple(faults))
+
+
+def _read(number: int, raw: bytes) -> tuple[dict[str, Any] | None, str, list[Fault]]:
+    if not raw.endswith(b"\n"):
+        return None, "", [Fault(number, "the line is torn: it was not written to its end")]
+    body, mark, tail = raw.rstrip(b"\n").rpartition(b',"hash":"')
+    own = tail[:-2].decode("ascii", "replace")
+    if not mark or tail[-2:] != b'"}' or _digest(body + b"}") != own:
+        return _parsed(raw), own, [Fault(number, "this event was altered after it was written")]
+    data = _parsed(raw)
+    faults = [] if data is not None else [Fault(number, "this line is not an event")]
+    return data, own, faults
+
+
+def _parsed(raw: bytes) -> dict[str, Any] | None:
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None

@@ -1,0 +1,133 @@
+"""The public journal of a log: only sentences somebody wrote and fixed words, one line each.
+
+``logs/YEAR/NNN-title.jsonl``. The log renders from this alone. Each line carries the digest of
+the page as it renders with that line in it, so a page edited by hand is noticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, ClassVar
+
+from tastyops.errors import JournalDamaged
+from tastyops.journal.events import stamp, unstamp
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class PublicBody:
+    """What the log learns. Every text in it may be read by anybody."""
+
+    kind: ClassVar[str] = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, without those at their defaults."""
+        values = ((f.name, getattr(self, f.name), f.default) for f in fields(self))
+        return {name: value for name, value, default in values if value != default}
+
+
+@dataclass(frozen=True)
+class LogOpened(PublicBody):
+    """The log's head. ``kind_of`` is ``at risk`` or ``incident``; ``offset`` minutes east of UTC."""
+
+    kind: ClassVar[str] = "log-opened"
+    number: str
+    kind_of: str
+    title: str
+    date: str
+    offset: int
+    practice: bool = False
+    summary: list[str] = field(default_factory=list)
+    works: list[str] = field(default_factory=list)
+    attending: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RunAttached(PublicBody):
+    """A run writes into this log from now on."""
+
+    kind: ClassVar[str] = "run-attached"
+    run: str
+
+
+@dataclass(frozen=True)
+class Entry(PublicBody):
+    """One line of the transcript. ``remark``: an operator's, which may be older than its place."""
+
+    kind: ClassVar[str] = "entry"
+    text: str
+    points: list[str] = field(default_factory=list)
+    remark: bool = False
+
+
+@dataclass(frozen=True)
+class WorkStatus(PublicBody):
+    """What became of a work; ``number`` counts from 1."""
+
+    kind: ClassVar[str] = "work-status"
+    number: int
+    status: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Attends(PublicBody):
+    """Somebody joined."""
+
+    kind: ClassVar[str] = "attends"
+    name: str
+
+
+@dataclass(frozen=True)
+class Closed(PublicBody):
+    """The end: the status words, and the run journal's length and head hash."""
+
+    kind: ClassVar[str] = "closed"
+    status: str
+    run: str = ""
+    events: int = 0
+    head: str = ""
+
+
+KINDS: dict[str, type[PublicBody]] = {cls.kind: cls for cls in PublicBody.__subclasses__()}
+
+
+@dataclass(frozen=True, slots=True)
+class PublicEvent:
+    """One line. ``source`` names the run event it was copied from (``run#seq``), if it was."""
+
+    seq: int
+    recorded_at: datetime
+    happened_at: datetime
+    body: PublicBody
+    source: str = ""
+    page: str = ""
+    prev: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The line, without the chain's own ``hash``."""
+        data = {
+            "v": VERSION, "seq": self.seq, "recorded_at": stamp(self.recorded_at),
+            "happened_at": stamp(self.happened_at), "kind": self.body.kind,
+            "body": self.body.to_json(), "source": self.source, "page": self.page,
+            "prev": self.prev,
+        }
+        return {key: value for key, value in data.items() if value != ""}
+
+
+def public_from_json(data: dict[str, Any]) -> PublicEvent | None:
+    """A line read back; None for a kind of another version. Raises JournalDamaged."""
+    try:
+        cls = KINDS.get(str(data["kind"]))
+        if cls is None:
+            return None
+        known = {f.name for f in fields(cls)}
+        body = cls(**{name: value for name, value in data["body"].items() if name in known})
+        return PublicEvent(
+            int(data["seq"]), unstamp(data["recorded_at"]), unstamp(data["happened_at"]), body,
+            str(data.get("source", "")), str(data.get("page", "")), str(data.get("prev", "")),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise JournalDamaged(f"A line of the log's journal is not an event: {error!r}.") from error

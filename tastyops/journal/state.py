@@ -1,0 +1,176 @@
+"""``fold(events) → state``: all that a run's journal adds up to, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tastyops.commands import Offline, Output, blob_from_json
+from tastyops.journal.events import (
+    Answered, Asked, AttemptEnded, Body, CancelAsked, Connected, Event, Intended, Joined, Repeated,
+    Reported, RunClosed, RunOpened, Settled, StepEnded, StepStarted, WorkEnded, WorkStarted,
+)
+
+LaneKey = tuple[str, str]
+"""A host and a step's id."""
+
+Load = Callable[[str], bytes]
+
+
+@dataclass(slots=True)
+class Past:
+    """One command of an attempt: what was meant, and what became of it, once that is known."""
+
+    digest: str
+    command: dict[str, Any] = field(default_factory=dict)
+    fate: str = ""
+    boot_id: str = ""
+    settled: Settled | None = None
+    asked: Asked | None = None
+    value: Any = None
+    """The result as the engine gives it back: Output, Offline, an answer, or None."""
+
+    @property
+    def open(self) -> bool:
+        """Whether its outcome is not in the journal."""
+        return self.settled is None
+
+
+@dataclass(slots=True)
+class Lane:
+    """One host in one step."""
+
+    attempt: int = 0
+    history: dict[int, Past] = field(default_factory=dict)
+    retries: list[AttemptEnded] = field(default_factory=list)
+    retry_n: int | None = None
+    """The command number of the pause after an attempt that did not do; None while one runs."""
+    ended: StepEnded | None = None
+    begun: bool = False
+    changed: bool = False
+    """Whether any change was sent; a work with one such step is never plain Cancelled."""
+
+    @property
+    def question(self) -> Asked | None:
+        """The question that waits for an answer, if one does."""
+        last = self.history.get(max(self.history, default=-1))
+        return last.asked if last and last.asked and last.open else None
+
+
+@dataclass(slots=True)
+class RunState:
+    """What is known of a run. Built by ``apply`` only."""
+
+    run: str = ""
+    seq: int = 0
+    opened: RunOpened | None = None
+    opened_at: datetime | None = None
+    closed: RunClosed | None = None
+    last_at: datetime | None = None
+    head: str = ""
+    lanes: dict[LaneKey, Lane] = field(default_factory=dict)
+    works: dict[int, WorkEnded] = field(default_factory=dict)
+    works_started: set[int] = field(default_factory=set)
+    attending: list[str] = field(default_factory=list)
+    cancel: CancelAsked | None = None
+    cancel_who: str = ""
+    connected: dict[str, Connected] = field(default_factory=dict)
+
+    def lane(self, host: str, step: str) -> Lane:
+        """The lane, made when first spoken of."""
+        return self.lanes.setdefault((host, step), Lane())
+
+    def apply(self, event: Event, load: Load | None = None) -> None:
+        """Takes one event in. ``load`` reads blobs by digest."""
+        self.run, self.seq, self.head = event.run, event.seq, event.hash
+        self.last_at = event.happened_at
+        _apply(self, event, load)
+
+
+def fold(events: Iterable[Event], load: Load | None = None) -> RunState:
+    """The state after these events."""
+    state = RunState()
+    for event in events:
+        state.apply(event, load)
+    return state
+
+
+def result_value(body: Settled, at: datetime, load: Load | None) -> Any:
+    """A settled command's result as an action receives it, before any parser."""
+    moment = at.timestamp()
+    if body.how == "offline":
+        return Offline(body.why, moment)
+    if body.how != "output":
+        return None
+    result = body.result
+    return Output(
+        status=int(result.get("status", 0)),
+        out=blob_from_json(result.get("out", {}), load),
+        err=blob_from_json(result.get("err", {}), load),
+        seconds=float(result.get("seconds", 0.0)),
+        at=moment,
+        timed_out=bool(result.get("timed_out", False)),
+    )
+
+
+def _apply(state: RunState, event: Event, load: Load | None) -> None:
+    body: Body = event.body
+    match body:
+        case RunOpened():
+            state.opened, state.opened_at = body, event.happened_at
+            state.attending = list(body.attending)
+        case RunClosed():
+            state.closed = body
+        case Connected():
+            state.connected[event.at.host] = body
+        case WorkStarted(number=number):
+            state.works_started.add(number)
+        case WorkEnded(number=number):
+            state.works[number] = body
+        case Joined(name=name):
+            if name not in state.attending:
+                state.attending.append(name)
+        case CancelAsked():
+            state.cancel, state.cancel_who = body, event.who
+        case _ if event.at.step:
+            _apply_to_lane(state.lane(event.at.host, event.at.step), event, load)
+        case _:
+            pass  # notes, remarks on the clock, kinds of other versions: kept, not acted on
+
+
+def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
+    n, body = event.at.n, event.body
+    match body:
+        case StepStarted():
+            lane.attempt, lane.begun, lane.retry_n = event.at.attempt, True, None
+            lane.history = {0: lane.history[0]} if 0 in lane.history else {}
+        case Intended():
+            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id)
+            lane.changed = True
+        case Asked():
+            lane.history[n] = Past(body.digest, asked=body)
+        case Answered(value=value):
+            past = lane.history.get(n)
+            if past is not None and past.open:
+                past.settled, past.value = Settled(past.digest, "answered"), value
+        case Settled():
+            past = lane.history.setdefault(n, Past(body.digest))
+            past.settled, past.value = body, result_value(body, event.happened_at, load)
+        case Reported():
+            lane.history[n] = Past(body.digest, settled=Settled(body.digest, "reported"))
+        case Repeated(period=period, times=times):
+            _repeat(lane, n, period, times)
+        case AttemptEnded():
+            lane.retries.append(body)
+            lane.retry_n = n
+        case StepEnded():
+            lane.ended = body
+        case _:
+            pass
+
+
+def _repeat(lane: Lane, last: int, period: int, times: int) -> None:
+    for offset in range(period * times):
+        lane.history[last + 1 + offset] = lane.history[last - period + 1 + offset % period]

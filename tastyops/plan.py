@@ -1,0 +1,216 @@
+"""A plan: a runbook, the hosts it runs on and its inputs, resolved before the first step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tastyops import templates
+from tastyops.commands import Unknown
+from tastyops.errors import InvalidFile, NeedsPerson, Problem, UsageError, did_you_mean
+from tastyops.inventory import Host
+from tastyops.journal.state import RunState
+from tastyops.model.action import ActionSpec, Facts, Registered, Registry
+from tastyops.model.outcome import Outcome
+from tastyops.model.runbook import Runbook, Step, Work
+
+CONTROLLER = ""
+"""The host of a lane that needs no host: a question to the operator."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do. Texts are rendered; steps stay templates until they start."""
+
+    runbook: Runbook
+    hosts: tuple[Host, ...]
+    inputs: Mapping[str, Any]
+    registry: Registry
+    title: str
+    summary: tuple[str, ...]
+    work_titles: Mapping[int, str]
+    digest: str
+    start_at: str = ""
+    practice: bool = False
+    controller: str = ""
+    left_out: frozenset[str] = frozenset()
+    """Ids of the steps before ``--start-at``."""
+    lanes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The host names of each step's lanes, by step id."""
+
+    def spec(self, step: Step) -> ActionSpec:
+        """The step's action."""
+        return self.registry[step.action]
+
+    def host(self, name: str) -> Host | None:
+        """The host of that name; None for the controller's own lane."""
+        return next((host for host in self.hosts if host.name == name), None)
+
+    def work_of(self, step_id: str) -> Work:
+        """The work a step belongs to."""
+        return next(w for w in self.runbook.works if any(s.id == step_id for s in w.steps))
+
+
+def make_plan(
+    runbook: Runbook, hosts: Sequence[Host], inputs: Mapping[str, Any], registry: Registry, *,
+    start_at: str = "", controller: str = "",
+) -> Plan:
+    """Resolves a runbook. Raises InvalidFile, UsageError; touches no host."""
+    lanes = _lanes(runbook, hosts, registry)
+    left_out = _left_out(runbook, start_at)
+    names = _base_names(runbook, hosts, inputs, None)
+    render = templates.render
+    return Plan(
+        runbook=runbook, hosts=tuple(hosts), inputs=dict(inputs), registry=registry,
+        title=render(runbook.title, names, "text"),
+        summary=tuple(render(line, names, "text") for line in runbook.summary),
+        work_titles={work.number: render(work.title, names, "text") for work in runbook.works},
+        digest=_digest(runbook, hosts, inputs, start_at),
+        start_at=start_at,
+        practice=any(host.connection == "practice" for host in hosts),
+        controller=controller, left_out=left_out, lanes=lanes,
+    )
+
+
+def _digest(
+    runbook: Runbook, hosts: Sequence[Host], inputs: Mapping[str, Any], start_at: str
+) -> str:
+    data = [hashlib.sha256(runbook.source).hexdigest(), [h.name for h in hosts], dict(inputs), start_at]
+    return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _lanes(
+    runbook: Runbook, hosts: Sequence[Host], registry: Registry
+) -> dict[str, tuple[str, ...]]:
+    lanes: dict[str, tuple[str, ...]] = {}
+    problems: list[Problem] = []
+    for step in runbook.steps():
+        if registry[step.action].hostless:
+            lanes[step.id] = (CONTROLLER,)
+            continue
+        chosen = [h.name for h in hosts if step.hosts is None or h.name in step.hosts]
+        if not chosen:
+            problems.append(Problem(step.place, f"step {step.address} has no host to run on"))
+        lanes[step.id] = tuple(chosen)
+    if problems:
+        raise InvalidFile(problems)
+    return lanes
+
+
+def _left_out(runbook: Runbook, start_at: str) -> frozenset[str]:
+    if not start_at:
+        return frozenset()
+    steps = list(runbook.steps())
+    known = [step.address for step in steps] + [step.id for step in steps]
+    first = next((i for i, s in enumerate(steps) if start_at in (s.address, s.id)), None)
+    if first is None:
+        raise UsageError(
+            f"--start-at {start_at}: the runbook has no such step.",
+            still_true="No host was touched.",
+            next_step=did_you_mean(start_at, known) or f"Steps: {', '.join(s.address for s in steps)}",
+        )
+    _need_no_register_of(steps[:first], steps[first:], start_at)
+    return frozenset(step.id for step in steps[:first])
+
+
+def _need_no_register_of(before: Sequence[Step], after: Sequence[Step], start_at: str) -> None:
+    made = {step.register: step for step in before if step.register}
+    for step in after:
+        for name in sorted(templates.names_used(_texts(step)) & made.keys()):
+            raise UsageError(
+                f"Step {step.address} uses `{name}`, which step {made[name].address} registers; "
+                f"--start-at {start_at} leaves that step out.",
+                still_true="No host was touched.",
+                next_step=f"Start at {made[name].address}, or give the step a value of its own.",
+            )
+
+
+def _texts(step: Step) -> list[Any]:
+    return [step.params, step.log, step.when, step.until, step.name, step.confirm, step.force]
+
+
+def _base_names(
+    runbook: Runbook, hosts: Sequence[Host], inputs: Mapping[str, Any], host: Host | None
+) -> dict[str, Any]:
+    """The names a template may use before anything has run."""
+    everywhere = [h.name for h in hosts]
+    one = host or (hosts[0] if len(hosts) == 1 else None)
+    label = one.name if one else ", ".join(everywhere)
+    names: dict[str, Any] = {**inputs, "host": label, "hosts": everywhere}
+    if one:
+        names |= one.vars
+    for name, value in runbook.vars.items():
+        names[name] = templates.render_value(value, names)
+    return names
+
+
+def lane_names(plan: Plan, state: RunState, host: str, before: Step) -> dict[str, Any]:
+    """The names a step's templates may use: inputs, vars, and what earlier steps registered."""
+    names = _base_names(plan.runbook, plan.hosts, plan.inputs, plan.host(host))
+    for step in plan.runbook.steps():
+        if step.id == before.id:
+            break
+        if step.register and step.id not in plan.left_out:
+            value = result_of(plan, state, host, step)
+            if value is not None:
+                names[step.register] = value
+    return names
+
+
+def result_of(plan: Plan, state: RunState, host: str, step: Step) -> Registered | Unknown | None:
+    """What a step registered on this host, or for all hosts; None when it did not run there."""
+    lanes = plan.lanes[step.id]
+    if host not in lanes and len(lanes) != 1:
+        return None
+    lane = state.lanes.get((host if host in lanes else lanes[0], step.id))
+    if lane is None or lane.ended is None:
+        return None
+    if lane.ended.unknown:
+        return Unknown(lane.ended.unknown)
+    if lane.ended.outcome == Outcome.SKIPPED.value:
+        return dict.fromkeys(plan.spec(step).returns)
+    return lane.ended.registered
+
+
+def lane_facts(plan: Plan, state: RunState, host: str, step: Step, names: Mapping[str, Any]) -> Facts:
+    """What the step's action may know besides its parameters."""
+    earlier: dict[str, Registered] = {}
+    for other in plan.runbook.steps():
+        if other.id == step.id:
+            break
+        result = result_of(plan, state, host, other)
+        if isinstance(result, dict):
+            earlier[other.action] = result
+    place = plan.host(host)
+    return Facts(
+        host=host, address=(place.address or "") if place else "", step=step.address,
+        reads=step.reads, controller=plan.controller, names=names, earlier=earlier,
+        force=templates.render(step.force, names, "text") if step.force else "",
+    )
+
+
+def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: bool) -> None:
+    """Raises NeedsPerson for a step nobody is there to answer. ``--yes`` is plain confirms only."""
+    for step in plan.runbook.steps():
+        spec = plan.spec(step)
+        if step.id in plan.left_out:
+            continue
+        if step.confirm and not yes and not hands:
+            _need(step, "asks for confirmation", "Give --yes, or run it on a terminal.")
+        if spec.name == "confirm" and not yes and not hands:
+            _need(step, "asks for confirmation", "Give --yes, or run it on a terminal.")
+        if spec.person and not hands:
+            _need(step, "is done by a person", "Run it on a terminal.")
+        if spec.name == "ask" and step.params.get("default") is None and step.register not in answers:
+            name = step.register or "name"
+            _need(step, "asks for a value", f"Give --var {name}=…, or run it on a terminal.")
+
+
+def _need(step: Step, what: str, next_step: str) -> None:
+    raise NeedsPerson(
+        f"{step.place}: step {step.address} {what}, and nobody is here to answer.",
+        still_true="No host was touched.", next_step=next_step,
+    )

@@ -1,0 +1,163 @@
+"""What the engine needs from the world, as protocols; the edges implement them.
+
+Every port has one conformance suite that its real and its practice implementation both pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from tastyops.commands import Blob
+from tastyops.inventory import Host
+from tastyops.journal.events import Address, Body, Event
+from tastyops.shell import Fate, Hello
+
+
+class Sink(Protocol):
+    """Takes a command's two streams as they arrive; called from the session's thread."""
+
+    def out(self, data: bytes) -> None:
+        """Some bytes of standard output."""
+
+    def err(self, data: bytes) -> None:
+        """Some bytes of standard error."""
+
+
+class Tail(Protocol):
+    """Shown the last bytes of both streams of a command that is still running."""
+
+    def __call__(self, out: bytes, err: bytes, /) -> None:
+        """Called about once a second; the bytes are masked by whoever shows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command on a host ended.
+
+    ``state``: ``ended`` with ``status``; ``timed out`` (it and its process group were killed);
+    ``stopped`` (killed because a person asked); ``lost`` (it is gone and left no status);
+    ``claimed`` (that name was begun before, nothing was sent); ``stuck`` (it was to be killed and
+    still runs: uninterruptible sleep).
+    """
+
+    status: int
+    seconds: float
+    state: Literal["ended", "timed out", "stopped", "lost", "claimed", "stuck"] = "ended"
+
+
+class Prober(Protocol):
+    """A live link to one host that can only read. A dry run holds nothing more than this."""
+
+    @property
+    def hello(self) -> Hello:
+        """What the host said of itself when the session opened."""
+
+    @property
+    def skew(self) -> float:
+        """Seconds the host's clock is ahead of the controller's, ±1."""
+
+    def probe(
+        self, argv: Sequence[str], *, sink: Sink, sudo: bool = False, timeout: float | None = None,
+        tail: Tail | None = None,
+    ) -> Ended:
+        """Runs a reading command. Raises LinkLost."""
+
+    def stop(self) -> None:
+        """From another thread: end the command that is running now, its process group with it."""
+
+    def close(self) -> None:
+        """Ends the session; never raises."""
+
+
+class Session(Prober, Protocol):
+    """A live link to one host that can also change it, with the fate of each change kept there."""
+
+    def change(
+        self, name: str, argv: Sequence[str], *, sink: Sink, sudo: bool = False, stdin: bytes = b"",
+        timeout: float | None = None, tail: Tail | None = None,
+    ) -> Ended:
+        """Runs a change under ``name``, which is unique in the run. Raises LinkLost."""
+
+    def fate(self, name: str) -> Fate:
+        """What the host knows of the change ``name``. Raises LinkLost."""
+
+    def follow(
+        self, name: str, *, sink: Sink, sudo: bool = False, timeout: float | None = None,
+        tail: Tail | None = None,
+    ) -> Ended:
+        """Waits for a change begun earlier, over another link perhaps. Raises LinkLost."""
+
+    def forget(self, name: str) -> None:
+        """Drops the host's files of a change whose outcome is safe in the journal."""
+
+    def forget_run(self) -> None:
+        """Drops the run's directory on the host."""
+
+
+class Dialer(Protocol):
+    """Opens links. Raises Unreachable and its kinds (host key, authentication, unsuitable)."""
+
+    def prober(self, host: Host, run: str) -> Prober:
+        """A link that has no way to send a change."""
+
+    def session(self, host: Host, run: str) -> Session:
+        """A link that can change the host; ``run`` names its directory there."""
+
+
+class Clock(Protocol):
+    """The run's time. On a practice host it runs faster than the wall's."""
+
+    def now(self) -> datetime:
+        """The time now, aware, in UTC."""
+
+    def sleep(self, seconds: float, wake: Callable[[float], bool]) -> None:
+        """Waits. ``wake(real_seconds)`` waits that long at most and says True to end early."""
+
+
+class Capture(Sink, Protocol):
+    """Keeps one command's output: masked, hashed, bounded in memory, whole on disk."""
+
+    def finish(self) -> tuple[Blob, Blob]:
+        """Both streams; nothing may be written afterwards."""
+
+
+class JournalSink(Protocol):
+    """The one writer of a run's journal. Raises JournalUnwritable."""
+
+    def append(self, body: Body, at: Address, *, who: str, happened: datetime) -> Event:
+        """Gives the event its number and its place in the chain; not yet durable."""
+
+    def commit(self) -> None:
+        """Makes everything appended so far durable."""
+
+    def capture(self, no_log: bool = False) -> Capture:
+        """A place for one command's output; with ``no_log`` only its size is kept."""
+
+    def load(self, sha256: str) -> bytes:
+        """A blob by its digest. Raises JournalDamaged when it is not there or not itself."""
+
+    def mask(self, data: bytes) -> bytes:
+        """``data`` with every secret of the run replaced."""
+
+    def spooled(self) -> Sequence[tuple[str, Body]]:
+        """What other processes handed in since the last call: who, and the event's body."""
+
+
+class Listener(Protocol):
+    """Told of every event after it is in the journal: the terminal, the log, an announcer."""
+
+    def event(self, event: Event) -> None:
+        """One event, in order, from the engine's thread."""
+
+    def running(self, at: Address, out: bytes, err: bytes) -> None:
+        """The last output, masked, of a command still running; from any thread."""
+
+
+class Operator(Protocol):
+    """Whoever answers questions: a person at a terminal, ``--yes``, scripted hands."""
+
+    def answer(self, question: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The answer and who gave it; None when nobody here can answer."""

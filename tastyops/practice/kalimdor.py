@@ -1,0 +1,154 @@
+"""What the practice machine is: kalimdor of tastycake.net as it would be today, after its log.
+
+Three disks in mirrors (md6 is /boot, md7 and md0 hold LVM's volumes), XFS, BIND, Exim, Apache,
+Dovecot, and the people who attended its maintenances. A host's ``vars`` may say otherwise under
+``practice:``, see ``Options``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tastyops.practice.packages import Package
+from tastyops.practice.units import Unit
+
+OLD_KERNEL = "6.1.0-48-amd64"
+NEW_KERNEL = "6.1.0-49-amd64"
+BUILDS = {
+    OLD_KERNEL: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.170-1 (2026-05-02)",
+    NEW_KERNEL: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.174-1 (2026-06-19)",
+}
+USERS = (
+    ("dwm", "192.0.2.17", 26_400.0), ("mark", "192.0.2.40", 9_000.0),
+    ("ncm", "198.51.100.8", 540.0),
+)
+"""Who is logged in, from where, for how many seconds."""
+
+UPTIME = 41 * 86_400.0 + 5 * 3_600.0
+"""How long it has been up when the practice begins, in seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a practice host's ``vars: {practice: {…}}`` may set."""
+
+    failed: tuple[str, ...] = ()
+    """Units that have failed, and fail again whenever they are started."""
+    fails_after_boot: tuple[str, ...] = ()
+    """Units that fail from the next boot on."""
+    truncated_initrd: bool = False
+    """The new kernel's initial ramdisk comes out truncated: it will not boot."""
+    grub_default: str = "saved"
+    """GRUB_DEFAULT."""
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Options:
+        """Reads them. Raises ValueError for a name there is not."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(settings) - known)
+        if unknown:
+            have = ", ".join(sorted(known))
+            raise ValueError(f"practice: has no {', '.join(unknown)}; it has {have}")
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        return cls(**values)
+
+
+def packages() -> list[Package]:
+    """The packages, with a newer kernel and a newer BIND in the lists."""
+    plain = {
+        "apache2": "2.4.65-1~deb12u1", "apt": "2.6.1", "base-files": "12.4+deb12u12",
+        "bash": "5.2.15-2+b8", "coreutils": "9.1-1",
+        "dovecot-imapd": "1:2.3.19.1+dfsg1-2.1+deb12u1",
+        "dpkg": "1.21.22", "exim4-daemon-light": "4.96-15+deb12u7", "grub-pc": "2.06-13+deb12u1",
+        "initramfs-tools": "0.142+deb12u3", "lvm2": "2.03.16-2", "mdadm": "4.2-5",
+        "openssh-server": "1:9.2p1-2+deb12u7", "snmpd": "5.9.3+dfsg-2",
+        "systemd": "252.39-1~deb12u1",
+        "xfsprogs": "6.1.0-1",
+    }
+    base = "kmod, linux-base (>= 4.3~), initramfs-tools (>= 0.120+deb8u2) | linux-initramfs-tool"
+    return [
+        *(Package(name, version, version) for name, version in plain.items()),
+        Package("bind9", "1:9.18.33-1~deb12u2", "1:9.18.41-1~deb12u1", size=493_000),
+        Package(
+            "linux-image-amd64", "6.1.170-1", "6.1.174-1",
+            depends=f"linux-image-{OLD_KERNEL} (= 6.1.170-1)",
+            candidate_depends=f"linux-image-{NEW_KERNEL} (= 6.1.174-1)",
+        ),
+        Package(
+            f"linux-image-{OLD_KERNEL}", "6.1.170-1", "6.1.170-1", depends=base,
+            candidate_depends=base, size=69_300_000, installed_size=408_000_000,
+        ),
+        Package(
+            f"linux-image-{NEW_KERNEL}", "", "6.1.174-1", candidate_depends=base,
+            state="not-installed", size=69_500_000, installed_size=409_000_000,
+        ),
+        Package("htop", "", "3.2.2-2", state="not-installed", size=152_000, installed_size=387_000),
+    ]
+
+
+def units(options: Options) -> list[Unit]:
+    """The services. Raises ValueError when an option names one there is not."""
+    table = [
+        Unit("apache2.service", "The Apache HTTP Server"),
+        Unit("cron.service", "Regular background program processing daemon"),
+        Unit("dbus.service", "D-Bus System Message Bus"),
+        Unit("dovecot.service", "Dovecot IMAP/POP3 email server"),
+        Unit("exim4.service", "LSB: exim Mail Transport Agent", aliases=("exim.service",)),
+        Unit("mdmonitor.service", "MD array monitor", aliases=("mdadm.service",)),
+        Unit("named.service", "BIND Domain Name Server", aliases=("bind9.service",)),
+        Unit("rsyslog.service", "System Logging Service", aliases=("syslog.service",)),
+        Unit("snmpd.service", "Simple Network Management Protocol (SNMP) Daemon."),
+        Unit("ssh.service", "OpenBSD Secure Shell server", aliases=("sshd.service",)),
+        Unit("systemd-logind.service", "User Login Management"),
+    ]
+    for name in (*options.failed, *options.fails_after_boot):
+        full = name if "." in name else f"{name}.service"
+        found = [u for u in table if full in (u.name, *u.aliases)]
+        if not found:
+            raise ValueError(f"practice: kalimdor has no unit {full}")
+        found[0].broken = found[0].broken or name in options.failed
+        found[0].breaks = found[0].breaks or name in options.fails_after_boot
+    return table
+
+
+MDSTAT = """\
+Personalities : [raid1] [linear] [multipath] [raid0] [raid6] [raid5] [raid4] [raid10]
+md0 : active raid1 sdc3[1] sda3[0]
+      121708544 blocks super 1.2 [2/2] [UU]
+      bitmap: 0/1 pages [0KB], 65536KB chunk
+
+md7 : active raid1 sdc2[2] sdb2[1] sda2[0]
+      121966592 blocks super 1.2 [3/3] [UUU]
+      bitmap: 1/1 pages [4KB], 65536KB chunk
+
+md6 : active raid1 sdc1[2] sdb1[1] sda1[0]
+      487360 blocks super 1.0 [3/3] [UUU]
+
+unused devices: <none>
+"""
+
+FILES = {
+    "/etc/debian_version": "12.12\n",
+    "/etc/os-release": (
+        'PRETTY_NAME="Debian GNU/Linux 12 (bookworm), a practice host"\n'
+        'NAME="Debian GNU/Linux"\nVERSION_ID="12"\nVERSION="12 (bookworm)"\n'
+        "VERSION_CODENAME=bookworm\nID=debian\n"
+    ),
+    "/etc/fstab": (
+        "/dev/mapper/volume-root /     xfs  defaults 0 1\n/dev/md6 /boot ext4 defaults 0 2\n"
+        "/dev/mapper/volume-home /home xfs  defaults 0 2\n"
+        "/dev/mapper/volume-var  /var  xfs  defaults 0 2\n"
+        "/dev/mapper/volume-recover /vol/recover xfs defaults 0 2\n"
+    ),
+    "/etc/mdadm/mdadm.conf": (
+        "HOMEHOST <system>\nMAILADDR root\nARRAY /dev/md6\nARRAY /dev/md7\nARRAY /dev/md0\n"
+    ),
+    "/etc/motd": "This is a PRACTICE HOST: a model of kalimdor. Nothing here is real.\n",
+    "/var/log/syslog": "",
+}
+DIRECTORIES = (
+    "/home/dwm", "/home/mark", "/home/ncm", "/root", "/run", "/vol/recover", "/mnt", "/srv",
+    "/tmp",  # noqa: S108  the model's, not ours
+)

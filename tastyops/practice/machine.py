@@ -1,0 +1,308 @@
+"""The modelled machine: its parts put together, its programs, and its life between boots.
+
+It is brought up to date with the clock whenever somebody looks (``catch_up``), so it needs no
+thread of its own; the server's only waits for ``next_due``.
+"""
+
+from __future__ import annotations
+
+import random
+import traceback
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tastyops.practice import kalimdor
+from tastyops.practice.apt import Apt
+from tastyops.practice.calls import Call, Command, Input, program_name
+from tastyops.practice.clock import PracticeClock
+from tastyops.practice.files import FileProblem, Files, NotModelled
+from tastyops.practice.grub import Grub
+from tastyops.practice.grubcfg import entry_path
+from tastyops.practice.interpreter import Interpreter
+from tastyops.practice.logind import Logind, Shutdown
+from tastyops.practice.packages import Packages
+from tastyops.practice.processes import Killed, Process, Processes
+from tastyops.practice.system import System
+from tastyops.practice.texttools import TextTools
+from tastyops.practice.tools import Tools
+from tastyops.practice.units import Units
+from tastyops.practice.users import Terminal, Users
+
+DOWN = 45.0
+"""Seconds from the shutdown until sshd accepts connections again."""
+
+SETTLES = 15.0
+"""Seconds from then until systemd has finished starting."""
+
+_KERNEL_STARTS = 20.0
+"""Seconds from the shutdown until the new kernel runs: firmware and GRUB take the rest."""
+
+_PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
+
+_WHOLE_INITRD = 1_000_000
+"""Bytes below which an initial ramdisk is truncated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a program ended and what it wrote."""
+
+    status: int
+    out: bytes
+    err: bytes
+
+
+class Machine:
+    """A model of kalimdor under the name of the inventory's host."""
+
+    def __init__(
+        self, name: str, clock: PracticeClock, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        options = kalimdor.Options.of(settings or {})
+        self.name = name
+        self.clock = clock
+        self.processes = Processes(clock)
+        self.processes.booted = clock.time() - kalimdor.UPTIME
+        self.lock = self.processes.lock
+        self.phase: Literal["up", "down", "panicked", "off"] = "up"
+        self.console: list[str] = []
+        self._options = options
+        self._back_at = self._settled_at = clock.time() - kalimdor.UPTIME
+        self._new_boot(kalimdor.OLD_KERNEL)
+        self.files = Files()
+        self.users = Users(name, clock)
+        self.logind = Logind(clock, self.users, self._changed)
+        self.grub = Grub(self.files, options.grub_default)
+        self.packages = Packages(kalimdor.packages())
+        self.units = Units(kalimdor.units(options), self.processes, self._starting)
+        self._furnish()
+        self._programs = self._build()
+
+    @property
+    def terminals(self) -> Mapping[str, Terminal]:
+        """The terminals of those who were logged in, by user."""
+        return self.users.terminals
+
+    def _changed(self) -> None:
+        with self.lock:
+            self.lock.notify_all()
+
+    def _new_boot(self, release: str) -> None:
+        self.kernel = release
+        # Nobody's secret and no key depends on it: it only has to differ from boot to boot.
+        self.boot_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
+
+    @property
+    def build(self) -> str:
+        """``uname -v`` of the running kernel."""
+        return kalimdor.BUILDS.get(self.kernel, "#1 SMP PREEMPT_DYNAMIC Debian")
+
+    def _starting(self) -> bool:
+        return self.clock.time() < self._settled_at
+
+    # -- making it ---------------------------------------------------------------------------
+
+    def _furnish(self) -> None:
+        files, release = self.files, self.kernel
+        for directory in kalimdor.DIRECTORIES:
+            files.add_directory(directory)
+        for path, content in kalimdor.FILES.items():
+            files.add(path, content)
+        files.add("/etc/hostname", f"{self.name}\n")
+        facts: dict[str, Callable[[], str]] = {
+            "/proc/sys/kernel/random/boot_id": lambda: f"{self.boot_id}\n",
+            "/proc/sys/kernel/hostname": lambda: f"{self.name}\n",
+            "/proc/sys/kernel/osrelease": lambda: f"{self.kernel}\n",
+            "/proc/version": lambda: f"Linux version {self.kernel} {self.build}\n",
+            "/proc/cmdline": lambda: f"BOOT_IMAGE=/vmlinuz-{self.kernel} ro quiet\n",
+            "/proc/uptime": lambda: f"{self.uptime():.2f} {self.uptime() * 1.9:.2f}\n",
+            "/proc/loadavg": lambda: "0.08 0.03 0.01 1/214 611\n",
+            "/proc/mdstat": lambda: kalimdor.MDSTAT,
+        }
+        for path, make in facts.items():
+            files.add(path, _made(make))
+        default = self._options.grub_default
+        files.add("/etc/default/grub", f"GRUB_DEFAULT={default}\nGRUB_TIMEOUT=5\n")
+        files.add_opaque(f"/boot/vmlinuz-{release}", 8_194_304)
+        files.add_opaque(f"/boot/initrd.img-{release}", 38_817_114)
+        self.grub.set("saved_entry", entry_path(release))
+        self.grub.update()
+        for user, source, ago in kalimdor.USERS:
+            self.users.log_in(user, source, ago)
+
+    def _build(self) -> dict[str, Command]:
+        apt = Apt(
+            self.packages, self.files, self.grub, self.processes,
+            truncated_initrd=self._options.truncated_initrd,
+        )
+        system = System(
+            self.name, self.clock, self.processes,
+            lambda: (self.kernel, self.build),
+        )
+        parts = (
+            self.users, self.logind, self.units, self.grub, self.packages, apt, system,
+            Tools(self.files, self.processes, self._dispatch), TextTools(self.files),
+            Interpreter(self.files, self.processes, self._dispatch, self._knows),
+        )
+        programs: dict[str, Command] = {}
+        for part in parts:
+            programs.update(part.commands())
+        return programs
+
+    def uptime(self) -> float:
+        """Seconds since this boot."""
+        return self.clock.time() - self.processes.booted
+
+    # -- running programs --------------------------------------------------------------------
+
+    def _dispatch(self, call: Call) -> int:
+        """What a program uses to run another one. Raises NotModelled, FileProblem, Killed."""
+        program = self._programs.get(program_name(call.argv[0]))
+        if program is None:
+            raise NotModelled(f"the command {call.argv[0]!r}")
+        return program(call)
+
+    def _knows(self, name: str) -> bool:
+        return program_name(name) in self._programs
+
+    def run(self, call: Call) -> int:
+        """Runs a program; the machine's lock is held except while it sleeps. Raises Killed."""
+        with self.lock:
+            self.catch_up()
+            call.process.check()
+            try:
+                return self._dispatch(call)
+            except NotModelled as missing:
+                call.complain(not_modelled(self.name, str(missing)))
+                return missing.status
+            except FileProblem as problem:
+                call.complain(f"{call.argv[0]}: {problem}")
+                return 1
+            except Killed:
+                raise
+            except Exception:  # a fault of the model must not look like the host's answer
+                call.complain(f"PRACTICE HOST: a fault of tastyops:\n{traceback.format_exc()}")
+                return 125
+
+    def execute(
+        self, argv: Sequence[str], stdin: bytes = b"", uid: int = 0, parent: Process | None = None
+    ) -> Outcome:
+        """Runs a program as a process of its own and gives everything it wrote.
+
+        Raises ConnectionRefusedError while the machine is down.
+        """
+        self.catch_up()
+        if not self.up:
+            raise ConnectionRefusedError(f"the practice host {self.name} is down")
+        out, err = bytearray(), bytearray()
+        process = self.processes.begin(program_name(argv[0]), parent, leader=True, uid=uid)
+        try:
+            call = Call(tuple(argv), process, Input(stdin), out.extend, err.extend)
+            status = self.run(call)
+        except Killed as killed:
+            status = 128 + killed.signal
+        finally:
+            self.processes.end(process)
+        return Outcome(status, bytes(out), bytes(err))
+
+    # -- its life ----------------------------------------------------------------------------
+
+    @property
+    def up(self) -> bool:
+        """Whether sshd accepts connections."""
+        return self.phase == "up"
+
+    def next_due(self) -> float | None:
+        """When something will happen by itself, in practice seconds; None when nothing will."""
+        if self.phase == "up":
+            return self.logind.scheduled.at if self.logind.scheduled else None
+        return self._back_at if self.phase == "down" else None
+
+    def catch_up(self) -> None:
+        """Lets everything happen that was due by now."""
+        with self.lock:
+            while (due := self.next_due()) is not None and due <= self.clock.time():
+                if self.phase == "up" and self.logind.scheduled:
+                    self._go_down(self.logind.scheduled)
+                else:
+                    self.phase = "up"
+                    self._say("OpenSSH server started.")
+                    self._changed()
+
+    def power_cycle(self, release: str | None = None) -> None:
+        """Cuts the power and restores it; ``release`` is picked at the boot menu."""
+        with self.lock:
+            self._stop()
+            self._boot(self.clock.time(), release)
+            self._changed()
+
+    def _say(self, line: str) -> None:
+        self.console.append(f"(practice console) {line}")
+
+    def _stop(self) -> None:
+        self.processes.end_all()
+        self.users.log_out_all()
+        self.logind.reset()
+        for directory in ("/run", "/tmp", "/dev/shm"):  # noqa: S108  the model's, not ours
+            self.files.clear(directory)
+
+    def _go_down(self, shutdown: Shutdown) -> None:
+        self.logind.warn("now")
+        self._say(f"systemd: {shutdown.type} at {shutdown.at:.0f}")
+        self._stop()
+        if shutdown.type == "reboot":
+            self._boot(shutdown.at, None)
+        else:
+            self.phase = "off"
+        self._changed()
+
+    def _boot(self, at: float, release: str | None) -> None:
+        entry = self.grub.choice()
+        chosen = release or (entry.release if entry else None)
+        why = self._unbootable(chosen)
+        if why or chosen is None:
+            self.phase = "panicked"
+            self._say(why)
+            return
+        self._say(f"Loading Linux {chosen} ...")
+        self.phase = "down"
+        self._new_boot(chosen)
+        self.processes.booted = at + _KERNEL_STARTS
+        self._back_at, self._settled_at = at + DOWN, at + DOWN + SETTLES
+        self.units.boot()
+
+    def _unbootable(self, release: str | None) -> str:
+        """What the console shows of a boot that ends in nothing, empty for one that does not."""
+        if release is None:
+            return "grub rescue> "
+        image, initrd = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"
+        if not self.files.exists(image) or not self.files.size(image):
+            return f"error: file `/vmlinuz-{release}' not found."
+        if not self.files.exists(initrd):
+            return _PANIC
+        if self.files.size(initrd) < _WHOLE_INITRD:
+            return f"Initramfs unpacking failed\n{_PANIC}"
+        return ""
+
+    def close(self) -> None:
+        """Ends every process and its thread."""
+        self.processes.end_all()
+        self.processes.join()
+
+
+
+def _made(make: Callable[[], str]) -> Callable[[], bytes]:
+    return lambda: make().encode()
+
+
+def not_modelled(name: str, what: str) -> str:
+    """The loud answer to what the practice host cannot do."""
+    return (
+        f"PRACTICE HOST: {what} is not modelled, and nothing was done.\n"
+        f"This {name} is tastyops' practice host, no real machine: it answers only what it"
+        " models.\n"
+        "What to do: try this step against the lab, or against a real host (in the inventory,"
+        " without `connection: practice`)."
+    )

@@ -1,0 +1,1 @@
+"""Links to real hosts: Fabric carries SSH, ``tastyops.shell`` frames what is said over it."""

@@ -1,0 +1,1 @@
+"""Runs and logs on disk: one directory a run, one numbered file a log."""

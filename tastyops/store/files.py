@@ -1,0 +1,68 @@
+"""Files that survive a crash: private, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from tastyops.errors import JournalUnwritable
+
+
+@contextlib.contextmanager
+def must_write(path: Path) -> Iterator[None]:
+    """Any OSError inside becomes JournalUnwritable: a record that cannot be kept stops the run."""
+    try:
+        yield
+    except OSError as error:
+        raise JournalUnwritable(
+            f"{path} cannot be written: {error.strerror or error}.",
+            still_true="What was recorded before is intact; no further step was begun.",
+            next_step="Make room or mend the permissions, then look with `invoke show`.",
+        ) from error
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replaces ``path`` in one step: readers see the old bytes or the new ones. Durable."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes names created or removed in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds an exclusive lock on a dot-file; the kernel drops it if this process dies."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def append_all(fd: int, data: bytes) -> None:
+    """Writes every byte; a short write (a full disk, a limit) goes on until the error shows."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,160 @@
+"""What a run looks like at this moment, kept up to date from its events; drawn by the others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from tastyops.journal.events import (
+    Address, Asked, AttemptEnded, Connected, Disconnected, Event, Intended, Reported, Settled,
+    StepEnded, StepStarted, WorkEnded, WorkStarted,
+)
+from tastyops.model.outcome import Outcome
+from tastyops.model.runbook import Step
+from tastyops.model.text import one_line
+from tastyops.plan import Plan
+
+LINES = 5
+"""Last lines of output shown under a running step."""
+
+
+def visible_lines(data: bytes, count: int = LINES) -> list[str]:
+    """The last lines of a command's output with everything that could steer a terminal removed."""
+    lines = data.decode("utf-8", "replace").replace("\r", "\n").split("\n")
+    shown = [one_line(line) for line in lines if line.strip()]
+    return shown[-count:]
+
+
+def step_title(plan: Plan, step: Step) -> str:
+    """``1.1 kernel.install``, or the step's own name."""
+    name = one_line(step.name.text) if step.name and "{" not in step.name.text else step.action
+    return f"{step.address} {name}"
+
+
+@dataclass(slots=True)
+class LaneView:
+    """A step under way on one host."""
+
+    at: Address
+    title: str
+    host: str
+    since: float
+    tail: list[str] = field(default_factory=list)
+    done: float | None = None
+    note: str = ""
+    attempt: int = 1
+
+
+@dataclass(slots=True)
+class WorkView:
+    """One line of the checklist. ``state``: waiting, running, or how it ended."""
+
+    number: int
+    title: str
+    state: str = "waiting"
+    why: str = ""
+
+
+class RunView:
+    """The whole screen's worth; safe to read from the drawing thread under ``lock``."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.lock = threading.Lock()
+        self.works = [WorkView(n, title) for n, title in plan.work_titles.items()]
+        self.lanes: dict[tuple[str, str], LaneView] = {}
+        self._steps = {step.id: step for step in plan.runbook.steps()}
+        self._last: dict[tuple[str, str], Settled] = {}
+        self._commands: dict[tuple[str, str], list[str]] = {}
+
+    def take(self, event: Event) -> None:
+        """Takes one event in."""
+        with self.lock:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        key, body = (event.at.host, event.at.step), event.body
+        lane = self.lanes.get(key)
+        match body:
+            case WorkStarted(number=number):
+                self.works[number - 1].state = "running"
+            case WorkEnded(number=number, status=status, why=why):
+                self.works[number - 1].state, self.works[number - 1].why = status, why
+            case StepStarted():
+                title = step_title(self.plan, self._steps[event.at.step])
+                self.lanes[key] = LaneView(
+                    event.at, title, event.at.host, time.monotonic(), attempt=event.at.attempt
+                )
+            case StepEnded():
+                self.lanes.pop(key, None)
+            case Reported(done=done, note=note) if lane:
+                lane.done = done if done is not None else lane.done
+                lane.note = note or lane.note
+            case Intended(command=command):
+                self._commands[key] = list(command.get("change", ()))
+            case Settled() as settled:
+                self._last[key] = settled
+                if "probe" in settled.command:
+                    self._commands[key] = list(settled.command["probe"])
+            case _:
+                pass
+
+    def running(self, at: Address, out: bytes, err: bytes) -> None:
+        """The last output of a command still running."""
+        with self.lock:
+            lane = self.lanes.get((at.host, at.step))
+            if lane is not None:
+                lane.tail = visible_lines(out) or visible_lines(err)
+
+    def failure(self, event: Event) -> list[str]:
+        """What a failed step's operator needs: the command, its status, its last ten lines."""
+        key = (event.at.host, event.at.step)
+        settled, argv = self._last.get(key), self._commands.get(key)
+        lines: list[str] = []
+        if settled is not None and settled.how == "output" and argv:
+            shown = argv[2] if argv[:2] == ["sh", "-c"] and len(argv) > 2 else " ".join(argv)
+            status = settled.result.get("status")
+            lines.append(f"  $ {one_line(shown)}    (status {status})")
+            for stream in ("out", "err"):
+                blob = settled.result.get(stream, {})
+                text = str(blob.get("tail") or blob.get("head") or "")
+                lines += [f"  | {line}" for line in visible_lines(text.encode(), 10)]
+        return lines
+
+    def sentence(self, event: Event) -> str | None:
+        """One plain line for an event, or None for those a person need not see."""
+        where = f"{event.at.host}: " if event.at.host and len(self.plan.hosts) > 1 else ""
+        step = self._steps.get(event.at.step)
+        title = step_title(self.plan, step) if step else ""
+        match event.body:
+            case WorkStarted(number=number):
+                return f"Work {number}: {self.works[number - 1].title}"
+            case WorkEnded(number=number, status=status, why=why):
+                tail = f": {why}" if why else ""
+                return f"Work {number}: {self.works[number - 1].title} ({status}{tail})"
+            case StepStarted():
+                again = f", attempt {event.at.attempt}" if event.at.attempt > 1 else ""
+                return f"{where}{title}{again} …"
+            case StepEnded() as ended:
+                return _end_sentence(where, title, ended)
+            case AttemptEnded(delay=delay, why=why):
+                return f"{where}{title}: not yet{f' ({why})' if why else ''}; again in {delay:g}s"
+            case Reported(entry=str(entry)):
+                return f"{where}{title}: {entry}"
+            case Reported(note=note) if note:
+                return f"{where}{title}: {note}"
+            case Asked(text=text):
+                return f"{where}{title} asks: {text}"
+            case Connected(skew=skew) if abs(skew) > 2:
+                return f"{event.at.host}: its clock is {abs(skew):.0f}s {'ahead' if skew > 0 else 'behind'}"
+            case Disconnected(error=error):
+                return f"{event.at.host}: {one_line(error)}"
+            case _:
+                return None
+
+
+def _end_sentence(where: str, title: str, ended: StepEnded) -> str:
+    outcome = Outcome(ended.outcome)
+    why = f": {one_line(ended.why)}" if ended.why else ""
+    return f"{where}{title}: {outcome.value}{why}"

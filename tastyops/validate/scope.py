@@ -1,0 +1,105 @@
+"""Which names a template may use, and reading one while checking it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tastyops.errors import Place, Problem
+from tastyops.model.action import ActionSpec
+from tastyops.model.runbook import Marked
+from tastyops.model.text import PRIVATE
+from tastyops.source.reading import Findings
+from tastyops.source.tree import Mapping as Tree
+from tastyops.source.tree import Node, Scalar, Sequence, plain_value
+from tastyops.templates import Form, check, has_template
+
+BUILTIN = ("host", "hosts")
+OWN_RESULT = "result"
+"""What a step without ``register`` calls its own result in its ``log`` and ``until``."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Names with the fields they are known to have, and those of the fields that are private.
+
+    ``later`` has what is registered further down, with the place, to say so.
+    """
+
+    names: Mapping[str, frozenset[str] | None]
+    private: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    later: Mapping[str, Place] = field(default_factory=dict)
+
+    def plus(self, name: str, spec: ActionSpec | None) -> Scope:
+        """The scope once a step has registered ``name``; registered twice, it has both's fields."""
+        fields = frozenset(spec.returns) if spec else None
+        before = self.names.get(name, frozenset())
+        both = None if fields is None or before is None else fields | before
+        hidden = frozenset(k for k, v in spec.returns.items() if v == PRIVATE) if spec else None
+        private = (hidden or frozenset()) | self.private.get(name, frozenset())
+        return replace(
+            self,
+            names={**self.names, name: both},
+            private={**self.private, name: private},
+            later={other: place for other, place in self.later.items() if other != name},
+        )
+
+    def with_names(self, names: Mapping[str, frozenset[str] | None]) -> Scope:
+        """The scope with a few names more."""
+        return replace(self, names={**self.names, **names})
+
+    def publishing(self) -> Scope:
+        """The scope of a step whose author publishes everything."""
+        return replace(self, private={})
+
+
+def mark(scalar: Scalar) -> Marked:
+    """A scalar's text with its place."""
+    return Marked(scalar.text, scalar.place, scalar.lines)
+
+
+class Texts:
+    """Reads templates from a tree; what is wrong with them goes to ``findings``."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+
+    def template(self, node: Node, what: str, form: Form, scope: Scope) -> Marked | None:
+        """A template, checked."""
+        if self.findings.text(node, what) is None or not isinstance(node, Scalar):
+            return None
+        marked = mark(node)
+        for problem in check(marked, scope.names, form, scope.private):
+            self.findings.extend([self._or_later(problem, scope)])
+        return marked
+
+    def _or_later(self, problem: Problem, scope: Scope) -> Problem:
+        if not problem.message.endswith("is not defined here"):
+            return problem
+        word = problem.message.split("'")[1]
+        if word not in scope.later:
+            return problem
+        hint = f"it is registered further down, at {scope.later[word]}"
+        return Problem(problem.place, problem.message, hint)
+
+    def tree(self, node: Node, what: str, scope: Scope) -> Any:
+        """Any value: plain where it is plain, ``Marked`` wherever it has text."""
+        match node:
+            case Tree():
+                return {k.text: self.tree(v, f"{what}.{k.text}", scope) for k, v in node.entries}
+            case Sequence():
+                return [self.tree(item, f"an item of {what}", scope) for item in node.items]
+        value = plain_value(node)
+        return self.template(node, what, "text", scope) if isinstance(value, str) else value
+
+    def literal(self, node: Node, what: str) -> Any:
+        """Any value without templates; a problem for each that stands there."""
+        match node:
+            case Tree():
+                return {k.text: self.literal(v, f"{what}.{k.text}") for k, v in node.entries}
+            case Sequence():
+                return [self.literal(item, f"an item of {what}") for item in node.items]
+        if has_template(node.text):
+            self.findings.add(node.place, f"{what} cannot hold a template", "use `vars:`")
+        return plain_value(node)

@@ -1,0 +1,129 @@
+"""A host that answers what a test told it to, and fails loudly on anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from tastyops.errors import LinkLost, Unreachable
+from tastyops.inventory import Host
+from tastyops.ports import Ended, Sink, Tail
+from tastyops.shell import Fate, Hello
+
+Answer = tuple[int, str] | tuple[int, str, str] | Exception | Callable[[], "Answer"]
+
+
+class FakeClock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 2, 11, 13, 0, tzinfo=UTC)
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float, wake: Callable[[float], bool]) -> None:
+        self.slept.append(seconds)
+        self.time += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeHost:
+    """Answers by the command's text; a list is used up one answer at a time."""
+
+    answers: dict[str, Answer | list[Answer]] = field(default_factory=dict)
+    boot_id: str = "11111111-1111-1111-1111-111111111111"
+    sent: list[str] = field(default_factory=list)
+    probed: list[str] = field(default_factory=list)
+    fates: dict[str, Fate] = field(default_factory=dict)
+    refuse: int = 0
+    links: int = 0
+    forgotten: list[str] = field(default_factory=list)
+    clock: FakeClock | None = None
+
+    def answer(self, argv: Sequence[str]) -> tuple[int, str, str]:
+        text = argv[2] if list(argv[:2]) == ["sh", "-c"] else " ".join(argv)
+        if text not in self.answers:
+            raise AssertionError(f"nobody said what {text!r} answers")
+        found = self.answers[text]
+        if isinstance(found, list):
+            found = found.pop(0) if len(found) > 1 else found[0]
+        if callable(found):
+            found = found()
+        if isinstance(found, Exception):
+            raise found
+        assert isinstance(found, tuple)
+        return (found[0], found[1], found[2] if len(found) > 2 else "")
+
+
+class FakeSession:
+    def __init__(self, host: FakeHost) -> None:
+        self._host = host
+        self.hello = Hello(0, host.boot_id, "/run/tastyops/x", 1, "fake", "6.1.0", 0, "")
+        self.skew = 0.0
+        self.closed = False
+
+    def _run(self, argv: Sequence[str], sink: Sink) -> Ended:
+        status, out, err = self._host.answer(argv)
+        sink.out(out.encode())
+        sink.err(err.encode())
+        return Ended(status, 0.01)
+
+    def probe(
+        self, argv: Sequence[str], *, sink: Sink, sudo: bool = False, timeout: float | None = None,
+        tail: Tail | None = None,
+    ) -> Ended:
+        self._host.probed.append(" ".join(argv))
+        return self._run(argv, sink)
+
+    def change(
+        self, name: str, argv: Sequence[str], *, sink: Sink, sudo: bool = False, stdin: bytes = b"",
+        timeout: float | None = None, tail: Tail | None = None,
+    ) -> Ended:
+        text = argv[2] if list(argv[:2]) == ["sh", "-c"] else " ".join(argv)
+        self._host.sent.append(text)
+        return self._run(argv, sink)
+
+    def fate(self, name: str) -> Fate:
+        return self._host.fates.get(name, Fate("never"))
+
+    def follow(
+        self, name: str, *, sink: Sink, sudo: bool = False, timeout: float | None = None,
+        tail: Tail | None = None,
+    ) -> Ended:
+        fate = self._host.fates[name]
+        sink.out(b"followed\n")
+        return Ended(fate.status or 0, 0.01)
+
+    def forget(self, name: str) -> None:
+        self._host.forgotten.append(name)
+
+    def forget_run(self) -> None:
+        self._host.forgotten.append("*")
+
+    def stop(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeDialer:
+    def __init__(self, **hosts: FakeHost) -> None:
+        self.hosts = hosts
+
+    def session(self, host: Host, run: str) -> FakeSession:
+        fake = self.hosts[host.name]
+        if fake.refuse:
+            fake.refuse -= 1
+            raise Unreachable(f"{host.name} refuses.")
+        fake.links += 1
+        return FakeSession(fake)
+
+    prober = session
+
+
+def lost() -> LinkLost:
+    return LinkLost("The link was cut.")

@@ -1,0 +1,457 @@
+"""Who is on the other end, and what an operator is told when it is not the right one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.sshd.accounts import Accounts
+from tests.sshd.server import Sshd
+from tests.sshd.watching import Collected
+
+from tastyops import errors
+from tastyops.inventory import Host
+from tastyops.ssh import trust
+from tastyops.ssh.session import SshDialer
+from tastyops.ssh.timing import Timing
+
+pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("no_user_files")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """No thread survives, and paramiko prints nothing."""
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture(scope="module")
+def jump(sshd_installed: None) -> Iterator[Sshd]:
+    server = Sshd()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def dialer(server: Sshd, config: str = "", **options: object) -> SshDialer:
+    """A dialer with an ssh_config of its own beside the server's."""
+    path = server.folder / f"config-{hashlib.sha1(config.encode()).hexdigest()[:8]}"
+    path.write_text(config + "\n" + server.ssh_config.read_text())
+    return SshDialer(path, **options)  # type: ignore[arg-type]
+
+
+def hello(dialling: SshDialer, host: Host) -> str:
+    session = dialling.prober(host, "test")
+    sink = Collected()
+    try:
+        assert session.probe(["echo", "hello"], sink=sink).status == 0
+    finally:
+        session.close()
+    return sink.stdout.decode().strip()
+
+
+def refusal(dialling: SshDialer, host: Host, kind: type[errors.TastyopsError]) -> str:
+    with pytest.raises(errors.TastyopsError) as caught:
+        dialling.prober(host, "test")
+    assert type(caught.value) is kind, caught.value
+    assert caught.value.still_true
+    assert caught.value.next_step
+    return caught.value.what
+
+
+def test_a_key_on_record_is_accepted(sshd: Sshd) -> None:
+    assert hello(dialer(sshd), sshd.host()) == "hello"
+
+
+def test_an_unknown_key_is_refused_whatever_ssh_config_says(sshd: Sshd, tmp_path: Path) -> None:
+    lax = dialer(sshd, "StrictHostKeyChecking no\nUserKnownHostsFile /dev/null")
+    for host in (
+        sshd.host(known_hosts=None),
+        sshd.host(known_hosts=str(tmp_path / "empty")),
+    ):
+        with pytest.raises(errors.HostKeyUnknown) as caught:
+            lax.session(host, "test")
+        assert "invoke trust target" in caught.value.next_step
+        assert "SHA256:" in caught.value.what
+        assert "Nothing was sent" in caught.value.still_true
+
+
+def test_another_key_than_the_one_on_record_is_refused(sshd: Sshd, jump: Sshd, tmp_path: Path) -> None:
+    kind, blob = (jump.folder / "host_ed25519.pub").read_text().split()[:2]
+    known = tmp_path / "known"
+    known.write_text(f"[127.0.0.1]:{sshd.port} {kind} {blob}\n")
+    what = refusal(dialer(sshd), sshd.host(known_hosts=str(known)), errors.HostKeyChanged)
+    for server in (sshd, jump):
+        shown = subprocess.run(
+            ["ssh-keygen", "-l", "-f", str(server.folder / "host_ed25519.pub")],
+            check=True, capture_output=True, text=True,
+        ).stdout.split()[1]
+        assert shown in what
+
+
+def test_a_revoked_key_is_refused(sshd: Sshd, tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    line = (sshd.folder / "known_hosts").read_text()
+    known.write_text(line + "@revoked " + line)
+    what = refusal(dialer(sshd), sshd.host(known_hosts=str(known)), errors.HostKeyChanged)
+    assert "revoked" in what
+
+
+@pytest.mark.parametrize("form", ["hashed", "pattern", "rsa", "rsa and another", "bare", "damaged"])
+def test_every_form_of_a_recorded_key(sshd: Sshd, tmp_path: Path, form: str) -> None:
+    kind, blob = (sshd.folder / "host_ed25519.pub").read_text().split()[:2]
+    rsa = " ".join((sshd.folder / "host_rsa.pub").read_text().split()[:2])
+    name = f"[127.0.0.1]:{sshd.port}"
+    salt = b"x" * 20
+    digest = hmac.new(salt, name.encode(), hashlib.sha1).digest()
+    hashed = "|1|" + "|".join(base64.b64encode(part).decode() for part in (salt, digest))
+    text = {
+        "hashed": f"{hashed} {kind} {blob}",
+        "pattern": f"[127.0.0.?]:* {kind} {blob}",
+        "rsa": f"{name} {rsa}",
+        "rsa and another": f"{name} ecdsa-sha2-nistp256 AAAA\n{name} {rsa}",
+        "bare": f"127.0.0.1 {kind} {blob}",
+        "damaged": f"garbage\n{name} {kind} !!!\n@cert-authority *\n{name} {kind} {blob}",
+    }[form]
+    known = tmp_path / "known"
+    known.write_text(text + "\n")
+    assert hello(dialer(sshd), sshd.host(known_hosts=str(known))) == "hello"
+
+
+def test_a_negated_pattern_is_no_record(sshd: Sshd, tmp_path: Path) -> None:
+    kind, blob = (sshd.folder / "host_ed25519.pub").read_text().split()[:2]
+    known = tmp_path / "known"
+    known.write_text(f"*,![127.0.0.1]:{sshd.port},!127.0.0.1 {kind} {blob}\n")
+    refusal(dialer(sshd), sshd.host(known_hosts=str(known)), errors.HostKeyUnknown)
+
+
+def test_ssh_config_fills_in_what_the_inventory_leaves_out(sshd: Sshd) -> None:
+    (sshd.folder / "included").write_text(
+        f"Host short\n  HostName 127.0.0.1\n  User root\n  IdentityFile {sshd.key}\n"
+    )
+    config = (
+        f"Include {sshd.folder}/inclu*\nHost short\n  Port {sshd.port}\n"
+        f"  UserKnownHostsFile {sshd.folder}/known_hosts\n"
+    )
+    assert hello(dialer(sshd, config), Host("short")) == "hello"
+
+
+def test_the_inventory_wins_over_ssh_config(sshd: Sshd) -> None:
+    wrong = "Host *\n  Port 1\n  User nobody\n  IdentityFile /nonexistent\n"
+    assert hello(dialer(sshd, wrong), sshd.host()) == "hello"
+
+
+def test_a_key_that_is_not_accepted(sshd: Sshd, jump: Sshd) -> None:
+    host = sshd.host(identity_file=str(jump.key))
+    what = refusal(dialer(sshd), host, errors.AuthenticationFailed)
+    assert f"{jump.key}: refused" in what
+
+
+def test_a_key_with_a_passphrase(sshd: Sshd, tmp_path: Path) -> None:
+    key = tmp_path / "locked"
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(key)], check=True
+    )
+    what = refusal(dialer(sshd), sshd.host(identity_file=str(key)), errors.AuthenticationFailed)
+    assert "needs a passphrase" in what
+
+
+def test_the_agent_is_asked(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sock = tmp_path / "agent"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(sock)], stdout=subprocess.DEVNULL)
+    try:
+        while not sock.exists():
+            assert agent.poll() is None
+        env = {**os.environ, "SSH_AUTH_SOCK": str(sock)}
+        subprocess.run(["ssh-add", "-q", str(sshd.key)], check=True, env=env)
+        open_to_all = dialer(sshd, "IdentitiesOnly no")
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(sock))
+        assert hello(open_to_all, sshd.host(identity_file=None)) == "hello"
+        monkeypatch.delenv("SSH_AUTH_SOCK")
+        by_path = dialer(sshd, f"IdentitiesOnly no\nIdentityAgent {sock}")
+        assert hello(by_path, sshd.host(identity_file=None)) == "hello"
+        refusal(dialer(sshd), sshd.host(identity_file=None), errors.AuthenticationFailed)
+    finally:
+        agent.terminate()
+        agent.wait(10)
+
+
+def test_a_missing_key_file_is_told_before_connecting(sshd: Sshd) -> None:
+    host = sshd.host(identity_file="/nonexistent/key", port=1)
+    with pytest.raises(errors.UsageError, match="/nonexistent/key"):
+        dialer(sshd).check(host)
+    with pytest.raises(errors.UsageError, match="/nonexistent/key"):
+        dialer(sshd).session(host, "test")
+
+
+def test_nobody_listens(sshd: Sshd) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host = sshd.host(port=free.getsockname()[1])
+        assert "refused" in refusal(dialer(sshd), host, errors.Unreachable)
+
+
+def test_a_name_that_does_not_resolve(sshd: Sshd) -> None:
+    host = sshd.host(address="no-such-host.invalid")
+    assert "resolve" in refusal(dialer(sshd), host, errors.Unreachable)
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-Silent\r\n", b"HTTP/1.1 400\r\n\r\n" * 200])
+def test_a_server_that_stays_silent(sshd: Sshd, greeting: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held = []
+
+        def accept() -> None:
+            peer, _ = server.accept()
+            held.append(peer)
+            peer.sendall(greeting)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        host = sshd.host(port=server.getsockname()[1])
+        refusal(dialer(sshd, timing=Timing(connect=1)), host, errors.Unreachable)
+        thread.join()
+        held[0].close()
+
+
+def test_a_server_that_hangs_up(sshd: Sshd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: server.accept()[0].close())
+        thread.start()
+        host = sshd.host(port=server.getsockname()[1])
+        assert "before the SSH greeting" in refusal(dialer(sshd), host, errors.Unreachable)
+        thread.join()
+
+
+def test_connect_timeout_of_ssh_config(sshd: Sshd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = sshd.host(port=server.getsockname()[1])
+        refusal(dialer(sshd, "ConnectTimeout 1"), host, errors.Unreachable)
+
+
+# -- jump hosts and proxies --------------------------------------------------------------------
+
+
+def through(server: Sshd, jumps: str) -> str:
+    return (
+        f"Host deep\n  HostName 127.0.0.1\n  ProxyJump {jumps}\n"
+        f"Host *\n  IdentityFile {server.key}\n"
+    )
+
+
+def test_through_a_jump_host(sshd: Sshd, jump: Sshd) -> None:
+    trusts(jump, sshd.key)
+    both = known(sshd, jump)
+    config = through(sshd, f"root@127.0.0.1:{jump.port}")
+    assert hello(dialer(sshd, config), sshd.host(address="deep", known_hosts=both)) == "hello"
+
+
+def test_jump_hosts_are_visited_in_order(sshd: Sshd, jump: Sshd) -> None:
+    trusts(jump, sshd.key)
+    both = known(sshd, jump)
+    config = through(sshd, f"first,ssh://root@127.0.0.1:{sshd.port}")
+    config += f"Host first\n  HostName 127.0.0.1\n  User root\n  Port {jump.port}\n"
+    dialling = dialer(sshd, config)
+    session = dialling.session(sshd.host(address="deep", known_hosts=both), "test")
+    try:
+        chain = [hop.port for hop in session._link._connection.chain()]
+        assert chain == [jump.port, sshd.port, sshd.port]
+        assert session.probe(["true"], sink=Collected()).status == 0
+    finally:
+        session.close()
+
+
+def test_the_key_of_a_jump_host_is_checked_too(sshd: Sshd, jump: Sshd) -> None:
+    trusts(jump, sshd.key)
+    config = through(sshd, f"root@127.0.0.1:{jump.port}")
+    what = refusal(dialer(sshd, config), sshd.host(address="deep"), errors.HostKeyUnknown)
+    assert f"jump host [127.0.0.1]:{jump.port}" in what
+
+
+def test_a_jump_host_that_cannot_reach_the_host(sshd: Sshd, jump: Sshd) -> None:
+    trusts(jump, sshd.key)
+    both = known(sshd, jump)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        config = through(sshd, f"root@127.0.0.1:{jump.port}")
+        host = sshd.host(address="deep", known_hosts=both, port=free.getsockname()[1])
+        assert "could not reach" in refusal(dialer(sshd, config), host, errors.Unreachable)
+
+
+def test_a_jump_host_that_is_down(sshd: Sshd) -> None:
+    config = through(sshd, "root@127.0.0.1:1")
+    host = sshd.host(address="deep")
+    assert "port 1" in refusal(dialer(sshd, config), host, errors.Unreachable)
+
+
+def test_a_jump_through_itself_is_none(sshd: Sshd) -> None:
+    config = f"Host *\n  ProxyJump 127.0.0.1:{sshd.port}\n"
+    assert hello(dialer(sshd, config), sshd.host()) == "hello"
+
+
+def test_a_proxy_command(sshd: Sshd) -> None:
+    # %p and %h are the inventory's, since it wins.
+    relay = sshd.folder / "relay"
+    relay.write_text(
+        "import socket, sys, threading, os\n"
+        "peer = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+        "def up():\n"
+        "    while data := os.read(0, 65536): peer.sendall(data)\n"
+        "    peer.shutdown(socket.SHUT_WR)\n"
+        "threading.Thread(target=up, daemon=True).start()\n"
+        "while data := peer.recv(65536): os.write(1, data)\n"
+    )
+    config = f"Host *\n  ProxyCommand python3 {relay} %h %p\n"
+    assert hello(dialer(sshd, config), sshd.host()) == "hello"
+
+
+def test_a_proxy_command_that_fails(sshd: Sshd) -> None:
+    config = "Host *\n  ProxyCommand sh -c 'echo it is broken >&2; exit 3'\n"
+    what = refusal(dialer(sshd, config), sshd.host(), errors.Unreachable)
+    assert "it is broken (exit status 3)" in what
+
+
+def test_a_proxy_command_that_is_silent(sshd: Sshd) -> None:
+    config = "Host *\n  ProxyCommand sleep 600\n"
+    refusal(dialer(sshd, config, timing=Timing(connect=1)), sshd.host(), errors.Unreachable)
+
+
+# -- hosts that answer and cannot be used ------------------------------------------------------
+
+
+def account_host(sshd: Sshd, accounts: Accounts, shell: str) -> Host:
+    return sshd.host(user=accounts.make(shell))
+
+
+def test_an_account_without_a_shell(sshd: Sshd, accounts: Accounts) -> None:
+    host = account_host(sshd, accounts, "/usr/sbin/nologin")
+    what = refusal(dialer(sshd), host, errors.HostUnsuitable)
+    assert "not available" in what
+
+
+def test_logins_are_refused_for_now(sshd: Sshd, accounts: Accounts) -> None:
+    # What sshd does for /etc/nologin, without putting one on this machine.
+    shell = accounts.folder / "refuses"
+    shell.write_text("#!/bin/sh\necho 'Going down at noon.' >&2\nexit 254\n")
+    shell.chmod(0o755)
+    what = refusal(dialer(sshd), account_host(sshd, accounts, str(shell)), errors.Unreachable)
+    assert what.endswith("accepts no logins now: Going down at noon.")
+
+
+def test_a_login_shell_that_never_ends_its_noise(sshd: Sshd, accounts: Accounts) -> None:
+    shell = accounts.folder / "noisy"
+    shell.write_text("#!/bin/sh\nexec yes noise\n")
+    shell.chmod(0o755)
+    what = refusal(dialer(sshd), account_host(sshd, accounts, str(shell)), errors.HostUnsuitable)
+    assert "more than" in what
+
+
+def test_a_login_shell_that_never_greets(sshd: Sshd, accounts: Accounts) -> None:
+    shell = accounts.folder / "mute"
+    shell.write_text("#!/bin/sh\nexec cat\n")
+    shell.chmod(0o755)
+    hasty = dialer(sshd, timing=Timing(greeting=1))
+    what = refusal(hasty, account_host(sshd, accounts, str(shell)), errors.HostUnsuitable)
+    assert "no greeting within 1 s" in what
+
+
+def test_a_host_without_setsid(sshd: Sshd, accounts: Accounts) -> None:
+    shell = accounts.folder / "poor"
+    tools = accounts.folder / "tools"
+    tools.mkdir()
+    for name in ("sh", "cat", "rm", "base64", "tail", "sleep", "id", "mkdir", "chmod", "date"):
+        (tools / name).symlink_to(Path("/bin", name))
+    # The script appends the system's own directories, so they have to be hidden from it.
+    shell.write_text(
+        f"#!/bin/sh\nexec unshare --mount --map-root-user sh -c "
+        f"'mount --bind /dev/null /usr/bin/setsid && exec /bin/sh \"$@\"' sh \"$@\"\n"
+    )
+    shell.chmod(0o755)
+    can = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "true"], check=False, capture_output=True
+    )
+    if can.returncode:
+        pytest.skip("user namespaces are not available")
+    what = refusal(dialer(sshd), account_host(sshd, accounts, str(shell)), errors.HostUnsuitable)
+    assert "setsid is missing" in what
+
+
+def test_one_session_a_connection_is_too_few(sshd_installed: None) -> None:
+    server = Sshd(["MaxSessions 1"])
+    server.start()
+    try:
+        session = dialer(server).session(server.host(), "test")
+        with pytest.raises(errors.HostUnsuitable, match="MaxSessions|refused a session"):
+            session.probe(["sleep", "2"], sink=Collected())
+        session.close()
+    finally:
+        server.stop()
+
+
+# -- trust -------------------------------------------------------------------------------------
+
+
+def test_trust_shows_records_and_refuses(sshd: Sshd, jump: Sshd, tmp_path: Path) -> None:
+    dialling = dialer(sshd)
+    host = sshd.host(known_hosts=str(tmp_path / "new" / "known"))
+    offered = trust.fetch(host, dialling.configuration)
+    assert (offered.kind, offered.recorded, offered.jump) == ("ssh-ed25519", False, False)
+    assert trust.record(offered)
+    assert not trust.record(offered)
+    assert offered.file.stat().st_mode & 0o777 == 0o600
+    assert offered.file.parent.stat().st_mode & 0o777 == 0o700
+    assert hello(dialling, host) == "hello"
+    assert trust.fetch(host, dialling.configuration).recorded
+    impostor = replace(offered, key=trust.fetch(jump.host(), dialling.configuration).key)
+    with pytest.raises(errors.HostKeyChanged):
+        trust.record(impostor)
+    assert len(offered.file.read_text().splitlines()) == 1
+
+
+def test_trust_shows_the_jump_host_first(sshd: Sshd, jump: Sshd, tmp_path: Path) -> None:
+    trusts(jump, sshd.key)
+    dialling = dialer(sshd, through(sshd, f"root@127.0.0.1:{jump.port}"))
+    host = sshd.host(address="deep", known_hosts=str(tmp_path / "known"))
+    seen = []
+    for _ in range(2):
+        offered = trust.fetch(host, dialling.configuration)
+        seen.append((offered.port, offered.jump))
+        assert trust.record(offered)
+    assert seen == [(jump.port, True), (sshd.port, False)]
+    assert hello(dialling, host) == "hello"
+
+
+def test_the_skew_between_the_clocks(sshd: Sshd) -> None:
+    import time
+
+    behind = dialer(sshd, now=lambda: time.time() - 90)
+    session = behind.session(sshd.host(), "test")
+    session.close()
+    assert 88.5 < session.skew < 91.5
+
+
+def trusts(server: Sshd, key: Path) -> None:
+    """Has that server accept the other one's client key."""
+    line = key.with_suffix(".pub").read_text()
+    keys = server.folder / "authorized_keys"
+    if line not in keys.read_text():
+        keys.write_text(keys.read_text() + line)
+
+
+def known(*servers: Sshd) -> str:
+    path = servers[0].folder / "known_both"
+    path.write_text("".join((server.folder / "known_hosts").read_text() for server in servers))
+    return str(path)

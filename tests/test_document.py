@@ -1,0 +1,124 @@
+"""The log document against the facts read off the seed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tastyops.document.build import build
+from tastyops.document.markdown import escape, render_markdown
+from tastyops.document.text import render_text
+from tastyops.document.times import closing_time, long_date, offset_minutes, offset_name
+from tastyops.journal.public import (
+    Attends, Closed, Entry, LogOpened, PublicBody, PublicEvent, RunAttached, WorkStatus,
+)
+
+AT = datetime(2008, 2, 11, 13, 20, tzinfo=UTC)
+
+
+def log(*bodies: tuple[int, PublicBody], **opened: object) -> list[PublicEvent]:
+    head = LogOpened(
+        "2008/002", "at risk", "emergency kernel upgrade", "February 11th 2008", 0,
+        **{"works": ["Install", "Reboot", "Verify"], "attending": ["dwm"], **opened},  # type: ignore[arg-type]
+    )
+    pairs: list[tuple[int, PublicBody]] = [(0, head), *bodies]
+    return [
+        PublicEvent(i, AT, AT + timedelta(minutes=m), body) for i, (m, body) in enumerate(pairs, 1)
+    ]
+
+
+def test_the_whole_page_reads_like_the_seed() -> None:
+    events = log(
+        (0, RunAttached("r1")),
+        (0, Entry("New kernel installed, ready to reboot.")),
+        (6, Entry("Reboot triggered with 1-minute grace.", ["a point", "another"])),
+        (6, WorkStatus(1, "Completed")),
+        (8, WorkStatus(2, "Not completed", "step 2.1 'Reboot' failed")),
+        (8, WorkStatus(3, "Cancelled", "step 2.1 'Reboot' failed")),
+        (45, Closed("Ended without completion", "r1", 31, "abc")),
+    )
+    assert render_text(build(events)) == """\
+[AT RISK 2008/002] February 11th 2008 - emergency kernel upgrade
+
+Maintenance log for February 11th 2008
+Attending: dwm
+Status: Ended without completion at 14:05hrs, February 11th 2008.
+
+  • Works to be carried out:
+    • Install (Completed)
+    • Reboot (Not completed: step 2.1 'Reboot' failed)
+    • Verify (Cancelled: step 2.1 'Reboot' failed)
+
+Transcript, times are in GMT:
+  • [1326] Reboot triggered with 1-minute grace.
+    • a point
+    • another
+  • [1320] New kernel installed, ready to reboot.
+
+Record: run r1, 31 events, head abc.
+"""
+
+
+def test_equal_minutes_stand_in_recording_order_latest_on_top() -> None:
+    texts = [line.text for line in build(log((1, Entry("a")), (1, Entry("b")))).transcript]
+    assert texts == ["b", "a"]
+
+
+def test_a_remark_may_be_older_than_its_place_but_machine_entries_never_reorder() -> None:
+    events = log(
+        (10, Entry("first")), (5, Entry("second, after the clock stepped back")),
+        (7, Entry("seen at seven", remark=True)), (12, Entry("third")),
+    )
+    texts = [line.text for line in build(events).transcript]
+    assert texts == ["third", "second, after the clock stepped back", "first", "seen at seven"]
+
+
+def test_a_log_that_spans_days_has_day_headings() -> None:
+    page = render_text(build(log((0, Entry("evening")), (12 * 60, Entry("morning")))))
+    assert page.index("February 12th 2008\n") < page.index("morning")
+    assert page.index("morning") < page.index("February 11th 2008\n  •") < page.index("evening")
+
+
+def test_practice_stands_after_the_number() -> None:
+    document = build(log(practice=True))
+    assert document.heading.startswith("[AT RISK 2008/002] PRACTICE - February 11th 2008 - ")
+
+
+def test_who_joins_attends_once() -> None:
+    document = build(log((1, Attends("ncm")), (2, Attends("ncm")), (3, Attends("dwm"))))
+    assert document.attending == ["dwm", "ncm"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "name"),
+    [(0, "GMT"), (60, "GMT+1"), (330, "GMT+5:30"), (-210, "GMT-3:30"), (-480, "GMT-8")],
+)
+def test_offsets_are_named_as_people_name_them(minutes: int, name: str) -> None:
+    assert offset_name(minutes) == name
+
+
+def test_the_offset_is_the_zones_at_that_moment() -> None:
+    assert offset_minutes("Europe/London", datetime(2009, 7, 14, tzinfo=UTC)) == 60
+    assert offset_minutes("Europe/London", datetime(2008, 2, 11, tzinfo=UTC)) == 0
+
+
+def test_closing_times_and_dates() -> None:
+    assert closing_time(datetime(2009, 7, 14, 10, 32, tzinfo=UTC), 60) == "11:32hrs, July 14th 2009"
+    days = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th", 21: "21st", 22: "22nd", 31: "31st"}
+    for day, text in days.items():
+        assert long_date(datetime(2008, 1, day)) == f"January {text} 2008"
+
+
+def test_markdown_shows_text_as_it_was_written() -> None:
+    assert escape("*a* _b_ snake_case [x](y) <img> `c` #1") == (
+        "\\*a\\* \\_b\\_ snake_case \\[x\\](y) \\<img\\> \\`c\\` #1"
+    )
+    assert escape("# no heading") == "\\# no heading"
+    assert escape("1. no list") == "1\\. no list"
+
+
+def test_the_markdown_page_has_the_tag_as_it_is() -> None:
+    page = render_markdown(build(log((1, Entry("x < y")))))
+    assert page.startswith("# [AT RISK 2008/002] February 11th 2008 - emergency kernel upgrade\n")
+    assert "- [1321] x \\< y\n" in page

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tastyops.redact import MASK, Masker
+
+SECRET = "pa55 w'ord/+\"é"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        shlex.quote(SECRET),
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.b64encode(b"x" + SECRET.encode() + b"y").decode(),
+        base64.b64encode(b"xy" + SECRET.encode() + b"z").decode(),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+    ],
+)
+def test_every_form_a_program_is_likely_to_print_is_masked(form: str) -> None:
+    masked = Masker([SECRET]).mask(b"before " + form.encode() + b" after")
+    assert MASK in masked
+    assert SECRET.encode() not in masked
+    for at in range(len(form) - 8):
+        piece = form[at : at + 9].encode()
+        assert piece not in masked, piece
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60), st.integers(1, 20))
+def test_a_secret_cut_by_chunk_boundaries_is_masked(before: bytes, after: bytes, size: int) -> None:
+    data = before + b"hunter2-hunter2" + after
+    stream = Masker(["hunter2-hunter2"]).stream()
+    out = b"".join(stream.feed(data[i : i + size]) for i in range(0, len(data), size))
+    out += stream.finish()
+    assert b"hunter2-hunter2" not in out
+    assert out == Masker(["hunter2-hunter2"]).mask(data)
+
+
+def test_without_secrets_nothing_is_held_back() -> None:
+    stream = Masker().stream()
+    assert stream.feed(b"as it comes") == b"as it comes"
+    assert stream.finish() == b""
