@@ -49,10 +49,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question to a person: a value, work done by hand, or a yes. ``by`` names who may answer."""
+    """A question to a person: a value, work done by hand, or a yes. ``by`` names who may answer.
+
+    ``text`` is for the operator's eyes; it is not published.
+    """
 
     kind: Literal["ask", "manual", "confirm"]
-    text: PublicText
+    text: str
     by: str | None = None
     default: str | None = None
 
@@ -75,7 +78,7 @@ class Report:
 
 
 Command = Probe | Change | Ask | Sleep | Report
-Steps = Generator[Command, Any, "dict[str, Any] | None"]
+Steps = Generator[Command, Any, dict[str, Any] | None]
 """What calling an action gives: a generator of commands that returns what it registers."""
 
 
@@ -195,7 +198,7 @@ def describe(command: Command) -> dict[str, Any]:
                 data["settle"] = describe(settle)
             return data
         case Ask(kind, text, by, default):
-            return {"ask": kind, "text": text.text, "by": by, "default": default}
+            return {"ask": kind, "text": text, "by": by, "default": default}
         case Sleep(seconds, why):
             return {"sleep": seconds, "why": why}
         case Report(done, entry, note):

@@ -15,7 +15,7 @@ from tastyops.inventory import Host
 from tastyops.journal.state import RunState
 from tastyops.model.action import ActionSpec, Facts, Registered, Registry
 from tastyops.model.outcome import Outcome
-from tastyops.model.runbook import Runbook, Step, Work
+from tastyops.model.runbook import Marked, Runbook, Step, Work
 
 CONTROLLER = ""
 """The host of a lane that needs no host: a question to the operator."""
@@ -60,14 +60,17 @@ def make_plan(
 ) -> Plan:
     """Resolves a runbook. Raises InvalidFile, UsageError; touches no host."""
     lanes = _lanes(runbook, hosts, registry)
-    left_out = _left_out(runbook, start_at)
+    left_out = _left_out(runbook, registry, start_at)
     names = _base_names(runbook, hosts, inputs, None)
-    render = templates.render
+
+    def public(text: Marked) -> str:
+        return templates.render_public(text, names, {}).text
+
     return Plan(
         runbook=runbook, hosts=tuple(hosts), inputs=dict(inputs), registry=registry,
-        title=render(runbook.title, names, "text"),
-        summary=tuple(render(line, names, "text") for line in runbook.summary),
-        work_titles={work.number: render(work.title, names, "text") for work in runbook.works},
+        title=public(runbook.title),
+        summary=tuple(map(public, runbook.summary)),
+        work_titles={work.number: public(work.title) for work in runbook.works},
         digest=_digest(runbook, hosts, inputs, start_at),
         start_at=start_at,
         practice=any(host.connection == "practice" for host in hosts),
@@ -100,7 +103,7 @@ def _lanes(
     return lanes
 
 
-def _left_out(runbook: Runbook, start_at: str) -> frozenset[str]:
+def _left_out(runbook: Runbook, registry: Registry, start_at: str) -> frozenset[str]:
     if not start_at:
         return frozenset()
     steps = list(runbook.steps())
@@ -112,14 +115,16 @@ def _left_out(runbook: Runbook, start_at: str) -> frozenset[str]:
             still_true="No host was touched.",
             next_step=did_you_mean(start_at, known) or f"Steps: {', '.join(s.address for s in steps)}",
         )
-    _need_no_register_of(steps[:first], steps[first:], start_at)
+    _need_no_register_of(steps[:first], steps[first:], registry, start_at)
     return frozenset(step.id for step in steps[:first])
 
 
-def _need_no_register_of(before: Sequence[Step], after: Sequence[Step], start_at: str) -> None:
+def _need_no_register_of(
+    before: Sequence[Step], after: Sequence[Step], registry: Registry, start_at: str
+) -> None:
     made = {step.register: step for step in before if step.register}
     for step in after:
-        for name in sorted(templates.names_used(_texts(step)) & made.keys()):
+        for name in sorted(_names_used(step, registry) & made.keys()):
             raise UsageError(
                 f"Step {step.address} uses `{name}`, which step {made[name].address} registers; "
                 f"--start-at {start_at} leaves that step out.",
@@ -128,8 +133,14 @@ def _need_no_register_of(before: Sequence[Step], after: Sequence[Step], start_at
             )
 
 
-def _texts(step: Step) -> list[Any]:
-    return [step.params, step.log, step.when, step.until, step.name, step.confirm, step.force]
+def _names_used(step: Step, registry: Registry) -> set[str]:
+    """The names a step's templates and expressions use."""
+    params = registry[step.action].params
+    expressions = [v for name, v in step.params.items() if params[name].type == "expression"]
+    texts = [v for name, v in step.params.items() if params[name].type != "expression"]
+    texts += [step.log, step.name, step.confirm, step.force]
+    found = templates.names_used([step.when, step.until, *expressions], "expression")
+    return found | templates.names_used(texts)
 
 
 def _base_names(

@@ -37,6 +37,11 @@ def read(text: str) -> Inventory:
     return read_inventory(text.encode(), "etc/inv.yml")
 
 
+def seen(error: InvalidFile) -> None:
+    assert error.problems
+    assert all(problem.place.line >= 1 for problem in error.problems)
+
+
 def problems(text: str) -> list[str]:
     with pytest.raises(InvalidFile) as caught:
         read(text)
@@ -54,7 +59,13 @@ def test_a_whole_inventory() -> None:
         hosts={
             "kalimdor": Host("kalimdor", connection="practice", sudo=True),
             "azeroth": Host(
-                "azeroth", "192.0.2.7", 2222, "root", "etc/keys/id", "/etc/ssh/known", "ask",
+                "azeroth",
+                "192.0.2.7",
+                2222,
+                "root",
+                "etc/keys/id",
+                "/etc/ssh/known",
+                "ask",
                 console={"command": "ipmitool sol activate"},
                 power={"on": "pdu on 7", "off": "pdu off 7", "delay": 5},
                 vars={"rack": 5, "name": "yes", "list": ["a", 1]},
@@ -62,7 +73,7 @@ def test_a_whole_inventory() -> None:
             "northrend": Host("northrend"),
         },
         groups={"all": ("northrend", "kalimdor", "azeroth"), "cold": ("northrend",)},
-    )  # fmt: skip
+    )
 
 
 def test_defaults() -> None:
@@ -90,9 +101,15 @@ REFUSED = {
     "text": ("hosts\n", "1:1: an inventory must be a mapping (key: value), not 'hosts'"),
     "no hosts": ("logs: a\n", "1:1: the inventory has no hosts"),
     "empty hosts": ("hosts: {}\n", "1:8: 'hosts' must be a mapping of at least one host"),
-    "host list": ("hosts: [a]\n", "1:8: 'hosts' must be a mapping of at least one host, not a list"),
+    "host list": (
+        "hosts: [a]\n",
+        "1:8: 'hosts' must be a mapping of at least one host, not a list",
+    ),
     "key": ("host: {a: }\n", "1:1: 'host' is not a key of an inventory (did you mean 'hosts'?)"),
-    "host key": ("hosts: {a: {prot: 1}}\n", "1:13: 'prot' is not a key of the host 'a' (did you mean"),
+    "host key": (
+        "hosts: {a: {prot: 1}}\n",
+        "1:13: 'prot' is not a key of the host 'a' (did you mean",
+    ),
     "port": ("hosts: {a: {port: 65536}}\n", "1:19: 'port' must be a number from 1 to 65535"),
     "port text": ("hosts: {a: {port: '22'}}\n", "1:19: 'port' must be a number from 1 to 65535"),
     "port bool": ("hosts: {a: {port: true}}\n", "1:19: 'port' must be a number from 1 to 65535"),
@@ -102,13 +119,20 @@ REFUSED = {
         "1:25: the connection 'practise' is not known (did you mean 'practice'?)",
     ),
     "practice port": (
-        "hosts: {a: {connection: practice, port: 22}}\n", "1:35: a practice host has no 'port'",
+        "hosts: {a: {connection: practice, port: 22}}\n",
+        "1:35: a practice host has no 'port'",
     ),
-    "option": ("hosts: {a: {address: -oProxyCommand=x}}\n", "1:22: '-oProxyCommand=x' cannot be the"),
+    "option": (
+        "hosts: {a: {address: -oProxyCommand=x}}\n",
+        "1:22: '-oProxyCommand=x' cannot be the",
+    ),
     "name": ("hosts: {../a: }\n", "1:9: '../a' cannot be a host's name"),
     "none": ("hosts: {none: }\n", "1:9: a host cannot be called 'none'"),
     "vars": ("hosts: {a: {vars: {a-b: 1}}}\n", "1:20: the variable 'a-b' cannot be a name in a"),
-    "vars word": ("hosts: {a: {vars: {not: 1}}}\n", "1:20: the variable 'not' means something else"),
+    "vars word": (
+        "hosts: {a: {vars: {not: 1}}}\n",
+        "1:20: the variable 'not' means something else",
+    ),
     "vars taken": ("hosts: {a: {vars: {host: 1}}}\n", "1:20: the name 'host' is taken"),
     "vars list": ("hosts: {a: {vars: [1]}}\n", "1:19: 'vars' must be a mapping"),
     "console": ("hosts: {a: {console: [1]}}\n", "1:22: 'console' must be a command or a mapping"),
@@ -123,11 +147,14 @@ REFUSED = {
         "2:14: the host or group 'abd' is not known (did you mean 'abc'?)",
     ),
     "group name": ("hosts: {a: }\ngroups: {a: [a]}\n", "2:10: 'a' is a host already"),
-    "group ring": ("hosts: {a: }\ngroups: {g: [h], h: [i], i: [a, g]}\n", "2:14: the group 'h' holds"),
+    "group ring": (
+        "hosts: {a: }\ngroups: {g: [h], h: [i], i: [a, g]}\n",
+        "2:14: the group 'h' holds",
+    ),
     "group empty": ("hosts: {a: }\ngroups: {g: []}\n", "2:13: the group 'g' is empty"),
     "tab": ("hosts:\n\ta: 1\n", "2:1: a tab is used for indentation"),
     "twice": ("hosts: {a: , a: }\n", "1:14: the key 'a' is here twice"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("text", "said"), REFUSED.values(), ids=REFUSED)
@@ -144,9 +171,36 @@ def test_every_problem_at_once() -> None:
 
 
 WORDS = st.sampled_from(
-    ["hosts", "groups", "a", "b", "port", "vars", "[", "]", "{", "}", ": ", ", ", "\n", "  ", "- ",
-     "1", "practice", "connection", "timezone", "UTC", "&x ", "*x", "'", "sudo", "ask", "~", "console"]
-)  # fmt: skip
+    [
+        "hosts",
+        "groups",
+        "a",
+        "b",
+        "port",
+        "vars",
+        "[",
+        "]",
+        "{",
+        "}",
+        ": ",
+        ", ",
+        "\n",
+        "  ",
+        "- ",
+        "1",
+        "practice",
+        "connection",
+        "timezone",
+        "UTC",
+        "&x ",
+        "*x",
+        "'",
+        "sudo",
+        "ask",
+        "~",
+        "console",
+    ]
+)
 
 
 @given(st.binary(max_size=200) | st.lists(WORDS, max_size=30).map(lambda w: "".join(w).encode()))
@@ -154,4 +208,4 @@ def test_any_bytes_give_an_inventory_or_problems(data: bytes) -> None:
     try:
         read_inventory(data, "f")
     except InvalidFile as error:
-        assert error.problems
+        seen(error)

@@ -12,12 +12,21 @@ from hypothesis import strategies as st
 from tastyops import source
 from tastyops.errors import InvalidFile, Place
 from tastyops.model.runbook import Marked
-from tastyops.source.tree import Mapping, Scalar, Sequence, plain_value
+from tastyops.source.tree import Mapping, Node, Scalar, Sequence, plain_value
+
 
 def problems(data: bytes) -> list[str]:
     with pytest.raises(InvalidFile) as caught:
         source.parse(data, "f.yml")
     return [str(problem) for problem in caught.value.problems]
+
+
+def seen(error: InvalidFile) -> None:
+    assert error.problems
+    for problem in error.problems:
+        assert problem.place.line >= 1
+        assert problem.place.column >= 1
+        assert problem.message.isprintable()
 
 
 BAD = {
@@ -26,7 +35,10 @@ BAD = {
     "only a document start": (b"---\n", "f.yml:1:1: the file is empty"),
     "tab": (b"a:\n\tb: 1\n", "f.yml:2:1: a tab is used for indentation"),
     "tab after spaces": (b"a:\n  \tb: 1\n", "f.yml:2:3: a tab is used for indentation"),
-    "duplicate": (b"a: 1\nb: 2\na: 3\n", "f.yml:3:1: the key 'a' is here twice, first at f.yml:1:1"),
+    "duplicate": (
+        b"a: 1\nb: 2\na: 3\n",
+        "f.yml:3:1: the key 'a' is here twice, first at f.yml:1:1",
+    ),
     "duplicate in quotes": (b"a: 1\n'a': 3\n", "f.yml:2:1: the key 'a' is here twice"),
     "two documents": (b"a: 1\n---\nb: 2\n", "f.yml:2:1: a second document begins here"),
     "python tag": (
@@ -94,8 +106,11 @@ def test_huge_ends_soon(data: bytes) -> None:
 def test_all_recoverable_problems_at_once() -> None:
     found = problems(b"a: 1\na: 2\nb: !x 1\n<<: 2\n? [x]\n: 1\n")
     assert [line.split(": ")[0] for line in found] == [
-        "f.yml:2:1", "f.yml:3:4", "f.yml:4:1", "f.yml:5:3",
-    ]  # fmt: skip
+        "f.yml:2:1",
+        "f.yml:3:4",
+        "f.yml:4:1",
+        "f.yml:5:3",
+    ]
 
 
 def test_the_tree() -> None:
@@ -139,11 +154,30 @@ def test_tabs_inside_a_block_text_are_text() -> None:
 
 
 MEANINGS = {
-    "null": None, "~": None, "": None, "true": True, "False": False, "5": 5, "-5": -5, "0o17": 15,
-    "0x1F": 31, "1.5": 1.5, "1e3": 1000.0, ".5": 0.5, "23:55": "23:55", "yes": "yes", "on": "on",
-    "1_000": "1_000", ".inf": ".inf", ".nan": ".nan", "1e999": "1e999", "2009-07-14": "2009-07-14",
-    "9" * 5000: "9" * 5000, "tRue": "tRue", "٣": "٣",
-}  # fmt: skip
+    "null": None,
+    "~": None,
+    "": None,
+    "true": True,
+    "False": False,
+    "5": 5,
+    "-5": -5,
+    "0o17": 15,
+    "0x1F": 31,
+    "1.5": 1.5,
+    "1e3": 1000.0,
+    ".5": 0.5,
+    "23:55": "23:55",
+    "yes": "yes",
+    "on": "on",
+    "1_000": "1_000",
+    ".inf": ".inf",
+    ".nan": ".nan",
+    "1e999": "1e999",
+    "2009-07-14": "2009-07-14",
+    "9" * 5000: "9" * 5000,
+    "tRue": "tRue",
+    "٣": "٣",
+}
 
 
 @pytest.mark.parametrize(("text", "meaning"), MEANINGS.items())
@@ -178,27 +212,28 @@ def test_a_word_in_a_text_is_found_in_the_file(data: bytes) -> None:
     assert place == Place("f.yml", line + 1, lines[line].index("TWO") + 1)
 
 
-@given(st.binary(max_size=400) | st.text(alphabet="ab:-?[]{}&*!|>'\"#%@`, \n\t<~0\\", max_size=80).map(str.encode))
+MARKS = "ab:-?[]{}&*!|>'\"#%@`, \n\t<~0\\"
+
+
+@given(st.binary(max_size=400) | st.text(alphabet=MARKS, max_size=80).map(str.encode))
 def test_any_bytes_give_a_tree_or_problems(data: bytes) -> None:
     try:
         source.parse(data, "f")
     except InvalidFile as error:
-        assert error.problems
-        for problem in error.problems:
-            assert problem.place.line >= 1
-            assert problem.place.column >= 1
-            assert problem.message.isprintable()
+        seen(error)
 
 
 JSON = st.recursive(
     st.text(alphabet=st.characters(codec="utf-8", categories=("L", "N", "P", "Z")), max_size=20),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
 
-def plain(node: source.Node) -> object:
+def plain(node: Node) -> object:
     match node:
         case Mapping():
             return {key.text: plain(value) for key, value in node.entries}

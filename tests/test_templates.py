@@ -48,7 +48,10 @@ REFUSED = {
     "class item": ("{{ x['__class__'] }}", "f.yml:3:12: '__class__' is refused"),
     "attr": ("{{ x | attr('__class__') }}", "f.yml:3:14: there is no filter 'attr'"),
     "underscore": ("{{ _x }}", "f.yml:3:10: '_x' is refused"),
-    "loop": ("{% for i in items %}{% endfor %}", "f.yml:3:10: loops are not available in a template"),
+    "loop": (
+        "{% for i in items %}{% endfor %}",
+        "f.yml:3:10: loops are not available in a template",
+    ),
     "endless": (
         "{% for a in range(10**9) %}{% for b in range(10**9) %}{% endfor %}{% endfor %}",
         "f.yml:3:10: loops are not available in a template (use `| join`)",
@@ -62,17 +65,23 @@ REFUSED = {
     "slice": ("{{ x[1:] }}", "f.yml:3:13: slices are not available"),
     "self": ("{{ self }}", "f.yml:3:10: 'self' is not available"),
     "filter": ("{{ x | uper }}", "f.yml:3:14: there is no filter 'uper' (did you mean 'upper'?)"),
-    "test": ("{{ x is defind }}", "f.yml:3:15: there is no test 'defind' (did you mean 'defined'?)"),
+    "test": (
+        "{{ x is defind }}",
+        "f.yml:3:15: there is no test 'defind' (did you mean 'defined'?)",
+    ),
     "open": ("{{ x", "f.yml:3:7: a '{{' or '{%' is not closed"),
     "empty": ("a {{ }}", "f.yml:3:9: an expression is cut short or empty"),
-    "deep": (f"{{{{ {'(' * 3000}1{')' * 3000} }}}}", "f.yml:3:7: this template is nested too deeply"),
+    "deep": (
+        f"{{{{ {'(' * 3000}1{')' * 3000} }}}}",
+        "f.yml:3:7: this template is nested too deeply",
+    ),
     "deep not": ("{{ " + "not " * 3000 + "x }}", "f.yml:3:7: this template is nested too deeply"),
     "long sum": ("{{ " + "+".join("1" * 3000) + " }}", "f.yml:3:7: this is nested too deeply"),
     "dots": ("{{ x" + ".a" * 3000 + " }}", "f.yml:3:7: this is nested too deeply"),
     "digits": ("{{ " + "9" * 5000 + " }}", "f.yml:3:7: a number in this template is too large"),
     "size": ("x" * 20_000, "f.yml:3:7: a template cannot be longer than 16 KiB"),
     "star": ("{{ items | join(*items) }}", "f.yml:3:23: a filter's arguments must be written out"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("text", "said"), REFUSED.values(), ids=REFUSED)
@@ -105,7 +114,7 @@ UNSAFE = {
     "arithmetic": ("echo $((1 + {{ x }}))", "f.yml:3:19: a value inside $(( ))"),
     "ansi": ("echo $'a\\'' {{ x }} '", "f.yml:3:19: a value after $'…'"),
     "branches": ("{% if x %}'{% endif %}{{ x }}'", "f.yml:3:7: the branches of this `if` leave"),
-    "inner quotes": ('echo "$(ls \'{{ x }}\')"', "f.yml:3:19: a value inside quotes"),
+    "inner quotes": ("echo \"$(ls '{{ x }}')\"", "f.yml:3:19: a value inside quotes"),
 }
 
 
@@ -222,13 +231,20 @@ def test_what_cannot_stand_in_a_shell_command(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{{ unknown }}", "{{ unknown.a }}", "{{ unknown['a'] }}", "{{ unknown is none }}",
-     "{{ unknown == 1 }}", "{{ unknown | default('x') ~ 'a' }}", "{{ unknown | length }}"],
-)  # fmt: skip
+    [
+        "{{ unknown }}",
+        "{{ unknown.a }}",
+        "{{ unknown['a'] }}",
+        "{{ unknown is none }}",
+        "{{ unknown == 1 }}",
+        "{{ unknown | default('x') ~ 'a' }}",
+        "{{ unknown | length }}",
+    ],
+)
 def test_what_a_dry_run_cannot_know_passes_through(text: str) -> None:
     for form in ("text", "shell"):
         with pytest.raises(CannotKnow):
-            templates.render(marked(text), VALUES, form)  # type: ignore[arg-type]
+            templates.render(marked(text), VALUES, form)
 
 
 def test_expressions() -> None:
@@ -263,25 +279,41 @@ def test_private_fields_are_refused_before_anything_runs() -> None:
     said = "f.yml:3:17: 'kernel.stdout' is private and this text is public"
     assert problems("{{ kernel.stdout }}", "public")[0].startswith(said)
     assert problems("{{ kernel['stdout'] }}", "public")[0].startswith(said)
-    assert problems("{{ kernel }}", "public")[0].startswith("f.yml:3:10: 'kernel' is a whole result")
+    assert problems("{{ kernel }}", "public")[0].startswith(
+        "f.yml:3:10: 'kernel' is a whole result"
+    )
     assert problems("{{ kernel.version }}", "public") == []
     assert problems("{{ kernel.stdout }}", "text") == []
 
 
 LEAKS = [
-    "{{ kernel['std' ~ 'out'] }}", "{{ kernel.stdout | default('a') }}", "{{ kernel.stdout is none }}",
-    "{{ [kernel.stdout] | join }}", "{{ [kernel.stdout] | unique | length }}",
-    "{{ kernel.stdout in ['a'] }}", "{{ 's3cret' == kernel.stdout }}", "{{ kernel.stdout ~ 'a' }}",
-    "{{ kernel.stdout | length }}", "{{ kernel.stdout.x }}", "{{ items[kernel.stdout] }}",
-    "{{ 'a' if kernel.stdout }}", "{{ kernel.stdout | raw }}", "{{ kernel.stdout is string }}",
-    "{{ kernel.stdout < 'x' }}", "{{ {'a': kernel.stdout}.a }}", "{{ whole }}", "{{ whole.a }}",
-]  # fmt: skip
+    "{{ kernel['std' ~ 'out'] }}",
+    "{{ kernel.stdout | default('a') }}",
+    "{{ kernel.stdout is none }}",
+    "{{ [kernel.stdout] | join }}",
+    "{{ [kernel.stdout] | unique | length }}",
+    "{{ kernel.stdout in ['a'] }}",
+    "{{ 's3cret' == kernel.stdout }}",
+    "{{ kernel.stdout ~ 'a' }}",
+    "{{ kernel.stdout | length }}",
+    "{{ kernel.stdout.x }}",
+    "{{ items[kernel.stdout] }}",
+    "{{ 'a' if kernel.stdout }}",
+    "{{ kernel.stdout | raw }}",
+    "{{ kernel.stdout is string }}",
+    "{{ kernel.stdout < 'x' }}",
+    "{{ {'a': kernel.stdout}.a }}",
+    "{{ whole }}",
+    "{{ whole.a }}",
+]
 
 
 @pytest.mark.parametrize("text", LEAKS)
 def test_nothing_private_leaks_into_a_sentence(text: str) -> None:
     with pytest.raises(TemplateError) as caught:
-        templates.render_public(marked(text), {**VALUES, "whole": "s3cret"}, {**PRIVATE, "whole": None})
+        templates.render_public(
+            marked(text), {**VALUES, "whole": "s3cret"}, {**PRIVATE, "whole": None}
+        )
     assert "is private" in str(caught.value)
     assert "s3cret" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -295,8 +327,9 @@ def test_a_sentence_is_one_line() -> None:
 @given(st.text(alphabet="{}%#()[]|.'\"ab1+~*-_ \n,:if", max_size=60))
 def test_any_text_is_checked_and_rendered_or_refused(text: str) -> None:
     names = {"a": "x", "b": [1], "if": 1}
+    where = set()
     for form in ("text", "shell", "public", "expression"):
-        found = templates.check(marked(text), dict.fromkeys(names), form)  # type: ignore[arg-type]
+        found = templates.check(marked(text), dict.fromkeys(names), form)
         assert all(problem.place.line >= 3 for problem in found)
         assert all(problem.place.column >= 1 for problem in found)
     for work in (
@@ -309,4 +342,5 @@ def test_any_text_is_checked_and_rendered_or_refused(text: str) -> None:
         try:
             work()
         except TemplateError as error:
-            assert error.problem.place.file == "f.yml"
+            where.add(error.problem.place.file)
+    assert where <= {"f.yml"}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from tastyops.actions import action, param
 from tastyops.commands import Ask, Steps
 from tastyops.model.action import Facts
-from tastyops.model.text import PublicText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,5 +20,5 @@ class AskFor:
 @action("ask", scalar="question", hostless=True, returns={"value": "private"})
 def ask(params: AskFor, facts: Facts) -> Steps:
     """Ask the operator for a value; later steps use it through ``register``."""
-    answer = yield Ask("ask", PublicText.fixed(params.question), default=params.default)
+    answer = yield Ask("ask", params.question, default=params.default)
     return {"value": answer}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from tastyops.actions import action, param
 from tastyops.commands import Ask, Steps
 from tastyops.model.action import Facts
-from tastyops.model.text import PublicText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,5 +19,5 @@ class Confirm:
 @action("confirm", scalar="question", hostless=True, sentence="")
 def confirm(params: Confirm, facts: Facts) -> Steps:
     """Ask the operator to confirm before going on; ``--yes`` answers it."""
-    yield Ask("confirm", PublicText.fixed(params.question))
+    yield Ask("confirm", params.question)
     return {}

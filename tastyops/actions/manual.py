@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from tastyops.actions import action, param
 from tastyops.commands import Ask, Steps
 from tastyops.model.action import Facts
-from tastyops.model.text import PublicText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,5 +19,5 @@ class Manual:
 @action("manual", scalar="instructions", person=True, hostless=True)
 def manual(params: Manual, facts: Facts) -> Steps:
     """Have the operator do something by hand and say when it is done."""
-    yield Ask("manual", PublicText.fixed(params.instructions))
+    yield Ask("manual", params.instructions)
     return {}

@@ -108,7 +108,7 @@ def _before(view: LaneView) -> Move:
         if condition is not None and not templates.evaluate(condition, names):
             return _end(view, Outcome.SKIPPED)
     if step.confirm is not None:
-        question = Ask("confirm", templates.render_public(step.confirm, names, {}))
+        question = Ask("confirm", templates.render(step.confirm, names, "text"))
         past = view.lane.history.get(0)
         if past is None:
             return Append(view.at(0, 1), _asked(question))
@@ -215,7 +215,7 @@ def _first(view: LaneView, n: int, command: Command) -> Move:
 
 def _asked(question: Ask) -> Asked:
     return Asked(
-        digest(question), question.kind, question.text.text, question.by or "", question.default
+        digest(question), question.kind, question.text, question.by or "", question.default
     )
 
 

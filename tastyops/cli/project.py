@@ -16,7 +16,7 @@ from tastyops.model.runbook import Runbook
 from tastyops.source import MAX_BYTES
 from tastyops.store.logs import LogBook, LogFile
 from tastyops.store.runs import find_run
-from tastyops.validate.runbook import validate
+from tastyops.validate import validate
 
 DEFAULT_INVENTORY = "inventory.yml"
 

@@ -266,7 +266,7 @@ class Drive:
         self._busy.discard(done.key)
         self._asking.discard(done.key)
         for at, body, who in done.events:
-            if isinstance(body, Answered) and self._answered(done.key):
+            if isinstance(body, Answered | CancelAsked) and self._answered(done.key):
                 continue
             self.append(body, at, who)
         if done.forget is not None:
@@ -298,6 +298,7 @@ class Drive:
     def _cancel(self, because: str, who: str) -> None:
         """Stops what runs now and lets the run end."""
         self._stopping.set()
+        self._asking.clear()  # what waits for an answer waits no longer
         self.append(CancelAsked(because), who=who)
         self._commit()
         for link in self._links.values():

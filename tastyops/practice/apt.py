@@ -77,9 +77,8 @@ class Apt:
         try:
             return self._install(call, request)
         finally:
-            self._holder = None
-            with self._processes.lock:
-                self._processes.lock.notify_all()
+            if self._holder is call.process:
+                self._holder = None
 
     def _lock(self, call: Call, patience: float) -> bool:
         """dpkg's lock, waited for as ``DPkg::Lock::Timeout`` says."""

@@ -19,26 +19,35 @@ def holds(words: list[str], files: Files, call: Call) -> int:
     if words[:1] == ["!"] and len(words) > 1:
         inner = holds(words[1:], files, call)
         return inner if inner > 1 else 1 - inner
+    try:
+        return 0 if _true(words, files, call) else 1
+    except ValueError:
+        call.complain(f"{call.argv[0]}: Illegal number: {words[0]} or {words[2]}")
+        return 2
+
+
+def _true(words: list[str], files: Files, call: Call) -> bool:
+    true: bool
     match words:
-        case []:
-            return 1
-        case [word]:
-            return int(not word)
-        case ["-z" | "-n" as kind, word]:
-            return int((word == "") != (kind == "-z"))
+        case [] | [""]:
+            true = False
+        case [_]:
+            true = True
+        case ["-z", word]:
+            true = not word
+        case ["-n", word]:
+            true = bool(word)
         case [("-e" | "-f" | "-d" | "-s" | "-r" | "-w" | "-L" | "-h") as kind, path]:
-            return int(not _file(kind, call.path(path), files))
+            true = _file(kind, call.path(path), files)
         case [left, "=" | "==", right]:
-            return int(left != right)
+            true = left == right
         case [left, "!=", right]:
-            return int(left == right)
+            true = left != right
         case [left, number, right] if number in _NUMBERS:
-            try:
-                return int(not _NUMBERS[number](int(left), int(right)))
-            except ValueError:
-                call.complain(f"{call.argv[0]}: Illegal number: {left} or {right}")
-                return 2
-    raise NotModelled(f"the test {' '.join(words)}")
+            true = _NUMBERS[number](int(left), int(right))
+        case _:
+            raise NotModelled(f"the test {' '.join(words)}")
+    return true
 
 
 def _file(kind: str, path: str, files: Files) -> bool:

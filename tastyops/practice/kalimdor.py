@@ -51,7 +51,10 @@ class Options:
         if unknown:
             have = ", ".join(sorted(known))
             raise ValueError(f"practice: has no {', '.join(unknown)}; it has {have}")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in settings.items()
+        }
         return cls(**values)
 
 

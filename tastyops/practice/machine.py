@@ -300,7 +300,7 @@ def _made(make: Callable[[], str]) -> Callable[[], bytes]:
 def not_modelled(name: str, what: str) -> str:
     """The loud answer to what the practice host cannot do."""
     return (
-        f"PRACTICE HOST: {what} is not modelled, and nothing was done.\n"
+        f"PRACTICE HOST: {what} is not modelled, and was not run.\n"
         f"This {name} is tastyops' practice host, no real machine: it answers only what it"
         " models.\n"
         "What to do: try this step against the lab, or against a real host (in the inventory,"

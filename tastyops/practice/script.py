@@ -243,7 +243,7 @@ class _Parser:
             return
         start, word = self.at, self._word()
         if not simple.words and len(word) == 1 and word[0] in _RESERVED:
-            raise _unmodelled(f"one of its constructs (`{self.text[start : self.at]}`)")
+            raise _unmodelled(f"`{self.text[start : self.at]}`")
         simple.words.append(word)
 
     def _redirect(self) -> Redirect | None:

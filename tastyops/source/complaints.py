@@ -25,7 +25,7 @@ _SAYINGS = (
     ("block sequence entries are not allowed", "a '-' stands where no list can begin",
      "put the list on the lines below its key"),
     ("expected <block end>", "this does not fit what stands above it", "check the indentation"),
-    ("expected <document start>", "something stands after the end", "check the indentation"),
+    ("<document start>", "something stands after the end", "check the indentation"),
     ("expected alphabetic or numeric", "'&' or '*' must be followed by a name",
      "quote a value that begins with '&' or '*'"),
     ("cannot start any token", "a value cannot begin with this character", "quote it"),

@@ -145,6 +145,7 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
             for jump in jumps.split(","):
                 user, name, port = _hop(jump.strip())
                 itself = name in (self.original_host, self.host) and port in (None, self.port)
+                itself = itself and "," not in jumps
                 if itself or jump in self.pins.jumps:
                     return False
                 seen = (*self.pins.jumps, jump)

@@ -114,7 +114,14 @@ class Link:
             began = monotonic()
             exchange = self._main.begin(order.verb, order.words, sink)
             watch = Watch(order, exchange, began, seconds, tail, tail_name)
-            state = self._watch(watch)
+            try:
+                state = self._watch(watch)
+            except BaseException as error:
+                # Whatever it was (a sink that cannot write, for one): the rest of that answer
+                # would be taken for the next one's, so this link is used no more.
+                if self._lost is None:
+                    self._loss(f"given up in mid-command ({type(error).__name__})")
+                raise
             if order.verb in ("p", "P"):
                 self._tidy(exchange)
             return _ended(exchange.status, monotonic() - began, state)

@@ -212,9 +212,11 @@ class _Reader:
         match node:
             case nodes.Filter() | nodes.Test():
                 return self._filter_fault(node)
-            case nodes.Getattr(attr=str(word)) | nodes.Name(name=str(word)):
-                return self._word_fault(node, word)
-            case nodes.Getitem(arg=nodes.Const(value=str(word))):
+            case (
+                nodes.Getattr(attr=str(word))
+                | nodes.Name(name=str(word))
+                | nodes.Getitem(arg=nodes.Const(value=str(word)))
+            ):
                 return self._word_fault(node, word)
             case nodes.Const(value=float(number)) if not math.isfinite(number):
                 return self._at(node, "", "a number in this template is too large", "")

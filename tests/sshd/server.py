@@ -21,7 +21,9 @@ from tastyops.inventory import Host
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 READY_SECONDS = 20.0
 
+# The first value of a key is the one sshd takes.
 CONFIG = """
+{extra}
 Port {port}
 ListenAddress 127.0.0.1
 HostKey {folder}/host_ed25519
@@ -37,7 +39,6 @@ PermitRootLogin yes
 MaxStartups 200:30:400
 MaxSessions 20
 LogLevel VERBOSE
-{extra}
 """
 
 

@@ -1,0 +1,23 @@
+"""Scripted hands: they play the operator on a practice host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+WHO = "practice hands"
+
+
+class Hands:
+    """Does what ``manual`` asks for and says yes; a value is only ever a question's default."""
+
+    def answer(self, question: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The answer and who gave it; None for a question that needs a person's knowledge."""
+        match question.get("question"):
+            case "manual":
+                return "done", WHO
+            case "confirm":
+                return "yes", WHO
+            case "ask" if question.get("default") is not None:
+                return str(question["default"]), WHO
+        return None

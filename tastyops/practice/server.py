@@ -1,0 +1,274 @@
+"""The SSH server in front of the model: paramiko's server mode on a port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import paramiko
+from paramiko import common
+
+from tastyops import shell
+from tastyops.inventory import Host
+from tastyops.practice.clock import PracticeClock
+from tastyops.practice.keys import KeyFiles, make_keys
+from tastyops.practice.machine import Machine
+from tastyops.practice.processes import Killed
+from tastyops.practice.speaker import Misframed, Speaker
+
+ADDRESS = "127.0.0.1"
+USER = "root"
+_LOG = "tastyops.practice.ssh"
+_PIECE = 262_144
+_PATIENCE = 10.0
+"""Real seconds to wait for a thread that is ending."""
+
+# paramiko tells its log of every cut connection, which is what a practised reboot does; without
+# a handler Python would print it on the operator's terminal.
+logging.getLogger(_LOG).addHandler(logging.NullHandler())
+logging.getLogger(_LOG).propagate = False
+
+
+class _Doorman(paramiko.ServerInterface):
+    """Decides who comes in and what a channel may ask for."""
+
+    def __init__(self, practice: PracticeHost) -> None:
+        self._practice = practice
+
+    def get_banner(self) -> tuple[str, str]:
+        name = self._practice.machine.name
+        return (f"This is a PRACTICE HOST: tastyops' model of {name}, nothing real.\r\n", "en-GB")
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        known = username == USER and key == self._practice.keys.client_key
+        return common.AUTH_SUCCESSFUL if known else common.AUTH_FAILED
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        if kind == "session":
+            return common.OPEN_SUCCEEDED
+        return common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self._practice.start_session(channel, command.decode("utf-8", "replace"))
+        return True
+
+    def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
+        self._practice.start_session(channel, "")
+        return True
+
+    def check_channel_pty_request(self, channel: paramiko.Channel, *_: Any) -> bool:
+        return True  # so that a person's `ssh` gets as far as the message
+
+
+class _Wire:
+    """A channel as the speaker sees it; paramiko's own sendall copies what is left each time."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self.recv = channel.recv
+        self._send = channel.sendall
+
+    def sendall(self, data: bytes) -> None:
+        for at in range(0, len(data), _PIECE):
+            self._send(data[at : at + _PIECE])
+
+
+class PracticeHost:
+    """A practice host that is running: a model, a clock, and an SSH server of its own.
+
+    ``host`` is how the inventory would describe it. ``close`` ends every thread and socket.
+    """
+
+    def __init__(
+        self, name: str, clock: PracticeClock, variables: Mapping[str, Any],
+        directory: Path | None, port: int,
+    ) -> None:
+        settings = variables.get("practice") or {}
+        self.clock = clock
+        self.machine = Machine(name, clock, settings)
+        self._own = tempfile.mkdtemp(prefix="tastyops-practice-") if directory is None else None
+        self._lock = threading.Lock()
+        self._transports: set[paramiko.Transport] = set()
+        self._sessions: set[threading.Thread] = set()
+        self._closing = False
+        self._listener = _bound(port)
+        self.port: int = self._listener.getsockname()[1]
+        self.keys: KeyFiles = make_keys(Path(self._own or str(directory)), ADDRESS, self.port)
+        self.host = Host(
+            name=name, address=ADDRESS, port=self.port, user=USER,
+            identity_file=self.keys.identity_file, known_hosts=self.keys.known_hosts,
+            vars=dict(variables),
+        )
+        self._acceptor = self._listen()
+        self._keeper = threading.Thread(target=self._keep, name="practice-keeper", daemon=True)
+        self._keeper.start()
+
+    @classmethod
+    def start(
+        cls, name: str, *, scale: float = 60.0, clock: PracticeClock | None = None,
+        vars: Mapping[str, Any] | None = None, directory: Path | None = None, port: int = 0,
+    ) -> PracticeHost:
+        """Starts one; it accepts connections when this returns.
+
+        ``vars`` are the host's in the inventory; ``practice:`` among them shapes the model.
+        Raises ValueError for a setting there is not, OSError when the port is taken.
+        """
+        return cls(name, clock or PracticeClock(scale), vars or {}, directory, port)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- connections -------------------------------------------------------------------------
+
+    def _listen(self) -> threading.Thread:
+        self._listener.listen(32)
+        acceptor = threading.Thread(
+            target=self._accept, args=(self._listener,), name="practice-acceptor", daemon=True
+        )
+        acceptor.start()
+        return acceptor
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                link, _ = listener.accept()
+            except OSError:
+                return  # the listener was shut: the machine goes down, or the practice ends
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport = paramiko.Transport(link)
+            transport.local_version = "SSH-2.0-tastyops_practice"
+            transport.set_log_channel(_LOG)
+            transport.add_server_key(self.keys.host_key)
+            with self._lock:
+                self._transports = {known for known in self._transports if known.is_alive()}
+                self._transports.add(transport)
+            # With an event start_server does not wait: the handshake goes on in its own thread.
+            transport.start_server(event=threading.Event(), server=_Doorman(self))
+
+    def _hang_up(self) -> None:
+        """Refuses new connections and cuts those there are, without a goodbye."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._acceptor.join(_PATIENCE)
+        self._listener.close()
+        with self._lock:
+            transports, self._transports = self._transports, set()
+        for transport in transports:
+            with contextlib.suppress(OSError):
+                transport.sock.shutdown(socket.SHUT_RDWR)
+        for transport in transports:
+            transport.close()
+            transport.join(_PATIENCE)
+
+    def _keep(self) -> None:
+        """Keeps the server as the machine is: listening while it is up, gone while it is not."""
+        machine, listening, boot = self.machine, True, self.machine.boot_id
+        while True:
+            with machine.lock:
+                machine.catch_up()
+                if not self._closing and machine.up == listening and machine.boot_id == boot:
+                    due = machine.next_due()
+                    left = None if due is None else self.clock.real(due - self.clock.time())
+                    machine.lock.wait(None if left is None else max(left, 0.0))
+                    continue
+                closing, up, boot = self._closing, machine.up, machine.boot_id
+            if listening:
+                self._hang_up()
+                listening = False
+                if closing:
+                    return
+                # Bound but not listening: connections are refused, and nobody takes the port.
+                self._listener = _bound(self.port)
+            elif closing:
+                self._listener.close()
+                return
+            elif up:
+                self._acceptor = self._listen()
+                listening = True
+
+    # -- sessions ----------------------------------------------------------------------------
+
+    def start_session(self, channel: paramiko.Channel, command: str) -> None:
+        """Serves a channel in a thread: the framing's speaker, or a refusal that says why."""
+        thread = threading.Thread(
+            target=self._serve, args=(channel, command), name="practice-session", daemon=True
+        )
+        with self._lock:
+            self._sessions = {known for known in self._sessions if known.is_alive()}
+            self._sessions.add(thread)
+        thread.start()
+
+    def _serve(self, channel: paramiko.Channel, command: str) -> None:
+        nonce = shell.opening_nonce(command)
+        status = 1
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            try:
+                self._speak(channel, nonce)
+                status = 0
+            except Misframed as wrong:
+                channel.sendall_stderr(f"PRACTICE HOST: {wrong}\r\n".encode())
+            except Killed as killed:
+                status = 128 + killed.signal
+            channel.send_exit_status(status)
+            channel.close()
+
+    def _speak(self, channel: paramiko.Channel, nonce: str | None) -> None:
+        if nonce is None:
+            raise Misframed(_REFUSAL)
+        machine = self.machine
+        process = machine.processes.begin("sh", leader=True)
+        # A shell that a signal ends while it waits for its next request: nothing more is to come.
+        process.on_death = channel.in_buffer.close
+        try:
+            Speaker(machine, _Wire(channel), process, nonce).speak()
+        finally:
+            machine.processes.end(process)
+
+    def close(self) -> None:
+        """Ends the practice: no thread, socket or file of it is left."""
+        if self._closing:
+            return
+        with self.machine.lock:
+            self._closing = True
+            self.machine.lock.notify_all()
+        self.machine.close()
+        self._keeper.join(_PATIENCE)
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.join(_PATIENCE)
+        if self._own:
+            shutil.rmtree(self._own)
+
+
+_REFUSAL = (
+    "it answers tastyops alone, and neither a shell nor a single command of yours. To try a"
+    " command here, put it into a runbook's `run:` step."
+)
+
+
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((ADDRESS, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound

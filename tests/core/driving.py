@@ -1,0 +1,99 @@
+"""Drives a runbook against fake hosts with a real journal on disk."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tastyops.catalogue import registry
+from tastyops.engine.drive import Drive
+from tastyops.engine.preview import Preview, preview
+from tastyops.inventory import Host
+from tastyops.journal.events import Address, Event, RunOpened
+from tastyops.journal.state import RunState
+from tastyops.plan import Plan, make_plan
+from tastyops.ports import Operator
+from tastyops.redact import Masker
+from tastyops.store.blobs import OutputCapture
+from tastyops.store.logs import LogBook, LogFile, LogHead, LogKeeper
+from tastyops.store.runs import RunJournal, read_events
+from tastyops.terminal.people import Unattended
+from tastyops.validate import validate
+from tests.core.fake import FakeClock, FakeDialer, FakeHost
+
+
+def plan_of(text: str, *hosts: str, inputs: dict[str, Any] | None = None, start_at: str = "") -> Plan:
+    names = {name: None for name in hosts}
+    runbook = validate(textwrap.dedent(text).encode(), "test.yml", registry(), names, frozenset())
+    values = {name: wanted.default for name, wanted in runbook.inputs.items()} | (inputs or {})
+    return make_plan(runbook, [Host(name) for name in hosts], values, registry(), start_at=start_at)
+
+
+@dataclass
+class Ran:
+    """What a drive left behind."""
+
+    state: RunState
+    events: list[Event]
+    log: LogFile
+    clock: FakeClock
+    directory: Path
+    heard: list[Event] = field(default_factory=list)
+
+    @property
+    def transcript(self) -> list[str]:
+        """The log's entries, oldest first."""
+        return [line.text for line in reversed(self.log.document().transcript)]
+
+    @property
+    def works(self) -> list[str]:
+        return [work.note for work in self.log.document().works]
+
+    def bodies(self, kind: str) -> list[Any]:
+        return [event.body for event in self.events if event.kind == kind]
+
+
+class Hearing:
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+
+    def event(self, event: Event) -> None:
+        self.heard.append(event)
+
+    def running(self, at: Address, out: bytes, err: bytes) -> None:
+        pass
+
+
+def drive(
+    plan: Plan, tmp_path: Path, *, operators: Sequence[Operator] = (), secrets: Sequence[str] = (),
+    before: Any = None, **hosts: FakeHost,
+) -> Ran:
+    clock = FakeClock()
+    masker = Masker(secrets)
+    journal = RunJournal.create(tmp_path / "runs", "r1", plan.runbook.source, masker)
+    book = LogBook(tmp_path / "logs", say=lambda _: None)
+    head = LogHead(
+        plan.runbook.kind, plan.title, "UTC", False, plan.summary, list(plan.work_titles.values()), ["dwm"]
+    )
+    log = book.open(head, clock.now(), masker)
+    hearing = Hearing()
+    driving = Drive(
+        plan, RunState(), "r1", journal=journal, dialer=FakeDialer(**hosts), clock=clock, who="dwm",
+        operators=operators or (Unattended("dwm", yes=True, answers={}),),
+        listeners=(LogKeeper(log), hearing),
+    )
+    driving.append(RunOpened(plan.title, "", "", plan.digest, [h.name for h in plan.hosts], {}, ["dwm"]))
+    if before:
+        before(driving, journal)
+    try:
+        state = driving.run()
+    finally:
+        journal.close()
+    return Ran(state, list(read_events(journal.directory)), log, clock, journal.directory, hearing.heard)
+
+
+def dry(plan: Plan, **hosts: FakeHost) -> Preview:
+    return preview(plan, FakeDialer(**hosts), FakeClock(), OutputCapture)

@@ -1,0 +1,48 @@
+"""Sessions on the real sshd."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tastyops.ssh.session import SshDialer, SshSession
+from tastyops.ssh.timing import Timing
+from tests.sshd.server import Sshd
+
+Open = Callable[..., SshSession]
+
+
+def run_name() -> str:
+    return f"test-{time.monotonic_ns():x}"
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    """Opens sessions that are closed, and their directories dropped, after the test."""
+    sessions: list[SshSession] = []
+
+    def open_session(
+        server: Sshd, *, run: str = "", timing: Timing | None = None,
+        password: str | None = None, **host: object,
+    ) -> SshSession:
+        dialer = SshDialer(
+            server.ssh_config, timing=timing,
+            sudo_password=None if password is None else lambda _: password,
+        )
+        session = dialer.session(server.host(**host), run or run_name())
+        sessions.append(session)
+        return session
+
+    yield open_session
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture
+def session(sshd: Sshd, opened: Open) -> Iterator[SshSession]:
+    """One session as root."""
+    session = opened(sshd)
+    yield session
+    session.forget_run()
