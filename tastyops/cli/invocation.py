@@ -34,6 +34,7 @@ class VerbatimParser(InvokeParser):
         context = copy.deepcopy(self.contexts[argv[0]])
         context.args["words"].set_value(argv[1:], cast=False)
         result = ParseResult()
+        result.append(copy.deepcopy(self.initial))  # Invoke's own options, none of them given here
         result.append(context)
         return result
 

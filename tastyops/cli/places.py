@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tastyops.errors import UsageError
 from tastyops.inventory import Host
 from tastyops.ports import Clock, Dialer, Operator, Prober, Session
+
+if TYPE_CHECKING:
+    from tastyops.practice.clock import PracticeClock
 
 
 class WallClock:
@@ -39,13 +43,13 @@ class Place:
 class PracticeDialer:
     """Starts a practice host when it is first dialled, and reaches it over SSH on loopback."""
 
-    def __init__(self, dialer: Dialer, clock: Clock, stack: ExitStack) -> None:
+    def __init__(self, dialer: Dialer, clock: PracticeClock, stack: ExitStack) -> None:
         self._dialer, self._clock, self._stack = dialer, clock, stack
         self._running: dict[str, Host] = {}
         self._starting = threading.Lock()
 
     def _host(self, host: Host) -> Host:
-        from tastyops.practice.host import PracticeHost
+        from tastyops.practice.server import PracticeHost
 
         with self._starting:
             if host.name not in self._running:
@@ -73,22 +77,20 @@ def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str])
         )
     if not hosts:
         return Place(_Nowhere(), WallClock())
-    from tastyops.ssh.dialer import SshDialer
+    from tastyops.ssh.session import SshDialer
 
     if practice:
         from tastyops.practice.clock import PracticeClock
         from tastyops.practice.hands import Hands
 
         clock = PracticeClock()
-        dialer = SshDialer(ssh_config=None, now=lambda: clock.now().timestamp())
+        nothing = Path(stack.enter_context(tempfile.NamedTemporaryFile()).name)
+        dialer = SshDialer(ssh_config=nothing, now=lambda: clock.now().timestamp())
         return Place(PracticeDialer(dialer, clock, stack), clock, Hands())
-    return Place(
-        SshDialer(
-            ssh_config=Path("~/.ssh/config").expanduser(), now=time.time,
-            sudo_password=lambda host: passwords[host.name],
-        ),
-        WallClock(),
-    )
+    real = SshDialer(sudo_password=lambda host: passwords[host.name])
+    for host in hosts:
+        real.check(host)
+    return Place(real, WallClock())
 
 
 class _Nowhere:
