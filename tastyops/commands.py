@@ -159,7 +159,10 @@ class Offline:
 
 
 class Unknown:
-    """A value that only exists once step ``step`` has really run; reading it raises CannotKnow."""
+    """A value that only exists once step ``step`` has really run; reading it raises CannotKnow.
+
+    A part of it (``kernel.version``) is just as unknown, and may be handed on without being read.
+    """
 
     def __init__(self, step: str) -> None:
         object.__setattr__(self, "step_", step)
@@ -168,11 +171,14 @@ class Unknown:
         raise CannotKnow(object.__getattribute__(self, "step_"))
 
     def __getattr__(self, name: str) -> Any:
-        if name == "step_" or (name.startswith("__") and name.endswith("__")):
+        if name.startswith("_"):
             raise AttributeError(name)
-        self._raise()
+        return self
 
-    __str__ = __bool__ = __iter__ = __len__ = __getitem__ = __contains__ = _raise
+    def __getitem__(self, name: object) -> Any:
+        return self
+
+    __str__ = __bool__ = __iter__ = __len__ = __contains__ = __call__ = _raise
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _raise
     __int__ = __float__ = __add__ = __radd__ = __sub__ = __mul__ = __format__ = _raise
 

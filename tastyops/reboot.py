@@ -94,8 +94,14 @@ def schedule(grace: float, message: str) -> Generator[Command, Any, float]:
         return due
     if found is None or found.type != "reboot" or abs(found.at - due) > TOLERANCE:
         raise Failed("logind does not show the reboot that was asked for")
-    yield Report(entry=PublicText.fixed(f"Reboot triggered with {format_duration(grace)} grace."))
+    yield Report(entry=PublicText.fixed(f"Reboot triggered with {spoken_grace(grace)} grace."))
     return due
+
+
+def spoken_grace(seconds: float) -> str:
+    """``1-minute``, ``90-second``: how a log speaks of a grace period."""
+    whole, rest = divmod(seconds, 60)
+    return f"{whole:g}-minute" if whole and not rest else f"{seconds:g}-second"
 
 
 def _need(output: Output | Unknown, why: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Change, Output, Probe, Steps, Unknown
-from tastyops.errors import Failed
+from tastyops.commands import Change, Output, Probe, Steps, Unknown, unknown_step
+from tastyops.errors import CannotKnow, Failed
 from tastyops.model.action import Facts
 
 
@@ -35,8 +35,7 @@ def run(params: Run, facts: Facts) -> Steps:
     else:
         output = yield Change(argv, stdin=params.stdin.encode())
     if isinstance(output, Unknown):
-        output.text  # noqa: B018  what a withheld command would print cannot be known
-        return None
+        raise CannotKnow(unknown_step(output))
     registered = {
         "stdout": output.text.rstrip("\n"),
         "stderr": output.error_text.rstrip("\n"),

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tastyops.practice import script as tree
-from tastyops.practice.calls import Call, Command, Commands, Input, Write
+from tastyops.practice.calls import Call, Command, Commands, Input, Write, program_name
 from tastyops.practice.expansion import fields, joined
 from tastyops.practice.files import FileProblem, Files, NotModelled
-from tastyops.practice.processes import Killed, Processes
+from tastyops.practice.processes import Killed, Process, Processes
 from tastyops.practice.shellbuiltins import Builtins
 from tastyops.practice.shellstate import Exit, Shell, Streams
 
@@ -194,10 +194,26 @@ class Interpreter:
     def _program(
         self, shell: Shell, words: list[str], streams: Streams, values: dict[str, str]
     ) -> int:
+        """A program as a child of the shell."""
         shell.process.check()
+        process = self._processes.begin(program_name(words[0]), shell.process)
+        try:
+            status = self._replaced(shell, process, words, streams, values)
+        except Killed as killed:
+            status = 128 + killed.signal
+        finally:
+            self._processes.end(process)
+        shell.process.check()
+        return status
+
+    def _replaced(
+        self, shell: Shell, process: Process, words: list[str], streams: Streams,
+        values: dict[str, str],
+    ) -> int:
+        """A program in a process there is already."""
         env = {**shell.environment(), **values}
         call = Call(
-            tuple(words), shell.process, streams.stdin, streams.out, streams.err, env,
+            tuple(words), process, streams.stdin, streams.out, streams.err, env,
             shell.directory,
         )
         try:
@@ -210,4 +226,4 @@ class Interpreter:
         if not words:
             shell.streams = streams
             return 0
-        raise Exit(self._program(shell, words, streams, {}))
+        raise Exit(self._replaced(shell, shell.process, words, streams, {}))

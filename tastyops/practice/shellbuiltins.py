@@ -93,8 +93,11 @@ def _set(shell: Shell, _: Streams, words: list[str]) -> int:
     return 0
 
 
-def _shift(shell: Shell, _: Streams, words: list[str]) -> int:
+def _shift(shell: Shell, streams: Streams, words: list[str]) -> int:
     count = int(words[0]) if words and words[0].isdigit() else 1
+    if count > len(shell.positional):
+        streams.err(f"{shell.name}: 1: shift: can't shift that many\n".encode())
+        raise Exit(2)
     del shell.positional[:count]
     return 0
 

@@ -9,50 +9,24 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from math import inf
 from time import monotonic
-from typing import Literal
 
-from tastyops.errors import AuthenticationFailed, LinkLost, TastyopsError, Unreachable
+from tastyops.errors import LinkLost, TastyopsError, Unreachable
 from tastyops.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
 from tastyops.shell import Hello
 from tastyops.ssh.channel import Bell, Exchange, GoneError, Kept, Nowhere, Shell
 from tastyops.ssh.connect import PinnedConnection
 from tastyops.ssh.ending import Ending
+from tastyops.ssh.order import Order, State, Watch, ended, link_lost
+from tastyops.ssh.sudo import Sudo, refused
 from tastyops.ssh.timing import Timing
 
 _PROBES_KEPT = 64
 _LARGE_BYTES = 1 << 20
 _POLL = 0.1
 """Seconds between looks at a command that was told to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A request to the main shell. ``name`` is the change's; a probe has none."""
-
-    verb: str
-    words: tuple[str, ...]
-    name: str = ""
-    sudo: bool = False
-    brief: bool = False
-    """Part of something larger: it is neither stopped nor timed out by itself."""
-
-
-@dataclass(slots=True)
-class Watch:
-    """What is being watched while one command runs; times are of the monotonic clock."""
-
-    order: Order
-    exchange: Exchange
-    began: float
-    limit: float | None
-    tail: Tail | None
-    tail_name: str
-    tail_at: float = 0.0
-    tailing: tuple[Exchange, Kept] | None = None
 
 
 class Link:
@@ -66,8 +40,7 @@ class Link:
         self._where = connection.where
         self._run = run
         self._timing = timing
-        self._password = password
-        self._authorized = False
+        self._sudo = Sudo(password)
         self._bell = Bell()
         self._lock = threading.Lock()
         self._running = False
@@ -113,7 +86,8 @@ class Link:
         with self._guarded(order):
             began = monotonic()
             exchange = self._main.begin(order.verb, order.words, sink)
-            watch = Watch(order, exchange, began, seconds, tail, tail_name)
+            limit = inf if seconds is None else began + seconds
+            watch = Watch(order, exchange, began, limit, tail, tail_name)
             try:
                 state = self._watch(watch)
             except BaseException as error:
@@ -124,13 +98,13 @@ class Link:
                 raise
             if order.verb in ("p", "P"):
                 self._tidy(exchange)
-            return _ended(exchange.status, monotonic() - began, state)
+            return ended(exchange.status, monotonic() - began, state)
 
     def ask(self, verb: str, words: Sequence[str] = ()) -> tuple[str, bytes]:
         """A short request to the main shell: its status and standard output. Raises LinkLost."""
         kept = Kept()
-        ended = self.run(Order(verb, tuple(words), brief=True), kept)
-        return str(ended.status), kept.stdout
+        answer = self.run(Order(verb, tuple(words), brief=True), kept)
+        return str(answer.status), kept.stdout
 
     def tell(self, verb: str, *words: str) -> None:
         """A request to the main shell that has no answer. Raises LinkLost."""
@@ -164,8 +138,7 @@ class Link:
 
     # -- watching ------------------------------------------------------------------------------
 
-    def _watch(self, watch: Watch) -> Literal["ended", "timed out", "stopped", "stuck"]:
-        ends = inf if watch.limit is None else watch.began + watch.limit
+    def _watch(self, watch: Watch) -> State:
         exchange = watch.exchange
         while exchange.status is None:
             # Silenced before looking at anything that rings it: nothing can be missed.
@@ -173,17 +146,13 @@ class Link:
             if self._receive():
                 continue
             now = monotonic()
-            # Output comes when the command has ended: there is nothing left to end then.
-            if exchange.bytes == 0 and not watch.order.brief:
-                if self._stopping:
-                    return self._end(watch, "stopped")
-                if now >= ends:
-                    return self._end(watch, "timed out")
+            if watch.endable and (self._stopping or now >= watch.limit):
+                return self._end(watch, "stopped" if self._stopping else "timed out")
             last = watch.began if self._second is not None else max(watch.began, self._life)
             due = last + self._timing.second_after
             if now >= due:
                 due = self._tend(watch, now)
-            self._bell.wait(max(0.0, min(due, ends if exchange.bytes == 0 else inf) - now))
+            self._bell.wait(max(0.0, min(due, watch.limit if watch.endable else inf) - now))
         return "ended"
 
     def _tend(self, watch: Watch, now: float) -> float:
@@ -264,9 +233,7 @@ class Link:
 
     # -- ending a command ----------------------------------------------------------------------
 
-    def _end(
-        self, watch: Watch, why: Literal["timed out", "stopped"]
-    ) -> Literal["ended", "timed out", "stopped", "stuck"]:
+    def _end(self, watch: Watch, why: State) -> State:
         """Kills the command and all of its processes."""
         self._main_may_end = not watch.order.name
         try:
@@ -286,7 +253,7 @@ class Link:
 
     def _ending(self, watch: Watch) -> Ending | None:
         order = watch.order
-        elevate = self.elevated if order.sudo and self.hello.uid else None
+        elevate = self._sudo.words if order.sudo and self.hello.uid else None
 
         def ask(verb: str, words: Sequence[str]) -> tuple[str, bytes]:
             return self._ask_second(watch, verb, words)
@@ -323,8 +290,8 @@ class Link:
         while exchange is None or exchange.status is None:
             second = self._second or self._open_second()
             if exchange is None and second.hello is not None and not second.busy:
-                if verb in ("P", "C"):
-                    self._give_password(second)
+                if verb == "P":
+                    self._sudo.give(second)
                 exchange = self._begin_second(verb, words, kept)
             self._take(min(self._check_life(watch, monotonic()), monotonic() + 1))
             if self._second is not second:
@@ -363,43 +330,22 @@ class Link:
     # -- sudo ----------------------------------------------------------------------------------
 
     def elevated(self, argv: Sequence[str], infile: str = "/dev/null") -> tuple[str, list[str]]:
-        """The verb ``p`` or ``P`` and the words that run ``argv`` as root. Root needs neither."""
+        """The verb ``p`` or ``P`` and the words that run ``argv`` as root; root needs no sudo.
+
+        A password is tried once before its first use, since an account may be locked after a few.
+        Raises AuthenticationFailed when sudo refuses it, LinkLost.
+        """
         if not self.hello.uid:
             return "p", list(argv)
-        if self._password is None:
-            return "p", ["sudo", "-n", "--", *argv]
-        # Where sudo does not ask, the password line must not become the command's input.
-        stdin_first = 'f=$1; shift; exec "$@" <"$f"'
-        return "P", ["sudo", "-S", "-p", "", "--", "sh", "-c", stdin_first, "sh", infile, *argv]
-
-    def authorize(self) -> None:
-        """Before the first command with a password: that sudo takes it, tried once only, since
-        an account may be locked after a few. Raises AuthenticationFailed.
-        """
-        if self._authorized or self._password is None or not self.hello.uid:
-            self._give_password_to_main()
-            return
-        self._give_password_to_main()
-        kept = Kept()
-        verb, words = self.elevated(["true"])
-        ended = self.run(Order(verb, tuple(words), brief=True), kept)
-        if ended.status != 0:
-            said = " ".join(kept.stderr.decode("utf-8", "replace").split())[-300:]
-            raise AuthenticationFailed(
-                f"sudo on {self._where} refused the password: {said}",
-                still_true="Nothing was changed.",
-                next_step="Try again with the right password, or allow sudo for this account.",
-            )
-        self._authorized = True
-
-    def _give_password_to_main(self) -> None:
         with self._guarded(Order("s", (), brief=True)):
-            self._give_password(self._main)
-
-    def _give_password(self, shell: Shell) -> None:
-        if self._password is not None and not shell.has_password:
-            shell.tell("s", self._password())
-            shell.has_password = True
+            self._sudo.give(self._main)
+        if not self._sudo.proven:
+            kept = Kept()
+            verb, words = self._sudo.words(["true"])
+            if self.run(Order(verb, tuple(words), brief=True), kept).status != 0:
+                raise refused(self._where, kept.stderr)
+            self._sudo.proven = True
+        return self._sudo.words(argv, infile)
 
     # -- the end of the link -------------------------------------------------------------------
 
@@ -416,22 +362,7 @@ class Link:
             self._doing = None
 
     def _loss(self, why: str) -> LinkLost:
-        order = self._doing
-        if order is None:
-            still = "No command of ours was running there."
-        elif order.verb in ("c", "C", "f"):
-            still = (
-                f"The change {order.name!r} was sent or was about to be; whether it runs, ended or "
-                "never began is kept on the host."
-            )
-        elif order.verb == "u":
-            still = f"The change {order.words[0]!r} was not sent; nothing was changed."
-        else:
-            still = "Only a reading command was sent; nothing was changed by it."
-        self._lost = LinkLost(
-            f"The link to {self._where} was lost: {why}.", still_true=still,
-            next_step="Open a new link and ask the host what became of it.",
-        )
+        self._lost = link_lost(self._where, why, self._doing)
         return self._lost
 
     def farewell(self, *requests: tuple[str, ...]) -> None:
@@ -451,14 +382,3 @@ class Link:
             if shell is not None:
                 shell.close()
         self._connection.close()
-
-
-def _ended(
-    status: str | None, seconds: float,
-    state: Literal["ended", "timed out", "stopped", "lost", "claimed", "stuck"],
-) -> Ended:
-    """Statuses that are words have no number: -1 stands for it."""
-    number = int(status) if status is not None and status.isdigit() else -1
-    if state == "ended" and status in ("lost", "claimed"):
-        state = status  # type: ignore[assignment]
-    return Ended(number, seconds, state)

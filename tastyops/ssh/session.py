@@ -13,7 +13,8 @@ from tastyops.ports import Ended, Sink, Tail
 from tastyops.shell import UPLOAD_BYTES, Fate, Hello, parse_fate
 from tastyops.ssh import ssh_config
 from tastyops.ssh.connect import check_identity, connection
-from tastyops.ssh.link import Link, Order
+from tastyops.ssh.link import Link
+from tastyops.ssh.order import Order
 from tastyops.ssh.timing import Timing
 
 _SYNC_BYTES = 512 * 1024
@@ -51,7 +52,6 @@ class SshProber:
         verb, words = "p", list(argv)
         with self._link.stoppable():
             if sudo:
-                self._link.authorize()
                 verb, words = self._link.elevated(argv)
             order = Order(verb, tuple(words), sudo=sudo)
             return self._link.run(order, sink, seconds=timeout, tail=tail)
@@ -85,7 +85,6 @@ class SshSession(SshProber):
         verb, words = "c", list(argv)
         with link.stoppable():
             if sudo:
-                link.authorize()
                 infile = f"{self._hello.directory}/{name}.in" if stdin else "/dev/null"
                 verb, words = link.elevated(argv, infile)
                 verb = {"p": "c", "P": "C"}[verb]
@@ -136,7 +135,8 @@ class SshSession(SshProber):
         """Waits for a change begun earlier, over another link perhaps. Raises LinkLost."""
         with self._link.stoppable():
             if sudo:
-                self._link.authorize()
+                # So that what has to be killed can be.
+                self._link.elevated([])
             order = Order("f", (name,), name=name, sudo=sudo)
             return self._link.run(order, sink, seconds=timeout, tail=tail)
 

@@ -1,0 +1,115 @@
+"""Actions from data files: parameters and answers in, exactly these commands or this error out.
+
+A case is a conversation. ``says`` lists what the action yields, in order: ``probe``/``change``
+with the exact command line and, below it, what the host answers (``out``, ``err``, ``status``,
+``offline``); ``ask``/``sleep``/``report``. It ends with ``registers``, ``fails``, ``refuses`` or
+``cannot_know``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tastyops import probes
+from tastyops.catalogue import registry
+from tastyops.commands import Ask, Blob, Change, Offline, Output, Probe, Report, Sleep, Unknown
+from tastyops.errors import ActionStopped, CannotKnow, Failed, ProbeFailed, Refused
+from tastyops.model.action import Facts
+from tastyops.validate.values import coerce
+
+CASES = [
+    pytest.param(case, id=f"{file.stem}: {case['case']}")
+    for file in sorted(Path(__file__).parent.glob("*.yml"))
+    for case in yaml.safe_load(file.read_text())
+]
+
+
+def said(command: Any) -> str:
+    match command:
+        case Probe(argv=argv):
+            return f"probe {shlex.join(argv)}"
+        case Change(argv=argv):
+            return f"change {shlex.join(argv)}"
+        case Ask(kind=kind, text=text):
+            return f"ask {kind}: {text}"
+        case Sleep(seconds=seconds):
+            return f"sleep {seconds:g}"
+        case Report(entry=entry) if entry is not None:
+            return f"report {entry.text}"
+    return "report"
+
+
+def expected(line: Any) -> str:
+    (kind, text), *_ = line.items()
+    return kind if text is None else f"{kind} {text}"
+
+
+def value_of(command: Any, line: dict[str, Any]) -> Any:
+    if line.get("withheld"):
+        return Unknown("1.1")
+    if "offline" in line:
+        return Offline(line["offline"], line.get("at", 0.0))
+    if "answer" in line:
+        return line["answer"]
+    output = Output(
+        int(line.get("status", 0)), Blob.of(str(line.get("out", "")).encode()),
+        Blob.of(str(line.get("err", "")).encode()), at=float(line.get("at", 0.0)),
+        timed_out=bool(line.get("timed_out")),
+    )
+    if isinstance(command, Probe):
+        return probes.parse(command.parser, output)
+    return output if isinstance(command, Change) else None
+
+
+def facts_of(case: dict[str, Any]) -> Facts:
+    given = case.get("facts", {})
+    return Facts(**{"host": "kalimdor", "step": "1.1", **given})
+
+
+def converse(case: dict[str, Any]) -> tuple[list[str], Any]:
+    """What the action said, and its return value or the error it ended with."""
+    spec = registry()[case["action"]]
+    params = {name: coerce(spec.params[name], value) for name, value in case.get("params", {}).items()}
+    steps = spec.perform(spec.build(**params), facts_of(case))
+    lines, heard = list(case["says"]), []
+    try:
+        command = next(steps)
+        while True:
+            heard.append(said(command))
+            line = lines[len(heard) - 1] if len(heard) <= len(lines) else {}
+            try:
+                value = value_of(command, line)
+            except ProbeFailed as error:
+                command = steps.throw(error)
+            else:
+                command = steps.send(value)
+            assert len(heard) <= len(lines) + 3, heard
+    except StopIteration as end:
+        return heard, end.value
+    except ActionStopped as error:
+        return heard, error
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_case(case: dict[str, Any]) -> None:
+    heard, end = converse(case)
+    assert heard == [expected(line) for line in case["says"]]
+    if "registers" in case:
+        assert end == case["registers"]
+    ends = {"fails": Failed, "refuses": Refused, "misreads": ProbeFailed}
+    assert len({"registers", "cannot_know", *ends} & case.keys()) == 1, "a case has one end"
+    for key, kind in ends.items():
+        if key in case:
+            assert isinstance(end, kind), end
+            assert end.why == case[key]
+    if "cannot_know" in case:
+        assert isinstance(end, CannotKnow)
+
+
+def test_every_action_has_a_case() -> None:
+    assert {case.values[0]["action"] for case in CASES} == set(registry())  # type: ignore[index,union-attr]

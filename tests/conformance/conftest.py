@@ -1,0 +1,55 @@
+"""The targets every session has to work on alike. Add one by adding its fixture's name here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tastyops.inventory import Host
+from tastyops.ports import Dialer, Session
+from tastyops.ssh.session import SshDialer
+from tests.sshd.server import Sshd
+
+TARGETS = [pytest.param("real_sshd", marks=pytest.mark.sshd)]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the suite is run. ``kills``: it has processes that can be signalled."""
+
+    dialer: Dialer
+    host: Host
+
+
+@pytest.fixture
+def real_sshd(sshd: Sshd) -> Target:
+    """Debian's own sshd on this machine."""
+    return Target(SshDialer(sshd.ssh_config), sshd.host())
+
+
+@pytest.fixture(params=TARGETS)
+def target(request: pytest.FixtureRequest) -> Target:
+    """Each of the targets in turn."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Target)
+    return found
+
+
+@pytest.fixture
+def run() -> str:
+    """A run of its own for each test."""
+    return f"conform-{time.monotonic_ns():x}"
+
+
+@pytest.fixture
+def session(target: Target, run: str) -> Iterator[Session]:
+    """A session on the target; the run's directory is dropped afterwards."""
+    session = target.dialer.session(target.host, run)
+    try:
+        yield session
+        session.forget_run()
+    finally:
+        session.close()

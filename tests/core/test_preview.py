@@ -1,0 +1,75 @@
+"""The dry run: what it says of each step, and that it cannot send a change."""
+
+from __future__ import annotations
+
+from tests.core.driving import dry, plan_of
+from tests.core.fake import FakeHost
+
+
+def verdicts(text: str, host: FakeHost) -> list[str]:
+    return [f"{s.step.address} {s.verdict}{f' ({s.because})' if s.because else ''}" for s in dry(plan_of(text, "web1"), web1=host).steps]
+
+
+def test_a_change_is_shown_and_not_sent() -> None:
+    host = FakeHost()
+    found = dry(plan_of("{title: T, hosts: web1, works: [{work: W, steps: [{run: rm -rf /tmp/x}]}]}", "web1"), web1=host)
+    assert [(s.verdict, s.commands) for s in found.steps] == [("would run", ["sh -c 'rm -rf /tmp/x'"])]
+    assert host.sent == []
+    assert host.links == 0
+    assert not found.incomplete
+
+
+def test_what_a_withheld_change_would_tell_is_not_made_up() -> None:
+    text = """
+        title: T
+        hosts: web1
+        works:
+          - work: W
+            steps:
+              - {run: build, register: b, log: "Built in {{ b.seconds }} seconds."}
+              - {run: "install {{ b.stdout }}"}
+              - {run: rest, when: b.rc == 0}
+              - {run: look, reads: true, register: l}
+              - {run: skipped, when: l.rc != 0}
+    """
+    host = FakeHost({"look": (0, "")})
+    assert verdicts(text, host) == [
+        "1.1 would run",
+        "1.2 cannot know (until step 1.1 has run)",
+        "1.3 cannot know (until step 1.1 has run)",
+        "1.4 would read (the author says that it only reads)",
+        "1.5 would skip (its `when:` is false)",
+    ]
+    assert host.sent == []
+    found = dry(plan_of(text, "web1"), web1=host)
+    assert [entry for step in found.steps for entry in step.entries][0] == "Built in … seconds."
+
+
+def test_waiting_ends_a_steps_preview() -> None:
+    text = "{title: T, hosts: web1, works: [{work: W, steps: [{watch: {command: look}}, {run: after}]}]}"
+    found = dry(plan_of(text, "web1"), web1=FakeHost({"look": (0, "10%")}))
+    assert [(s.verdict, s.commands) for s in found.steps] == [
+        ("would run", ["wait for the next look"]), ("would run", ["sh -c after"]),
+    ]
+
+
+def test_a_step_that_would_be_refused_fails_the_dry_run() -> None:
+    text = "{title: T, hosts: web1, works: [{work: W, steps: [{run: look, reads: true}, {run: after}]}]}"
+    found = dry(plan_of(text, "web1"), web1=FakeHost({"look": (3, "")}))
+    assert [s.verdict for s in found.steps] == ["would fail", "not reached"]
+    assert found.incomplete
+
+
+def test_an_unreachable_host() -> None:
+    text = "{title: T, hosts: web1, works: [{work: W, steps: [{run: look, reads: true}]}]}"
+    found = dry(plan_of(text, "web1"), web1=FakeHost(refuse=9))
+    assert found.unreachable
+
+
+def test_questions_are_shown_and_not_asked() -> None:
+    text = "{title: T, hosts: web1, works: [{work: W, steps: [{manual: Swap the disk}, {run: it, confirm: Sure?}]}]}"
+    found = dry(plan_of(text, "web1"), web1=FakeHost())
+    assert [(s.verdict, s.commands) for s in found.steps] == [
+        ("would ask", ["ask the operator: Swap the disk"]),
+        ("would ask", ["ask the operator: Sure?", "sh -c it"]),
+    ]

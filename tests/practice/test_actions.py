@@ -1,0 +1,110 @@
+"""The built-in actions against the model: the kernel upgrade of the seed, without SSH."""
+
+from __future__ import annotations
+
+import pytest
+from tests.practice.conftest import Make
+from tests.practice.driver import Driver, until, up
+
+from tastyops.actions.kernel_install import kernel_install
+from tastyops.actions.reboot import reboot
+from tastyops.actions.services_verify import services_verify
+from tastyops.actions.wall import wall
+from tastyops.errors import Failed, Refused
+from tastyops.model.action import Facts
+from tastyops.practice import kalimdor
+from tastyops.practice.machine import Machine
+from tastyops.probes import logind_call
+
+OLD, NEW = kalimdor.OLD_KERNEL, kalimdor.NEW_KERNEL
+
+
+def drive(machine: Machine, **facts: object) -> Driver:
+    return Driver(machine, Facts(host="kalimdor", **facts))  # type: ignore[arg-type]
+
+
+def test_the_kernel_upgrade_of_the_seed(machine: Machine) -> None:
+    driver = drive(machine)
+    kernel = driver.run(kernel_install, package="linux-image-amd64")
+    assert kernel == {
+        "version": NEW, "package": "linux-image-amd64", "package_version": "6.1.174-1",
+        "previous": OLD, "changed": True,
+    }
+    driver.run(wall, message="kalimdor reboots in 1m. Save your work.")
+    assert "Save your work." in machine.terminals["ncm"].text
+    before = machine.boot_id
+    back = driver.run(reboot, grace=60.0, kernel=NEW, fallback="previous", patience=600.0)
+    assert back
+    assert (back["kernel"], back["previous"], back["failed"]) == (NEW, OLD, [])
+    assert 30 <= back["down"] <= 120
+    assert machine.boot_id != before
+    assert "The practice system will reboot at" in machine.terminals["dwm"].text
+    assert any(entry.startswith("Reboot triggered") for entry in driver.entries)
+    verified = drive(machine, earlier={"reboot": back}).run(services_verify)
+    assert verified == {"state": "running", "failed": [], "already_failed": []}
+    assert machine.execute(["uname", "-r"]).out.decode() == f"{NEW}\n"
+
+
+def test_a_second_installation_changes_nothing(machine: Machine) -> None:
+    drive(machine).run(kernel_install, package="linux-image-amd64")
+    again = drive(machine).run(kernel_install, package="linux-image-amd64", update=False)
+    assert again
+    assert again["changed"] is False
+
+
+def test_grub_that_starts_the_newest_needs_no_default(make: Make) -> None:
+    machine = make(grub_default="0")
+    driver = drive(machine)
+    driver.run(kernel_install, package="linux-image-amd64")
+    assert not any("grub-set-default" in str(command) for command in driver.seen)
+    driver.run(reboot, grace=300.0, kernel=NEW)
+    assert machine.kernel == NEW
+
+
+def test_without_a_new_default_the_old_kernel_comes_back(machine: Machine) -> None:
+    machine.execute(["apt-get", "-y", "install", "linux-image-amd64"])
+    with pytest.raises(Failed, match=f"came back with kernel {OLD}"):
+        drive(machine).run(reboot, grace=300.0, kernel=NEW)
+
+
+def test_an_unknown_package_fails_the_step(machine: Machine) -> None:
+    with pytest.raises(Failed, match="could not be installed"):
+        drive(machine).run(kernel_install, package="linux-image-nonesuch")
+
+
+def test_a_truncated_initrd_leaves_the_machine_down(make: Make) -> None:
+    machine = make(truncated_initrd=True)
+    driver = drive(machine)
+    driver.run(kernel_install, package="linux-image-amd64")
+    with pytest.raises(Failed, match="the host is not back"):
+        driver.run(reboot, grace=300.0, patience=300.0)
+    assert "Kernel panic" in machine.console[-1]
+    machine.power_cycle(OLD)
+    with pytest.raises(ConnectionRefusedError):
+        machine.execute(["true"])
+    until(machine, lambda: up(machine))
+    assert machine.execute(["uname", "-r"]).out.decode() == f"{OLD}\n"
+
+
+def test_a_service_that_breaks_is_found(make: Make) -> None:
+    machine = make(failed=["snmpd"], fails_after_boot=["exim4"])
+    with pytest.raises(Failed, match="worse than before: exim4.service failed"):
+        drive(machine).run(reboot, grace=300.0)
+    with pytest.raises(Failed, match="2 unit"):
+        drive(machine).run(services_verify)
+    earlier = {"reboot": {"failed_before": ["exim4.service", "snmpd.service"]}}
+    verified = drive(machine, earlier=earlier).run(services_verify, services=["apache2", "ssh"])
+    assert verified
+    assert verified["state"] == "degraded"
+
+
+def test_a_reboot_somebody_else_scheduled_is_respected(machine: Machine) -> None:
+    due = str(round((machine.clock.time() + 7200) * 1_000_000))
+    machine.execute(logind_call("ScheduleShutdown", "st", "poweroff", due))
+    with pytest.raises(Refused, match="a poweroff is already scheduled"):
+        drive(machine).run(reboot)
+
+
+def test_the_wrong_machine_is_refused(machine: Machine) -> None:
+    with pytest.raises(Refused, match="calls itself kalimdor"):
+        Driver(machine, Facts(host="azeroth")).run(reboot)
