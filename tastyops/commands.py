@@ -159,10 +159,7 @@ class Offline:
 
 
 class Unknown:
-    """A value that only exists once step ``step`` has really run; reading it raises CannotKnow.
-
-    A part of it (``kernel.version``) is just as unknown, and may be handed on without being read.
-    """
+    """A value that only exists once step ``step`` has really run; reading it raises CannotKnow."""
 
     def __init__(self, step: str) -> None:
         object.__setattr__(self, "step_", step)
@@ -171,14 +168,11 @@ class Unknown:
         raise CannotKnow(object.__getattribute__(self, "step_"))
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        if name.startswith("__"):
             raise AttributeError(name)
-        return self
+        self._raise()
 
-    def __getitem__(self, name: object) -> Any:
-        return self
-
-    __str__ = __bool__ = __iter__ = __len__ = __contains__ = __call__ = _raise
+    __str__ = __bool__ = __iter__ = __len__ = __getitem__ = __contains__ = __call__ = _raise
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _raise
     __int__ = __float__ = __add__ = __radd__ = __sub__ = __mul__ = __format__ = _raise
 

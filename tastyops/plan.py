@@ -171,8 +171,11 @@ def lane_names(plan: Plan, state: RunState, host: str, before: Step) -> dict[str
     return names
 
 
-def result_of(plan: Plan, state: RunState, host: str, step: Step) -> Registered | Unknown | None:
-    """What a step registered on this host, or for all hosts; None when it did not run there."""
+def result_of(plan: Plan, state: RunState, host: str, step: Step) -> Registered | None:
+    """What a step registered on this host, or for all hosts; None when it did not run there.
+
+    In a dry run each field of a withheld step is Unknown: it may be handed on, but not read.
+    """
     lanes = plan.lanes[step.id]
     if host not in lanes and len(lanes) != 1:
         return None
@@ -180,7 +183,7 @@ def result_of(plan: Plan, state: RunState, host: str, step: Step) -> Registered 
     if lane is None or lane.ended is None:
         return None
     if lane.ended.unknown:
-        return Unknown(lane.ended.unknown)
+        return dict.fromkeys(plan.spec(step).returns, Unknown(lane.ended.unknown))
     if lane.ended.outcome == Outcome.SKIPPED.value:
         return dict.fromkeys(plan.spec(step).returns)
     return lane.ended.registered
@@ -193,7 +196,7 @@ def lane_facts(plan: Plan, state: RunState, host: str, step: Step, names: Mappin
         if other.id == step.id:
             break
         result = result_of(plan, state, host, other)
-        if isinstance(result, dict):
+        if result is not None:
             earlier[other.action] = result
     place = plan.host(host)
     return Facts(

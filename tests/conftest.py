@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.sshd.accounts import Accounts
 from tests.sshd.server import SSHD, Sshd
 

@@ -48,13 +48,13 @@ def ended_entry(
     if step.log_silent:
         return None
     spec = plan.spec(step)
-    result: Any = Unknown(unknown) if unknown else registered
+    result = dict.fromkeys(spec.returns, Unknown(unknown)) if unknown else registered
     if step.log is not None:
         own = {**names, step.register or "result": result}
         text = _render(step.log, own, private_names(plan, step))
     elif spec.sentence:
         sentence = Marked(spec.sentence, step.place)
-        fields = dict.fromkeys(spec.returns, result) if unknown else checked(spec, registered)
+        fields = result if unknown else checked(spec, registered)
         text = _render(sentence, {**fields, "host": names.get("host", "")}, {})
     else:
         label = step_label(step, names)

@@ -14,6 +14,12 @@ from tastyops.practice.processes import Killed, Process, Processes
 from tastyops.practice.shellbuiltins import Builtins
 from tastyops.practice.shellstate import Exit, Shell, Streams
 
+_SAID = {
+    1: "Hangup", 3: "Quit", 9: "Killed", 10: "User defined signal 1",
+    12: "User defined signal 2", 14: "Alarm clock", 15: "Terminated",
+}
+"""What a shell says of a child that a signal ended; of SIGINT and SIGPIPE it says nothing."""
+
 
 class Interpreter:
     """sh(1) as far as it is modelled; ``dispatch`` runs every program that is no builtin.
@@ -201,6 +207,8 @@ class Interpreter:
             status = self._replaced(shell, process, words, streams, values)
         except Killed as killed:
             status = 128 + killed.signal
+            if killed.signal in _SAID:
+                shell.streams.err(f"{_SAID[killed.signal]}\n".encode())
         finally:
             self._processes.end(process)
         shell.process.check()

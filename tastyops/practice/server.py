@@ -40,8 +40,9 @@ logging.getLogger(_LOG).propagate = False
 class _Doorman(paramiko.ServerInterface):
     """Decides who comes in and what a channel may ask for."""
 
-    def __init__(self, practice: PracticeHost) -> None:
+    def __init__(self, practice: PracticeHost, transport: _Transport) -> None:
         self._practice = practice
+        self._transport = transport
 
     def get_banner(self) -> tuple[str, str]:
         name = self._practice.machine.name
@@ -60,15 +61,33 @@ class _Doorman(paramiko.ServerInterface):
         return common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        self._practice.start_session(channel, command.decode("utf-8", "replace"))
+        session = self._practice.session(channel, command.decode("utf-8", "replace"))
+        self._transport.ready.append(session)
         return True
 
     def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
-        self._practice.start_session(channel, "")
+        self._transport.ready.append(self._practice.session(channel, ""))
         return True
 
     def check_channel_pty_request(self, channel: paramiko.Channel, *_: Any) -> bool:
         return True  # so that a person's `ssh` gets as far as the message
+
+
+class _Transport(paramiko.Transport):
+    """Starts a session only once the client has been told that it may have it.
+
+    paramiko sends that word after its callback has returned. A session that is over sooner, as a
+    refused one is, would close the channel before it, and the client would never see the reason.
+    """
+
+    def __init__(self, link: socket.socket) -> None:
+        super().__init__(link)
+        self.ready: list[threading.Thread] = []
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        super()._send_user_message(data)  # type: ignore[misc]
+        if self.ready and data.asbytes()[:1] == common.cMSG_CHANNEL_SUCCESS:
+            self.ready.pop(0).start()
 
 
 class _Wire:
@@ -151,7 +170,7 @@ class PracticeHost:
             except OSError:
                 return  # the listener was shut: the machine goes down, or the practice ends
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = paramiko.Transport(link)
+            transport = _Transport(link)
             transport.local_version = "SSH-2.0-tastyops_practice"
             transport.set_log_channel(_LOG)
             transport.add_server_key(self.keys.host_key)
@@ -159,7 +178,7 @@ class PracticeHost:
                 self._transports = {known for known in self._transports if known.is_alive()}
                 self._transports.add(transport)
             # With an event start_server does not wait: the handshake goes on in its own thread.
-            transport.start_server(event=threading.Event(), server=_Doorman(self))
+            transport.start_server(event=threading.Event(), server=_Doorman(self, transport))
 
     def _hang_up(self) -> None:
         """Refuses new connections and cuts those there are, without a goodbye."""
@@ -204,15 +223,15 @@ class PracticeHost:
 
     # -- sessions ----------------------------------------------------------------------------
 
-    def start_session(self, channel: paramiko.Channel, command: str) -> None:
-        """Serves a channel in a thread: the framing's speaker, or a refusal that says why."""
+    def session(self, channel: paramiko.Channel, command: str) -> threading.Thread:
+        """The thread that will serve a channel: the framing's speaker, or a refusal saying why."""
         thread = threading.Thread(
             target=self._serve, args=(channel, command), name="practice-session", daemon=True
         )
         with self._lock:
             self._sessions = {known for known in self._sessions if known.is_alive()}
             self._sessions.add(thread)
-        thread.start()
+        return thread
 
     def _serve(self, channel: paramiko.Channel, command: str) -> None:
         nonce = shell.opening_nonce(command)

@@ -52,8 +52,10 @@ class Watch:
 def ended(status: str | None, seconds: float, state: State) -> Ended:
     """Statuses that are words have no number: -1 stands for it."""
     number = int(status) if status is not None and status.isdigit() else -1
-    if state == "ended" and (status == "lost" or status == "claimed"):
-        return Ended(number, seconds, status)
+    if state == "ended" and status == "lost":
+        state = "lost"
+    elif state == "ended" and status == "claimed":
+        state = "claimed"
     return Ended(number, seconds, state)
 
 

@@ -10,7 +10,7 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
-from tastyops.errors import CannotKnow, did_you_mean
+from tastyops.errors import did_you_mean
 from tastyops.templates.filters import (
     FILTERS,
     TESTS,
@@ -77,10 +77,7 @@ class Sandbox(SandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """``obj[argument]``."""
-        try:
-            touch(obj)
-        except CannotKnow:
-            return obj  # a part of what is not known yet may be handed on, still unread
+        touch(obj)
         touch(argument)
         if isinstance(obj, Mapping):
             if isinstance(argument, (str, int)) and argument in obj:

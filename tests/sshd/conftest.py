@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -46,3 +47,22 @@ def session(sshd: Sshd, opened: Open) -> Iterator[SshSession]:
     session = opened(sshd)
     yield session
     session.forget_run()
+
+
+@pytest.fixture
+def nothing_left(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """No thread survives, and paramiko prints nothing."""
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture(scope="package")
+def jump(sshd_installed: None) -> Iterator[Sshd]:
+    server = Sshd()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -84,7 +86,7 @@ def test_output_so_far_of_a_change_that_timed_out(sshd: Sshd, opened: Open) -> N
 
 
 def test_a_command_within_its_timeout(session: SshSession) -> None:
-    assert session.probe(["sleep", "0.5"], sink=Collected(), timeout=20) .state == "ended"
+    assert session.probe(["sleep", "0.5"], sink=Collected(), timeout=20).state == "ended"
     assert session.change("in", ["sleep", "0.5"], sink=Collected(), timeout=20).state == "ended"
 
 
@@ -116,7 +118,7 @@ def test_stop_from_another_thread(sshd: Sshd, opened: Open, marker: str, way: st
     run = session.hello.directory.rpartition("/")[2].partition(".")[0]
     if way == "follow":
         other = opened(sshd, run=run, timing=PATIENT)
-        starter = threading.Thread(target=other.change, args=("s", words), kwargs={"sink": Collected()})
+        starter = threading.Thread(target=lambda: other.change("s", words, sink=Collected()))
         starter.start()
         wait_for(lambda: leftovers(marker))
     thread = threading.Thread(target=work)
@@ -258,9 +260,6 @@ def test_what_cannot_be_killed_is_called_stuck(
     words = ["sudo", "-n", *argv("deaf", marker)]
     assert session.change("late", words, sink=Collected(), timeout=0.6).state == "stuck"
     for pid in leftovers(marker):
-        import os
-        import signal
-
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not leftovers(marker))
     assert session.probe(["true"], sink=Collected()).status == 0

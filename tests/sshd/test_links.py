@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,11 +66,13 @@ def jump_config(target: Sshd, jump: Sshd) -> Path:
 
 
 @pytest.fixture
-def other_sshd(sshd_installed: None):  # type: ignore[no-untyped-def]
+def other_sshd(sshd_installed: None) -> Iterator[Sshd]:
     server = Sshd()
-    server.start()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def slept(session: SshSession, name: str, seconds: float = 60) -> Callable[[], Ended]:
@@ -158,7 +162,8 @@ def test_a_link_cut_in_mid_command(own_sshd: Sshd, way: str) -> None:
 def test_the_outcome_of_a_cut_change_is_picked_up(own_sshd: Sshd, opened: Open) -> None:
     run = run_name()
     first = opened(own_sshd, run=run)
-    script = f"echo begun; until [ -e {first.hello.directory}/go ]; do sleep 0.1; done; echo end; exit 7"
+    go = Path(first.hello.directory, "go")
+    script = f"echo begun; until [ -e {go} ]; do sleep 0.1; done; echo end; exit 7"
     thread = Running(lambda: first.change("s1.1", ["sh", "-c", script], sink=Collected()))
     wait_for(lambda: running(f"{run}."))
     own_sshd.cut()
@@ -174,7 +179,7 @@ def test_the_outcome_of_a_cut_change_is_picked_up(own_sshd: Sshd, opened: Open) 
         lambda: second.follow("s1.1", sink=sink, tail=lambda out, err: seen.append(out))
     )
     wait_for(lambda: seen)
-    Path(second.hello.directory, "go").touch()
+    go.touch()
     follower.join(20)
     assert follower.ended is not None
     assert (follower.ended.state, follower.ended.status) == ("ended", 7)
@@ -231,9 +236,6 @@ def test_a_second_shell_that_is_killed_is_replaced(sshd: Sshd, opened: Open) -> 
     second = session._link._second
     assert second is not None
     assert second.hello is not None
-    import os
-    import signal
-
     os.kill(second.hello.pid, signal.SIGKILL)
     wait_for(lambda: session._link._second not in (None, second))
     thread.join(20)
