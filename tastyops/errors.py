@@ -130,20 +130,6 @@ class NeedsPerson(TastyopsError):
     exit_code = ExitCode.USAGE
 
 
-class StepFailed(TastyopsError):
-    """A step did not do what it was for."""
-
-    id = "step-failed"
-    exit_code = ExitCode.FAILED
-
-
-class RunCancelled(TastyopsError):
-    """A person stopped the run."""
-
-    id = "cancelled"
-    exit_code = ExitCode.CANCELLED
-
-
 class Unreachable(TastyopsError):
     """No session with the host could be had."""
 
@@ -181,20 +167,6 @@ class HostUnsuitable(Unreachable):
     id = "host-unsuitable"
 
 
-class InDoubt(TastyopsError):
-    """A change was sent and nobody can say what became of it."""
-
-    id = "in-doubt"
-    exit_code = ExitCode.IN_DOUBT
-
-
-class Locked(TastyopsError):
-    """Another run holds what this one needs."""
-
-    id = "locked"
-    exit_code = ExitCode.LOCKED
-
-
 class JournalUnwritable(TastyopsError):
     """The journal or the log cannot be written, so nothing more may be done."""
 
@@ -206,13 +178,6 @@ class JournalDamaged(TastyopsError):
     """A journal was altered, cut, or had events removed or reordered."""
 
     id = "journal-damaged"
-    exit_code = ExitCode.FAILED
-
-
-class PreviewIncomplete(TastyopsError):
-    """A dry run met a step that cannot be previewed or would be refused."""
-
-    id = "preview-incomplete"
     exit_code = ExitCode.FAILED
 
 

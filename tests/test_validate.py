@@ -29,7 +29,8 @@ def spec(
     name: str, *params: Param, returns: dict[str, str] | None = None, **more: Any
 ) -> ActionSpec:
     values: dict[str, Any] = {"help": "", "sentence": "", "person": False, "previews": True}
-    values |= {"scalar": params[0].name if params else None, "hostless": False, **more}
+    values |= {"scalar": params[0].name if params else None, "hostless": False, "guarded": False}
+    values |= more
     return ActionSpec(
         name=name,
         params={p.name: p for p in params},
@@ -49,7 +50,7 @@ REGISTRY: Registry = {
             Param("stdin", "text", False),
             returns={"stdout": "private", "rc": "count"},
         ),
-        spec("wall", Param("message", "text", True)),
+        spec("wall", Param("message", "text", True), guarded=True),
         spec("confirm", Param("question", "text", True), hostless=True),
         spec("kernel.install", Param("package", "text", True), returns={"version": "version"}),
         spec(
@@ -634,3 +635,9 @@ def test_any_step_gives_a_runbook_or_problems(step: object) -> None:
         read(HEAD + f"  - {json.dumps(step)}\n")
     except InvalidFile as error:
         seen(error)
+
+
+def test_force_needs_a_guard_to_overrule() -> None:
+    with pytest.raises(InvalidFile) as error:
+        read(HEAD + "  - run: x\n    force: because\n")
+    assert ":7:5: run has no guard that 'force' could overrule" in str(error.value)

@@ -53,6 +53,7 @@ def action(
     person: bool = False,
     previews: bool = True,
     hostless: bool = False,
+    guarded: bool = False,
 ) -> Callable[[Callable[[Any, Facts], Steps]], ActionSpec]:
     """Makes a generator function an action; its docstring's first line is the action's help."""
 
@@ -69,6 +70,7 @@ def action(
             person=person,
             previews=previews,
             hostless=hostless,
+            guarded=guarded,
             build=cls,
             perform=perform,
         )
@@ -89,6 +91,14 @@ def require(output: Output | Unknown, why: str) -> None:
     if output.timed_out:
         why += ": it took longer than its timeout and was stopped"
     raise Failed(why, {"status": output.status})
+
+
+def kept_conffiles(output: Output | Unknown) -> list[str]:
+    """The conffiles dpkg kept as the administrator had them, as dpkg(1) reports each."""
+    if isinstance(output, Unknown):
+        return []
+    asked = re.finditer(r"^Configuration file '([^']+)'$(.*?)(?=^Configuration|\Z)", output.text, re.M | re.S)
+    return [found[1] for found in asked if "Keeping old config file" in found[2]]
 
 
 PACKAGE_ENVIRONMENT = ("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1")

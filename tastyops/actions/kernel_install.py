@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops.actions import APT_GET, action, param, require
+from tastyops.actions import APT_GET, action, kept_conffiles, param, require
 from tastyops.commands import Change, Command, Probe, Steps
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
@@ -29,7 +29,7 @@ class KernelInstall:
     scalar="package",
     returns={
         "version": "version", "package": "word", "package_version": "version",
-        "previous": "version", "changed": "flag",
+        "previous": "version", "changed": "flag", "kept_conffiles": "private",
     },
     sentence="Kernel {{ version }} installed, ready to reboot.",
 )
@@ -47,6 +47,7 @@ def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
         (*APT_GET, "--no-remove", "install", params.package), sudo=True, settle=status
     )
     require(installed, "the package could not be installed")
+    kept = kept_conffiles(installed)
     after: Package = yield status
     if not after.installed:
         raise Failed("the package is not installed although apt-get says so")
@@ -59,6 +60,7 @@ def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
         "package_version": after.version,
         "previous": running.release,
         "changed": default or before != after,
+        "kept_conffiles": kept,
     }
 
 

@@ -26,6 +26,7 @@ class Reboot:
 @action(
     "reboot",
     scalar="grace",
+    guarded=True,
     returns={
         "kernel": "version", "previous": "version", "down": "duration",
         "failed_before": "unit", "failed": "unit", "state": "word",

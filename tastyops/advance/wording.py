@@ -59,6 +59,8 @@ def ended_entry(
     else:
         label = step_label(step, names)
         text = f"{label[0].upper()}{label[1:]} completed."
+    if step.force is not None:
+        text += f" (Forced: {templates.render_public(step.force, names, {}).text})"
     return text + (" (Already so; nothing was changed.)" if outcome is Outcome.ALREADY else "")
 
 

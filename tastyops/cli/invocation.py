@@ -17,7 +17,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.parser import Parser as InvokeParser
-from invoke.parser import ParseResult
+from invoke.parser import ParseResult, ParserContext
 from invoke.tasks import Task
 
 from tastyops.cli.verbs import BY_NAME, VERBS, Verb
@@ -34,7 +34,7 @@ class VerbatimParser(InvokeParser):
         context = copy.deepcopy(self.contexts[argv[0]])
         context.args["words"].set_value(argv[1:], cast=False)
         result = ParseResult()
-        result.append(copy.deepcopy(self.initial))  # Invoke's own options, none of them given here
+        result.append(copy.deepcopy(self.initial or ParserContext()))  # none of Invoke's own options
         result.append(context)
         return result
 

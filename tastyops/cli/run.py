@@ -19,10 +19,11 @@ from tastyops.cli.inputs import resolve
 from tastyops.document.times import offset_minutes
 from tastyops.engine.drive import Drive
 from tastyops.engine.preview import preview
-from tastyops.errors import ExitCode
+from tastyops.errors import ExitCode, UsageError, did_you_mean
 from tastyops.inventory import Inventory
 from tastyops.journal.events import RunOpened
 from tastyops.journal.state import RunState
+from tastyops.model.text import one_line
 from tastyops.plan import Plan, make_plan, need_nobody
 from tastyops.ports import Listener, Operator
 from tastyops.redact import Masker
@@ -128,7 +129,15 @@ def _carry_out(plan: Plan, setting: _Setting, stack: ExitStack) -> int:
 
 def _attending(setting: _Setting) -> list[str]:
     given = [name.strip() for name in (setting.args.attending or "").split(",")]
-    return [name for name in given if name] or [setting.who]
+    names = [one_line(name) for name in given if name]
+    operators = setting.inventory.operators
+    for name in names:
+        if operators and name not in operators:
+            raise UsageError(
+                f"--attending {name}: the inventory's operators are {', '.join(operators)}.",
+                still_true="No host was touched.", next_step=did_you_mean(name, operators),
+            )
+    return names or [setting.who]
 
 
 def _head(plan: Plan, setting: _Setting, attending: Sequence[str]) -> LogHead:

@@ -124,15 +124,6 @@ class Settled(Body):
 
 
 @dataclass(frozen=True)
-class Repeated(Body):
-    """The last ``period`` commands and their results came ``times`` more times (a watch)."""
-
-    kind: ClassVar[str] = "repeated"
-    period: int
-    times: int
-
-
-@dataclass(frozen=True)
 class Asked(Body):
     """A question waits for a person. ``question``: ask, manual, confirm."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tastyops.commands import Offline, Output, blob_from_json
 from tastyops.journal.events import (
-    Answered, Asked, AttemptEnded, Body, CancelAsked, Connected, Event, Intended, Joined, Repeated,
+    Answered, Asked, AttemptEnded, Body, CancelAsked, Connected, Event, Intended, Joined,
     Reported, RunClosed, RunOpened, Settled, StepEnded, StepStarted, WorkEnded, WorkStarted,
 )
 
@@ -160,8 +160,6 @@ def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
             past.settled, past.value = body, result_value(body, event.happened_at, load)
         case Reported():
             lane.history[n] = Past(body.digest, settled=Settled(body.digest, "reported"))
-        case Repeated(period=period, times=times):
-            _repeat(lane, n, period, times)
         case AttemptEnded():
             lane.retries.append(body)
             lane.retry_n = n
@@ -170,7 +168,3 @@ def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
         case _:
             pass
 
-
-def _repeat(lane: Lane, last: int, period: int, times: int) -> None:
-    for offset in range(period * times):
-        lane.history[last + 1 + offset] = lane.history[last - period + 1 + offset % period]

@@ -51,7 +51,8 @@ class ActionSpec:
 
     ``scalar`` names the parameter a bare value stands for (``wall: "text"``); ``returns`` maps
     each registered field to its kind (see ``model.text.FACT_KINDS``); ``sentence`` is the default
-    entry in the log, a template over the registered fields; ``person`` says that it needs one.
+    entry in the log, a template over the registered fields; ``person`` says that it needs one;
+    ``guarded`` that it has guards which ``force:`` may overrule.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ActionSpec:
     person: bool
     previews: bool
     hostless: bool
+    guarded: bool
     build: Callable[..., Any]
     perform: Callable[[Any, Facts], Generator[Any, Any, Registered | None]]
 

@@ -207,6 +207,7 @@ class Interpreter:
             status = self._replaced(shell, process, words, streams, values)
         except Killed as killed:
             status = 128 + killed.signal
+            shell.process.check()
             if killed.signal in _SAID:
                 shell.streams.err(f"{_SAID[killed.signal]}\n".encode())
         finally:

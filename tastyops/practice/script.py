@@ -47,7 +47,7 @@ class Substitution:
     quoted: bool
 
 
-_RESERVED = frozenset(
+_RESERVED = tuple(
     Text(word, quoted=False)
     for word in (
         "if", "then", "else", "elif", "fi", "while", "until", "for", "do", "done", "case", "esac",

@@ -8,7 +8,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -61,12 +61,12 @@ class _Doorman(paramiko.ServerInterface):
         return common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        session = self._practice.session(channel, command.decode("utf-8", "replace"))
-        self._transport.ready.append(session)
+        text = command.decode("utf-8", "replace")
+        self._transport.ready.append(lambda: self._practice.start_session(channel, text))
         return True
 
     def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
-        self._transport.ready.append(self._practice.session(channel, ""))
+        self._transport.ready.append(lambda: self._practice.start_session(channel, ""))
         return True
 
     def check_channel_pty_request(self, channel: paramiko.Channel, *_: Any) -> bool:
@@ -82,12 +82,12 @@ class _Transport(paramiko.Transport):
 
     def __init__(self, link: socket.socket) -> None:
         super().__init__(link)
-        self.ready: list[threading.Thread] = []
+        self.ready: list[Callable[[], None]] = []
 
     def _send_user_message(self, data: paramiko.Message) -> None:
         super()._send_user_message(data)  # type: ignore[misc]
         if self.ready and data.asbytes()[:1] == common.cMSG_CHANNEL_SUCCESS:
-            self.ready.pop(0).start()
+            self.ready.pop(0)()
 
 
 class _Wire:
@@ -223,15 +223,15 @@ class PracticeHost:
 
     # -- sessions ----------------------------------------------------------------------------
 
-    def session(self, channel: paramiko.Channel, command: str) -> threading.Thread:
-        """The thread that will serve a channel: the framing's speaker, or a refusal saying why."""
+    def start_session(self, channel: paramiko.Channel, command: str) -> None:
+        """Serves a channel in a thread: the framing's speaker, or a refusal that says why."""
         thread = threading.Thread(
             target=self._serve, args=(channel, command), name="practice-session", daemon=True
         )
         with self._lock:
             self._sessions = {known for known in self._sessions if known.is_alive()}
+            thread.start()
             self._sessions.add(thread)
-        return thread
 
     def _serve(self, channel: paramiko.Channel, command: str) -> None:
         nonce = shell.opening_nonce(command)

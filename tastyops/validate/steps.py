@@ -110,6 +110,7 @@ class StepReader:
             if not self._approval(action, value):
                 params = read_params(self.texts, spec, action, value, self.scope)
             self._needs_host(action, spec)
+            self._needs_guard(fields, spec)
         step_id = self._id(fields) or address
         if register:
             self.scope = self.scope.plus(register, spec)
@@ -123,6 +124,11 @@ class StepReader:
         if self.hostless and not spec.hostless:
             message = f"{shown(action.text)} needs a host, and the runbook says `hosts: none`"
             self.findings.add(action.place, message)
+
+    def _needs_guard(self, fields: Fields, spec: ActionSpec) -> None:
+        if "force" in fields and not spec.guarded:
+            message = f"{spec.name} has no guard that 'force' could overrule"
+            self.findings.add(fields["force"][0].place, message, "leave it out")
 
     def _approval(self, key: Scalar, node: Node) -> bool:
         """Whether a ``confirm`` asks for another operator's approval; a problem for now."""

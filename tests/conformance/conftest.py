@@ -10,15 +10,16 @@ import pytest
 
 from tastyops.inventory import Host
 from tastyops.ports import Dialer, Session
+from tastyops.practice.server import PracticeHost
 from tastyops.ssh.session import SshDialer
 from tests.sshd.server import Sshd
 
-TARGETS = [pytest.param("real_sshd", marks=pytest.mark.sshd)]
+TARGETS = ["practice_host", pytest.param("real_sshd", marks=pytest.mark.sshd)]
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the suite is run. ``kills``: it has processes that can be signalled."""
+    """Where the suite is run."""
 
     dialer: Dialer
     host: Host
@@ -28,6 +29,15 @@ class Target:
 def real_sshd(sshd: Sshd) -> Target:
     """Debian's own sshd on this machine."""
     return Target(SshDialer(sshd.ssh_config), sshd.host())
+
+
+@pytest.fixture(scope="session")
+def practice_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The practice host, in real time."""
+    empty = tmp_path_factory.mktemp("practice") / "ssh_config"
+    empty.touch()
+    with PracticeHost.start("kalimdor", scale=1.0) as practice:
+        yield Target(SshDialer(empty), practice.host)
 
 
 @pytest.fixture(params=TARGETS)

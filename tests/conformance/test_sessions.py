@@ -51,7 +51,9 @@ def test_the_clock_is_compared(session: Session) -> None:
     assert isinstance(session.skew, float)
 
 
-def test_two_sessions_of_a_run_share_its_directory(target: Target, session: Session, run: str) -> None:
+def test_two_sessions_of_a_run_share_its_directory(
+    target: Target, session: Session, run: str
+) -> None:
     other = target.dialer.session(target.host, run)
     try:
         assert other.hello.directory == session.hello.directory

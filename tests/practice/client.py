@@ -1,4 +1,4 @@
-"""A client of the framing for tests, on paramiko alone: what a session does, without the session."""
+"""A client of the framing for tests, on paramiko alone."""
 
 from __future__ import annotations
 

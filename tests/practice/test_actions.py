@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.practice.conftest import Make
-from tests.practice.driver import Driver, until, up
 
 from tastyops.actions.kernel_install import kernel_install
 from tastyops.actions.reboot import reboot
@@ -15,6 +13,8 @@ from tastyops.model.action import Facts
 from tastyops.practice import kalimdor
 from tastyops.practice.machine import Machine
 from tastyops.probes import logind_call
+from tests.practice.conftest import Make
+from tests.practice.driver import Driver, until, up
 
 OLD, NEW = kalimdor.OLD_KERNEL, kalimdor.NEW_KERNEL
 
@@ -36,7 +36,7 @@ def test_the_kernel_upgrade_of_the_seed(machine: Machine) -> None:
     back = driver.run(reboot, grace=60.0, kernel=NEW, fallback="previous", patience=600.0)
     assert back
     assert (back["kernel"], back["previous"], back["failed"]) == (NEW, OLD, [])
-    assert 30 <= back["down"] <= 120
+    assert 40 <= back["down"] <= 50
     assert machine.boot_id != before
     assert "The practice system will reboot at" in machine.terminals["dwm"].text
     assert any(entry.startswith("Reboot triggered") for entry in driver.entries)
@@ -57,14 +57,14 @@ def test_grub_that_starts_the_newest_needs_no_default(make: Make) -> None:
     driver = drive(machine)
     driver.run(kernel_install, package="linux-image-amd64")
     assert not any("grub-set-default" in str(command) for command in driver.seen)
-    driver.run(reboot, grace=300.0, kernel=NEW)
+    driver.run(reboot, grace=60.0, kernel=NEW)
     assert machine.kernel == NEW
 
 
 def test_without_a_new_default_the_old_kernel_comes_back(machine: Machine) -> None:
     machine.execute(["apt-get", "-y", "install", "linux-image-amd64"])
-    with pytest.raises(Failed, match=f"came back with kernel {OLD}"):
-        drive(machine).run(reboot, grace=300.0, kernel=NEW)
+    with pytest.raises(Failed, match="it came back with kernel"):
+        drive(machine).run(reboot, grace=60.0, kernel=NEW)
 
 
 def test_an_unknown_package_fails_the_step(machine: Machine) -> None:
@@ -77,7 +77,7 @@ def test_a_truncated_initrd_leaves_the_machine_down(make: Make) -> None:
     driver = drive(machine)
     driver.run(kernel_install, package="linux-image-amd64")
     with pytest.raises(Failed, match="the host is not back"):
-        driver.run(reboot, grace=300.0, patience=300.0)
+        driver.run(reboot, grace=60.0, patience=300.0)
     assert "Kernel panic" in machine.console[-1]
     machine.power_cycle(OLD)
     with pytest.raises(ConnectionRefusedError):
@@ -88,8 +88,8 @@ def test_a_truncated_initrd_leaves_the_machine_down(make: Make) -> None:
 
 def test_a_service_that_breaks_is_found(make: Make) -> None:
     machine = make(failed=["snmpd"], fails_after_boot=["exim4"])
-    with pytest.raises(Failed, match="worse than before: exim4.service failed"):
-        drive(machine).run(reboot, grace=300.0)
+    with pytest.raises(Failed, match=r"worse than before: exim4\.service failed"):
+        drive(machine).run(reboot, grace=60.0)
     with pytest.raises(Failed, match="2 unit"):
         drive(machine).run(services_verify)
     earlier = {"reboot": {"failed_before": ["exim4.service", "snmpd.service"]}}
@@ -101,7 +101,7 @@ def test_a_service_that_breaks_is_found(make: Make) -> None:
 def test_a_reboot_somebody_else_scheduled_is_respected(machine: Machine) -> None:
     due = str(round((machine.clock.time() + 7200) * 1_000_000))
     machine.execute(logind_call("ScheduleShutdown", "st", "poweroff", due))
-    with pytest.raises(Refused, match="a poweroff is already scheduled"):
+    with pytest.raises(Refused, match="poweroff is already scheduled"):
         drive(machine).run(reboot)
 
 

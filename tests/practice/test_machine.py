@@ -6,8 +6,6 @@ import json
 import threading
 
 import pytest
-from tests.practice.conftest import Make
-from tests.practice.driver import Driver, until, up
 
 from tastyops import probes
 from tastyops.actions import APT_GET
@@ -17,6 +15,8 @@ from tastyops.practice import kalimdor
 from tastyops.practice.calls import Call, Input
 from tastyops.practice.machine import Machine
 from tastyops.practice.processes import signal_number
+from tests.practice.conftest import Make
+from tests.practice.driver import Driver, until, up
 
 OLD, NEW = kalimdor.OLD_KERNEL, kalimdor.NEW_KERNEL
 
@@ -129,8 +129,8 @@ def test_boot_id_and_kernel(machine: Machine) -> None:
 def test_a_package(machine: Machine) -> None:
     meta = ask(machine, probes.package_status("linux-image-amd64"))
     assert meta == probes.Package(True, "6.1.170-1", (f"linux-image-{OLD}",))
-    assert ask(machine, probes.package_status(f"linux-image-{NEW}")) == probes.Package(False, "", ())
-    assert ask(machine, probes.package_status("nonesuch")) == probes.Package(False, "", ())
+    for name in (f"linux-image-{NEW}", "nonesuch"):
+        assert ask(machine, probes.package_status(name)) == probes.Package(False, "", ())
 
 
 def test_apt_names_an_unknown_package(machine: Machine) -> None:
@@ -163,7 +163,7 @@ def test_update_and_upgrade(machine: Machine) -> None:
 def test_a_kernel_takes_its_time_and_brings_its_files(machine: Machine) -> None:
     begun = machine.clock.time()
     change(machine, *APT_GET, "--no-remove", "install", "linux-image-amd64")
-    assert 90 <= machine.clock.time() - begun <= 400
+    assert 90 <= machine.clock.time() - begun <= 130
     sizes = ask(machine, probes.file_sizes(f"/boot/vmlinuz-{NEW}", f"/boot/initrd.img-{NEW}", "/x"))
     assert isinstance(sizes, dict)
     assert all(size > 1_000_000 for size in sizes.values())
@@ -332,8 +332,7 @@ def test_wall_reaches_who_is_logged_in_and_says_it_is_a_practice(machine: Machin
     assert run(machine, "who")[1].count("\n") == 3
 
 
-def test_a_boot_takes_its_time(make: Make) -> None:
-    machine = make(scale=600.0)
+def test_a_boot_takes_its_time(machine: Machine) -> None:
     was, since = machine.boot_id, machine.clock.time()
     run(machine, "sh", "-c", "echo x >/run/x; echo y >/root/y")
     change(machine, *probes.logind_call("ScheduleShutdown", "st", "reboot", "0"))

@@ -6,6 +6,7 @@ Also used by the benchmarks. Everything it starts is ended by process id.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shutil
 import signal
@@ -68,7 +69,8 @@ class Sshd:
 
     def start(self) -> None:
         """Starts it and waits until it greets; another port if that one was taken meanwhile."""
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         for _ in range(5):
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
@@ -104,9 +106,9 @@ class Sshd:
         (self.folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {kind} {blob}\n")
 
     def host(self, **changes: object) -> Host:
-        """The inventory's entry for it; as root unless ``user`` says otherwise."""
+        """The inventory's entry for it; as whoever runs the tests unless ``user`` says otherwise."""
         fields: dict[str, object] = {
-            "name": "target", "address": "127.0.0.1", "port": self.port, "user": "root",
+            "name": "target", "address": "127.0.0.1", "port": self.port, "user": getpass.getuser(),
             "identity_file": str(self.key), "known_hosts": str(self.folder / "known_hosts"),
         }
         return Host(**{**fields, **changes})  # type: ignore[arg-type]

@@ -110,7 +110,8 @@ def test_a_daemons_late_output_stays_out_of_the_next_step(session: SshSession) -
     session.change("daemon", daemon(f"{left}/change-done"), sink=second)
     assert time.monotonic() - began < 0.5, "a daemon is not waited for"
     assert (first.stdout, second.stdout) == (b"now\n", b"now\n")
-    wait = "until [ -e %s/probe-done ] && [ -e %s/change-done ]; do sleep 0.1; done" % (left, left)
+    both = f"[ -e {left}/probe-done ] && [ -e {left}/change-done ]"
+    wait = f"until {both}; do sleep 0.1; done"
     third = Collected()
     session.probe(["sh", "-c", f"{wait}; echo next"], sink=third)
     assert (third.stdout, third.stderr) == (b"next\n", b"")
@@ -145,20 +146,24 @@ def test_a_name_is_used_once(session: SshSession, tmp_path: Path) -> None:
     assert count.read_text() == "x\n"
 
 
-def test_the_tail_of_a_running_command(session: SshSession) -> None:
-    for way in ("probe", "change"):
-        seen: list[tuple[bytes, bytes]] = []
-        script = "echo begun; echo warned >&2; sleep 1.2; echo done"
-        sink = Collected()
-        if way == "probe":
-            session.probe(["sh", "-c", script], sink=sink, tail=lambda *both: seen.append(both))
-        else:
-            session.change(
-                "tail", ["sh", "-c", script], sink=sink, tail=lambda *both: seen.append(both)
-            )
-        assert seen
-        assert seen[0] == (b"begun\n", b"warned\n")
-        assert sink.stdout == b"begun\ndone\n"
+@pytest.mark.parametrize("way", ["probe", "change"])
+def test_the_tail_of_a_running_command(session: SshSession, way: str) -> None:
+    seen: list[tuple[bytes, bytes]] = []
+    argv = ["sh", "-c", "echo begun; echo warned >&2; sleep 1.2; echo done"]
+    sink = Collected()
+
+    def tail(out: bytes, err: bytes) -> None:
+        seen.append((out, err))
+
+    # The files of a probe are numbered: not only the first is to be found.
+    session.probe(["true"], sink=Collected())
+    if way == "probe":
+        session.probe(argv, sink=sink, tail=tail)
+    else:
+        session.change("tail", argv, sink=sink, tail=tail)
+    assert seen
+    assert seen[0] == (b"begun\n", b"warned\n")
+    assert sink.stdout == b"begun\ndone\n"
 
 
 def test_short_commands_open_no_second_channel(session: SshSession) -> None:
@@ -211,7 +216,8 @@ def test_many_sessions_at_once(sshd: Sshd, opened: Open) -> None:
         for number in range(30):
             session.probe(["echo", str(number)], sink=sink)
 
-    threads = [threading.Thread(target=work, args=both) for both in zip(sessions, sinks, strict=True)]
+    pairs = zip(sessions, sinks, strict=True)
+    threads = [threading.Thread(target=work, args=pair) for pair in pairs]
     for thread in threads:
         thread.start()
     for thread in threads:

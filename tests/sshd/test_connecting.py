@@ -42,7 +42,9 @@ def test_an_unknown_key_is_refused_whatever_ssh_config_says(sshd: Sshd, tmp_path
         assert "Nothing was sent" in caught.value.still_true
 
 
-def test_another_key_than_the_one_on_record_is_refused(sshd: Sshd, jump: Sshd, tmp_path: Path) -> None:
+def test_another_key_than_the_one_on_record_is_refused(
+    sshd: Sshd, jump: Sshd, tmp_path: Path
+) -> None:
     kind, blob = (jump.folder / "host_ed25519.pub").read_text().split()[:2]
     known = tmp_path / "known"
     known.write_text(f"[127.0.0.1]:{sshd.port} {kind} {blob}\n")

@@ -1,0 +1,83 @@
+"""The documentation names everything there is: verbs, actions, keys, errors, events."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tastyops import errors
+from tastyops.catalogue import registry
+from tastyops.cli.verbs import VERBS
+from tastyops.errors import ExitCode, TastyopsError
+from tastyops.journal.events import KINDS
+from tastyops.journal.public import KINDS as PUBLIC_KINDS
+from tastyops.validate import KEYS, LATER_KEYS, WORK_KEYS
+from tastyops.validate.steps import KEYS as STEP_KEYS
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def kinds_of_error() -> list[type[TastyopsError]]:
+    found: list[type[TastyopsError]] = []
+    waiting = [TastyopsError]
+    while waiting:
+        for cls in waiting.pop().__subclasses__():
+            found.append(cls)
+            waiting.append(cls)
+    return [cls for cls in found if cls.__module__ == errors.__name__]
+
+
+def test_every_error_is_documented_with_its_code_and_ids_are_unique() -> None:
+    page = text("docs/errors.md")
+    ids = [cls.id for cls in kinds_of_error()]
+    assert len(ids) == len(set(ids))
+    for cls in kinds_of_error():
+        assert f"| `{cls.id}` | {int(cls.exit_code)} |" in page, cls.id
+    documented = re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)
+    assert sorted(documented) == sorted(ids)
+
+
+def test_every_exit_code_is_documented() -> None:
+    page = text("docs/errors.md")
+    for code in ExitCode:
+        assert re.search(rf"^\| {int(code)} \|", page, re.MULTILINE), code
+        assert re.search(rf"\b{int(code)} [a-z]", text("README.md")), code
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_is_in_the_readme(verb: str) -> None:
+    assert re.search(rf"^\| `{verb}\b", text("README.md"), re.MULTILINE)
+
+
+def test_every_event_is_documented() -> None:
+    page = text("docs/journal.md")
+    for kind in [*KINDS, *PUBLIC_KINDS]:
+        assert f"`{kind}`" in page, kind
+
+
+@pytest.mark.parametrize("name", sorted(registry()))
+def test_every_action_is_documented_with_all_it_takes_and_registers(name: str) -> None:
+    page = text("docs/runbooks.md")
+    section = page.partition(f"### `{name}`")[2].partition("\n### ")[0]
+    assert section, f"docs/runbooks.md has no section on {name}"
+    spec = registry()[name]
+    for field in [*spec.params, *spec.returns]:
+        assert f"`{field}`" in section, field
+
+
+@pytest.mark.parametrize("key", sorted({*KEYS, *LATER_KEYS, *WORK_KEYS, *STEP_KEYS}))
+def test_every_key_is_documented(key: str) -> None:
+    assert f"`{key}`" in text("docs/runbooks.md")
+
+
+def test_links_in_the_documentation_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
