@@ -19,6 +19,7 @@ LAYERS = [
     {"engine"},
     {"catalogue", "ssh", "store", "console", "power", "terminal", "announce", "site", "fleet"},
     {"cli"},
+    {"__main__"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 BESIDE = {"practice", "lab"}

@@ -17,7 +17,8 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.parser import Parser as InvokeParser
-from invoke.parser import ParseResult, ParserContext
+from invoke.parser import ParseResult
+from invoke.parser.context import ParserContext
 from invoke.tasks import Task
 
 from tastyops.cli.verbs import BY_NAME, VERBS, Verb
