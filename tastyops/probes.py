@@ -78,8 +78,8 @@ def package_status(package: str) -> Reading:
 
 
 def unit_states(*units: str) -> Reading:
-    """Name and active state of systemd units, one paragraph each."""
-    return Reading(("systemctl", "show", "--property=Id,ActiveState", "--", *units), "unit_states")
+    """The active state of systemd units, one a line in the order asked for (systemctl(1))."""
+    return Reading(("systemctl", "is-active", "--", *units), "lines")
 
 
 def file_sizes(*paths: str) -> Reading:
@@ -226,15 +226,6 @@ def _package(answer: Answer) -> Package:
     return Package(state == "installed", version, tuple(name for name in names if name))
 
 
-def _unit_states(answer: Answer) -> dict[str, str]:
-    states: dict[str, str] = {}
-    for paragraph in _need_ok(answer).strip().split("\n\n"):
-        fields = dict(line.partition("=")[::2] for line in paragraph.splitlines())
-        if fields.get("Id"):
-            states[fields["Id"]] = fields.get("ActiveState", "")
-    return states
-
-
 def _sizes(answer: Answer) -> dict[str, int]:
     found = re.findall(r"^(\d+) (.+)$", answer.text, re.MULTILINE)
     return {path: int(size) for size, path in found}
@@ -291,7 +282,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "system_state": _system_state,
     "scheduled": _scheduled,
     "package": _package,
-    "unit_states": _unit_states,
+    "lines": lambda answer: tuple(answer.text.splitlines()),
     "sizes": _sizes,
     "settings": _settings,
     "boot_menu": _boot_menu,

@@ -116,8 +116,8 @@ def _need(output: Output | Unknown, why: str) -> None:
 
 def wait(before: Before, due: float, patience: float) -> Generator[Command, Any, float]:
     """Waits for another boot id; returns the seconds the host was away. Raises Failed if not back."""
-    now: int = yield Probe(*EPOCH)
-    if due > now:
+    now: int | Offline = yield Probe(*EPOCH, offline=True)
+    if not isinstance(now, Offline) and due > now:
         yield Sleep(due - now, "the grace period to end")
     gone_at: float | None = None
     first: float | None = None

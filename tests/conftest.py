@@ -12,16 +12,37 @@ from tests.sshd.accounts import Accounts
 from tests.sshd.server import SSHD, Sshd
 
 NO_SSHD = "the sshd tests need openssh-server (Debian: apt-get install openssh-server)"
+SKIPPED = pytest.StashKey[int]()
 
 
 @pytest.fixture(scope="session")
 def sshd_installed() -> None:
-    """Skips what needs a real sshd where there is none; on CI that is a failure."""
-    if SSHD is not None:
+    """Fails on CI where there is no sshd; elsewhere such tests were not even collected."""
+    if SSHD is None:
+        pytest.fail(NO_SSHD, pytrace=False)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without sshd: on CI one failure, elsewhere one line, instead of a line for every test."""
+    without = [item for item in items if item.get_closest_marker("sshd")]
+    if SSHD is not None or not without:
         return
     if os.environ.get("CI") == "true":
-        pytest.fail(NO_SSHD, pytrace=False)
-    pytest.skip(NO_SSHD)
+        del without[0]
+    config.stash[SKIPPED] = len(without)
+    config.hook.pytest_deselected(items=without)
+    left_out = set(map(id, without))
+    items[:] = [item for item in items if id(item) not in left_out]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """The one line."""
+    count = config.stash.get(SKIPPED, 0)
+    if count:
+        terminalreporter.write_line(f"SKIPPED {count} tests: {NO_SSHD}", yellow=True)
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,9 @@ def services_verify(params: ServicesVerify, facts: Facts) -> Steps:
 
 def _need_active(services: tuple[str, ...]) -> Generator[Command, Any, None]:
     units = tuple(name if "." in name else f"{name}.service" for name in services)
-    states = yield Probe(*unit_states(*units))
-    down = [name for name in units if states.get(name) != "active"]
+    states: tuple[str, ...] = yield Probe(*unit_states(*units))
+    if len(states) != len(units):
+        raise Failed("systemctl did not say how the services are")
+    down = [name for name, state in zip(units, states, strict=True) if state != "active"]
     if down:
         raise Failed(f"not active: {', '.join(down)}", {"failed": down})

@@ -6,20 +6,23 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from tastyops.cli import project
-from tastyops.errors import ExitCode, InvalidFile, Problem, UsageError
+from tastyops.errors import ExitCode, InvalidFile, Place, Problem, UsageError
 from tastyops.inventory import Inventory
 
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``check`` takes."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="a runbook, or a folder of them")
+    parser.add_argument(
+        "file", metavar="FILE", type=project.filled_path, help="a runbook, or a folder of them"
+    )
     project.inventory_argument(parser)
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Checks; every problem of every file is shown."""
     inventory = _inventory(args)
-    files = sorted(args.file.glob("*.y*ml")) if args.file.is_dir() else [args.file]
+    folder = args.file.is_dir()
+    files = sorted(args.file.glob(project.RUNBOOK_FILES)) if folder else [args.file]
     if not files:
         raise UsageError(f"{args.file} holds no runbook (*.yml).")
     problems: list[Problem] = []
@@ -28,12 +31,20 @@ def perform(args: Namespace, *, dry: bool) -> int:
             runbook = project.load_runbook(file, inventory)
         except InvalidFile as error:
             problems += error.problems
-            continue
-        steps = len(list(runbook.steps()))
-        print(f"{file}: ok, {len(runbook.works)} works, {steps} steps")  # noqa: T201
+        except UsageError as error:
+            if not folder:
+                raise
+            problems.append(Problem(Place(str(file)), error.what))
+        else:
+            works, steps = len(runbook.works), len(list(runbook.steps()))
+            print(f"{file}: ok, {_count(works, 'work')}, {_count(steps, 'step')}")  # noqa: T201
     if problems:
         raise InvalidFile(problems)
     return int(ExitCode.COMPLETED)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _inventory(args: Namespace) -> Inventory | None:

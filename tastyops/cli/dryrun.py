@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 
+from tastyops.cli.wouldbe import would_be_log
 from tastyops.document.text import render_text
 from tastyops.engine.preview import Preview, StepPreview
 from tastyops.model.text import one_line
 from tastyops.plan import Plan
-from tastyops.cli.wouldbe import would_be_log
 
 
-def show_preview(plan: Plan, found: Preview, zone: str, as_json: bool) -> None:
+def show_preview(
+    plan: Plan, found: Preview, *, zone: str, attending: Sequence[str], as_json: bool
+) -> None:
     """Writes the preview to standard output."""
     if as_json:
         for step in found.steps:
-            print(json.dumps(_as_data(step), ensure_ascii=False))  # noqa: T201
+            print(json.dumps(_as_data(step)))  # noqa: T201
         return
     out = sys.stdout
     out.write(f"Dry run of {plan.title}: nothing is changed, no log number is taken.\n")
@@ -29,7 +32,7 @@ def show_preview(plan: Plan, found: Preview, zone: str, as_json: bool) -> None:
             out.write(f"\n{number}. {plan.work_titles[number]}\n")
         _show_step(step, many)
     out.write("\nThe log it would write:\n\n")
-    out.write(render_text(would_be_log(plan, found, zone)))
+    out.write(render_text(would_be_log(plan, found, zone, attending)))
 
 
 def _show_step(step: StepPreview, many: bool) -> None:
@@ -38,7 +41,12 @@ def _show_step(step: StepPreview, many: bool) -> None:
     sys.stdout.write(f"   {step.step.address} {where}{step.step.action}: {step.verdict}{because}\n")
     for command in step.commands:
         for line in command.splitlines() or [""]:
-            sys.stdout.write(f"        $ {one_line(line)}\n")
+            sys.stdout.write(f"        $ {_exactly(line)}\n")
+
+
+def _exactly(line: str) -> str:
+    """A command as it would be sent, every blank in it; what could steer a terminal is spelt out."""
+    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in line)
 
 
 def _as_data(step: StepPreview) -> dict[str, object]:

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from tastyops.cli import project
 from tastyops.errors import ExitCode
 from tastyops.inventory import Host
+from tastyops.model.text import one_line
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
     inventory = project.load_inventory(args.inventory)
     print(f"{inventory.path} (times in {inventory.timezone})")  # noqa: T201
     for host in inventory.hosts.values():
-        print(f"  {host.name:20} {_where(host)}")  # noqa: T201
+        print(f"  {host.name:20} {one_line(_where(host))}")  # noqa: T201
     for name, members in inventory.groups.items():
         print(f"  {name:20} group: {', '.join(members)}")  # noqa: T201
     return int(ExitCode.COMPLETED)
@@ -30,5 +31,9 @@ def _where(host: Host) -> str:
         return "practice host, started when it is used"
     user = f"{host.user}@" if host.user else ""
     port = f":{host.port}" if host.port else ""
-    extras = [word for word, there in (("sudo", host.sudo), ("console", host.console), ("power", host.power)) if there]
-    return f"{user}{host.address or host.name}{port}{'  ' + ', '.join(extras) if extras else ''}"
+    address = host.address or host.name
+    if port and ":" in address:
+        address = f"[{address}]"
+    has = (("sudo", host.sudo), ("console", host.console), ("power", host.power))
+    extras = ", ".join(word for word, there in has if there)
+    return f"{user}{address}{port}{f' ({extras})' if extras else ''}"

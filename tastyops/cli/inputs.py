@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from tastyops.errors import NeedsPerson, UsageError, did_you_mean
 from tastyops.model.runbook import Input, Runbook
+from tastyops.model.text import one_line
+from tastyops.terminal.people import typed
 from tastyops.validate.values import input_value
 
 
@@ -51,10 +54,13 @@ def _default(wanted: Input, *, ask: bool) -> Any:
         )
     while True:
         try:
-            text = input(f"{wanted.name} ({wanted.help or wanted.type}): ")
+            text = typed(f"{one_line(f'{wanted.name} ({wanted.help or wanted.type})')}: ")
         except EOFError as error:
-            raise NeedsPerson(f"The input {wanted.name} has no value.") from error
+            raise NeedsPerson(
+                f"The input {wanted.name} has no value.", still_true="No host was touched.",
+                next_step=f"Give --var {wanted.name}=…",
+            ) from error
         try:
             return input_value(wanted, text)
         except UsageError as error:
-            print(error)  # noqa: T201
+            print(one_line(str(error)), file=sys.stderr)  # noqa: T201

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from pathlib import Path
 
 from tastyops.cli import project
-from tastyops.document.times import local, offset_minutes
 from tastyops.errors import ExitCode, InvalidFile, TastyopsError
 from tastyops.inventory import Inventory
+from tastyops.model.text import one_line
 from tastyops.store.runs import read_state, run_directories
 
 RUNBOOKS = Path("runbooks")
@@ -22,13 +23,21 @@ def arguments(parser: ArgumentParser) -> None:
 def perform(args: Namespace, *, dry: bool) -> int:
     """Prints both lists."""
     inventory = project.load_inventory(args.inventory)
-    print("Runbooks:")  # noqa: T201
-    for file in sorted(RUNBOOKS.glob("*.yml")):
-        print(f"  {file}  {_title(file, inventory)}")  # noqa: T201
-    print("Runs:")  # noqa: T201
-    for directory in run_directories(project.runs_directory(inventory, args.runs)):
-        print(f"  {_run_line(directory, inventory)}")  # noqa: T201
+    files = sorted(RUNBOOKS.glob(project.RUNBOOK_FILES))
+    runs = run_directories(project.runs_directory(inventory, args.runs))
+    _show("Runbooks", (f"{file}  {_title(file, inventory)}" for file in files))
+    _show("Runs", (_run_line(directory, inventory) for directory in runs))
     return int(ExitCode.COMPLETED)
+
+
+def _show(heading: str, lines: Iterable[str]) -> None:
+    print(f"{heading}:")  # noqa: T201
+    none = True
+    for line in lines:
+        print(f"  {one_line(line)}")  # noqa: T201
+        none = False
+    if none:
+        print("  none")  # noqa: T201
 
 
 def _title(file: Path, inventory: Inventory) -> str:
@@ -36,6 +45,8 @@ def _title(file: Path, inventory: Inventory) -> str:
         return project.load_runbook(file, inventory).title.text
     except InvalidFile as error:
         return f"(not valid: {len(error.problems)} problem(s), see `invoke check {file}`)"
+    except TastyopsError as error:
+        return f"({error.what})"
 
 
 def _run_line(directory: Path, inventory: Inventory) -> str:
@@ -43,10 +54,8 @@ def _run_line(directory: Path, inventory: Inventory) -> str:
         state = read_state(directory)
     except TastyopsError as error:
         return f"{directory.name}  (damaged: {error.what})"
-    if state.opened is None or state.opened_at is None or state.last_at is None:
+    if state.opened is None:
         return f"{directory.name}  (nothing recorded)"
-    offset = offset_minutes(inventory.timezone, state.opened_at)
-    last = f"{local(state.last_at, offset):%H%M}"
-    status = state.closed.status if state.closed else f"In progress, last word {last}"
+    status = project.status_of(state, inventory.timezone)
     practice = " PRACTICE" if state.opened.practice else ""
     return f"{directory.name}  [{state.opened.log}]{practice}  {state.opened.title}: {status}"

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
+from tastyops.cli import signals
 from tastyops.cli.verbs import BY_NAME, VERBS
 from tastyops.errors import ExitCode, TastyopsError, UsageError
+from tastyops.model.text import one_line
+
+
+DRY = "INVOKE_RUN_DRY"
+"""Invoke's own variable for its ``--dry``; the ``tastyops`` program heeds it too."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -22,32 +30,65 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError with the usage line."""
-        raise UsageError(
-            f"{self.prog}: {message}.", next_step=self.format_usage().strip().replace("\n", " ")
-        )
+        option = message.removeprefix("argument ").partition(":")[0].partition("/")[0]
+        if message.endswith("expected one argument") and option.startswith("--"):
+            message += f" (one that begins with - is given as {option}=-…)"
+        usage = " ".join(self.format_usage().split())
+        raise UsageError(f"{self.prog}: {message}.", next_step=usage)
 
 
 def main(words: Sequence[str] | None = None, *, program: str = "tastyops", dry: bool = False) -> int:
     """Runs a verb and returns the exit code. Every error and Ctrl-C ends here."""
     arguments = list(sys.argv[1:] if words is None else words)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a locale without our signs is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    with signals.like_ctrl_c():
+        code = _outcome(arguments, program, dry or os.environ.get(DRY, "") not in ("", "0"))
+    trouble = output_trouble()
+    if trouble and not isinstance(trouble, BrokenPipeError):
+        _say(f"Standard output cannot be written: {trouble.strerror}.")
+        return code or int(ExitCode.FAILED)
+    return code
+
+
+def output_trouble() -> OSError | None:
+    """Why standard output cannot be written, if it cannot; then nothing goes there any more."""
     try:
-        code = _dispatch(arguments, program, dry)
         sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.stdout.flush()
+        return error
+    return None
+
+
+def _outcome(arguments: list[str], program: str, dry: bool) -> int:
+    """Runs a verb; whatever it raises is told and becomes an exit code."""
+    try:
+        return _dispatch(arguments, program, dry)
     except TastyopsError as error:
         _tell(error)
         return int(error.exit_code)
     except KeyboardInterrupt:
-        print("\nStopped. Nothing more will be done.", file=sys.stderr)  # noqa: T201
+        _say("", "Stopped. Nothing more will be done.")
         return int(ExitCode.CANCELLED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.FAILED)
-    except SystemExit as end:  # argparse's own --help and --version
+    except signals.Aborted:
+        _say(
+            "", "Aborted. What was under way on a host may still run there; the log stays"
+            " In progress.", "`invoke show last --commands` tells how far it came.",
+        )
+        return int(ExitCode.CANCELLED)
+    except SystemExit as end:  # argparse's own --help
         return end.code if isinstance(end.code, int) else int(ExitCode.COMPLETED)
-    except Exception as error:  # a bug: say so plainly, and keep the details for its report
-        _tell_of_bug(error)
+    except Exception as error:
+        trouble = output_trouble() if isinstance(error, OSError) else None
+        if trouble is None:  # a bug: say so plainly, and keep the details for its report
+            _tell_of_bug(error)
+        elif not isinstance(trouble, BrokenPipeError):
+            _say(f"Standard output cannot be written: {trouble.strerror}.")
         return int(ExitCode.FAILED)
-    return code
 
 
 def console_script() -> NoReturn:
@@ -84,8 +125,13 @@ def _overview(program: str) -> None:
 
 
 def _tell(error: TastyopsError) -> None:
-    for line in error.lines():
-        print(line, file=sys.stderr)  # noqa: T201
+    _say(*(line for part in error.lines() for line in part.splitlines()))
+
+
+def _say(*lines: str) -> None:
+    """Lines on standard error; a file's name or a host's answer in them steers no terminal."""
+    with contextlib.suppress(OSError):
+        print(*map(one_line, lines), sep="\n", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _tell_of_bug(error: Exception) -> None:
@@ -96,9 +142,8 @@ def _tell_of_bug(error: Exception) -> None:
         "w", prefix="tastyops-bug-", suffix=".txt", delete=False, encoding="utf-8"
     ) as report:
         report.write("".join(traceback.format_exception(error)))
-    print(  # noqa: T201
-        f"An error in tastyops itself: {type(error).__name__}: {error}\n"
-        "What was recorded is intact; what was under way on a host is not known.\n"
+    _say(
+        f"An error in tastyops itself: {type(error).__name__}: {error}",
+        "What was recorded is intact; what was under way on a host is not known.",
         f"Please report it with {report.name}; `invoke show last` shows how far the run came.",
-        file=sys.stderr,
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from tastyops.catalogue import registry
 from tastyops.errors import UsageError, did_you_mean
+from tastyops.document.times import local, offset_minutes
 from tastyops.inventory import Host, Inventory, read_inventory
+from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
 from tastyops.source import MAX_BYTES
 from tastyops.store.logs import LogBook, LogFile
@@ -19,16 +21,40 @@ from tastyops.store.runs import find_run
 from tastyops.validate import validate
 
 DEFAULT_INVENTORY = "inventory.yml"
+RUNBOOK_FILES = "*.y*ml"
+
+
+def filled(text: str) -> str:
+    """An option's value: an empty one (an unset variable of the shell) is a missing one."""
+    if not text.strip():
+        raise ArgumentTypeError("its value is empty")
+    return text
+
+
+def filled_path(text: str) -> Path:
+    """A path that is not empty."""
+    return Path(filled(text))
 
 
 def inventory_argument(parser: ArgumentParser) -> None:
     """``--inventory``, ``--logs`` and ``--runs``, as every verb has them."""
     parser.add_argument(
-        "--inventory", metavar="F", default=None,
+        "--inventory", metavar="F", default=None, type=filled,
         help="an inventory's path, or the name of a known one (default: inventory.yml)",
     )
-    parser.add_argument("--logs", metavar="DIR", help="where the logs are (default: the inventory's)")
-    parser.add_argument("--runs", metavar="DIR", help="where the runs are (default: the inventory's)")
+    for name in ("logs", "runs"):
+        parser.add_argument(
+            f"--{name}", metavar="DIR", type=filled,
+            help=f"where the {name} are (default: the inventory's)",
+        )
+
+
+def run_argument(parser: ArgumentParser) -> None:
+    """``RUN``, for every verb that looks at one."""
+    parser.add_argument(
+        "run", metavar="RUN", type=filled,
+        help="a run's id or its beginning, `last`, or a log's number",
+    )
 
 
 def known_inventories() -> Path:
@@ -45,12 +71,15 @@ def read_bounded(path: Path, what: str) -> bytes:
     except IsADirectoryError as error:
         raise UsageError(
             f"{path} is a directory, not {what}.", still_true="No host was touched.",
-            next_step=f"`invoke check {path}` checks every runbook in it.",
+            next_step=f"`invoke check {path}` checks every runbook in it." if what == "a runbook"
+            else "",
         ) from error
     except OSError as error:
         raise UsageError(
             f"{path}: {what} cannot be read: {error.strerror}.", still_true="No host was touched.",
-            next_step="`invoke list` shows the runbooks there are." if what == "a runbook" else "",
+            next_step="`invoke list` shows the runbooks there are." if what == "a runbook" else (
+                "Give one with --inventory F."
+            ),
         ) from error
 
 
@@ -105,6 +134,16 @@ def runs_directory(inventory: Inventory, given: str | None) -> Path:
     return Path(given or inventory.runs)
 
 
+def status_of(state: RunState, timezone: str) -> str:
+    """``Completed``, or when a run that has not ended was last heard of."""
+    if state.closed is not None:
+        return state.closed.status
+    if state.opened_at is None or state.last_at is None:
+        return "nothing recorded"
+    last = local(state.last_at, offset_minutes(timezone, state.opened_at))
+    return f"In progress, last word {last:%H%M}"
+
+
 def find_record(args: Namespace, wanted: str) -> tuple[Path | None, LogFile | None]:
     """The run and the log somebody means by a run id, ``last``, or a log number."""
     inventory = load_inventory(args.inventory)
@@ -128,11 +167,11 @@ def _names(log: LogFile, run: str) -> bool:
 
 
 def operator() -> str:
-    """Who runs this: the login the system gives, not an argument."""
+    """Who runs this: the login the system gives, not an argument and not ``$USER``."""
     login = os.environ.get("SUDO_USER") if os.getuid() == 0 else None
     try:
-        return login or getpass.getuser()
-    except (KeyError, OSError):
+        return login or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return f"uid {os.getuid()}"
 
 

@@ -12,12 +12,12 @@ from tastyops.document.text import render_text
 from tastyops.errors import ExitCode
 from tastyops.journal.events import Event, Intended, Settled, StepEnded, event_to_json
 from tastyops.model.text import one_line
-from tastyops.store.runs import read_events
+from tastyops.store.runs import read_events, read_state
 
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``show`` takes."""
-    parser.add_argument("run", metavar="RUN", help="a run's id, `last`, or a log's number")
+    project.run_argument(parser)
     parser.add_argument("--commands", action="store_true", help="every command and how it ended")
     parser.add_argument("--json", action="store_true", help="the run's events as JSON lines")
     project.inventory_argument(parser)
@@ -28,12 +28,13 @@ def perform(args: Namespace, *, dry: bool) -> int:
     run, log = project.find_record(args, args.run)
     if args.json and run is not None:
         for event in read_events(run):
-            print(json.dumps(event_to_json(event) | {"hash": event.hash}, ensure_ascii=False))  # noqa: T201
+            print(json.dumps(event_to_json(event) | {"hash": event.hash}))  # noqa: T201
         return int(ExitCode.COMPLETED)
     if log is not None:
         print(render_text(log.document()))  # noqa: T201
     if run is not None:
-        print(f"Run {run.name}: {run}")  # noqa: T201
+        zone = project.load_inventory(args.inventory).timezone
+        print(f"Run {run.name}: {project.status_of(read_state(run), zone)}, {run}")  # noqa: T201
     if run is not None and (args.commands or log is None):
         for line in _commands(run):
             print(line)  # noqa: T201

@@ -9,13 +9,16 @@ from tastyops.cli import project
 from tastyops.errors import ExitCode, NeedsPerson, UsageError
 from tastyops.ssh import ssh_config, trust
 from tastyops.ssh.trust import Offered
+from tastyops.terminal.people import typed
 
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``trust`` takes."""
-    parser.add_argument("host", metavar="HOST", help="a host of the inventory")
     parser.add_argument(
-        "--fingerprint", metavar="SHA256:…",
+        "host", metavar="HOST", type=project.filled, help="a host of the inventory"
+    )
+    parser.add_argument(
+        "--fingerprint", metavar="SHA256:…", type=project.filled,
         help="trust it without asking if its key has this fingerprint",
     )
     project.inventory_argument(parser)
@@ -24,9 +27,18 @@ def arguments(parser: ArgumentParser) -> None:
 def perform(args: Namespace, *, dry: bool) -> int:
     """Shows each unknown key on the way to the host, asks, and records it."""
     inventory = project.load_inventory(args.inventory)
+    if args.host in inventory.groups:
+        members = ", ".join(inventory.groups[args.host])
+        raise UsageError(
+            f"{args.host} is a group; a key belongs to one host.", still_true="Nothing was recorded.",
+            next_step=f"Its hosts: {members}.",
+        )
     (host,) = inventory.select([args.host])
     if host.connection == "practice":
-        raise UsageError(f"{host.name} is a practice host; there is nothing to trust.")
+        raise UsageError(
+            f"{host.name} is a practice host; there is nothing to trust.",
+            still_true="Nothing was recorded.",
+        )
     configuration = ssh_config.text(None)
     while True:
         offered = trust.fetch(host, configuration)
@@ -58,4 +70,4 @@ def _agreed(offered: Offered, expected: str | None) -> bool:
             " and give it with --fingerprint.",
         )
     print("Compare it with what the host itself says, not with what this link says.")  # noqa: T201
-    return input("Trust it? Type yes: ").strip().lower() == "yes"
+    return typed("Trust it? Type yes: ").lower() == "yes"

@@ -12,7 +12,7 @@ from tastyops.store.verify import verify_run
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``verify`` takes."""
-    parser.add_argument("run", metavar="RUN", help="a run's id, `last`, or a log's number")
+    project.run_argument(parser)
     project.inventory_argument(parser)
 
 

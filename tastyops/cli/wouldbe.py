@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tastyops.document.build import Document, Line, WorkItem
@@ -10,17 +11,18 @@ from tastyops.engine.preview import Preview
 from tastyops.plan import Plan
 
 
-def would_be_log(plan: Plan, found: Preview, zone: str) -> Document:
+def would_be_log(plan: Plan, found: Preview, zone: str, attending: Sequence[str]) -> Document:
     """The document, newest entry first."""
     now = datetime.now(UTC)
     offset = offset_minutes(zone, now)
     day = long_date(local(now, offset))
     entries = [entry for step in found.steps for entry in step.entries]
     ended = {number: (w.status, w.why) for number, w in found.state.works.items()}
+    closed = found.state.closed
     return Document(
         number=f"{local(now, offset).year}/…", kind=plan.runbook.kind, title=plan.title, date=day,
-        practice=plan.practice, attending=[], zone=offset_name(offset), summary=list(plan.summary),
-        status="Planned",
+        practice=plan.practice, attending=list(attending), zone=offset_name(offset), summary=list(plan.summary),
+        status=closed.status if closed else "Planned",
         works=[WorkItem(title, *ended.get(n, ("", ""))) for n, title in plan.work_titles.items()],
         transcript=[Line("hhmm", day, entry) for entry in reversed(entries)],
     )

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import termios
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from tastyops.model.text import one_line
+
+_YES_OR_NO = ("y", "yes", "n", "no")
+
+
+def typed(prompt: str) -> str:
+    """A line from the keyboard, without the blanks around it. Raises EOFError at Ctrl-D.
+
+    The prompt goes to standard error, so that standard output stays what the run writes. What was
+    typed before the question was there is no answer to it and is dropped. The line is read past
+    ``sys.stdin``: a thread that waits inside it when the program ends would crash the program.
+    """
+    keyboard = sys.stdin.fileno()
+    with contextlib.suppress(termios.error):
+        termios.tcflush(keyboard, termios.TCIFLUSH)
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = os.read(keyboard, 4096)
+        if not piece:
+            break
+        line += piece
+    if not line:
+        raise EOFError
+    return line.decode("utf-8", "replace").strip()
 
 
 class Unattended:
@@ -44,23 +72,28 @@ class AtTerminal:
             self._pause()
             try:
                 return self._ask(question)
-            except EOFError:
+            except (EOFError, OSError):
                 return None
             finally:
                 self._resume()
 
     def _ask(self, question: Mapping[str, Any]) -> tuple[str, str]:
-        text, default = one_line(str(question["text"])), question.get("default")
-        prompt = {
-            "confirm": f"{text} [yes/no] ",
-            "manual": f"{text}\n  Type done when it is done, no to stop: ",
-            "ask": f"{text}{f' [{default}]' if default is not None else ''} ",
-        }[question["question"]]
+        kind, default = question["question"], question.get("default")
+        text = one_line(str(question["text"]))
+        proposed = "" if default is None else f" [{one_line(str(default))}]"
+        prompt, words = {
+            "confirm": (f"{text} [yes/no] ", _YES_OR_NO),
+            "manual": (f"{text}\n  Type done when it is done, no to stop: ", ("done", *_YES_OR_NO)),
+            "ask": (f"{text}{proposed} ", ()),
+        }[kind]
         while True:
-            answer = input(f"\a{prompt}").strip()
-            if question["question"] == "ask":
-                if answer or default is not None:
-                    return answer or str(default), self._who
-            elif answer.lower() in ("y", "yes", "n", "no", "done"):
+            answer = typed(f"\a{prompt}")
+            if not answer.isprintable():
+                print("That holds a control character; once more, please.", file=sys.stderr)  # noqa: T201
+                continue
+            if not words and (answer or default is not None):
+                return answer or str(default), self._who
+            if answer.lower() in words:
                 return answer.lower(), self._who
-            print("Please answer yes or no.", file=sys.stderr)  # noqa: T201
+            wanted = {"confirm": "Please answer yes or no.", "manual": "Please answer done or no."}
+            print(wanted.get(kind, "It wants a value."), file=sys.stderr)  # noqa: T201

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tastyops.journal.events import (
-    Address, Asked, AttemptEnded, Connected, Disconnected, Event, Intended, Reported, Settled,
+    Address, Asked, AttemptEnded, CancelAsked, Connected, Disconnected, Event, Intended, Reported, Settled,
     StepEnded, StepStarted, WorkEnded, WorkStarted,
 )
 from tastyops.model.outcome import Outcome
@@ -39,7 +39,7 @@ class LaneView:
     at: Address
     title: str
     host: str
-    since: float
+    since: datetime
     tail: list[str] = field(default_factory=list)
     done: float | None = None
     note: str = ""
@@ -67,6 +67,7 @@ class RunView:
         self._steps = {step.id: step for step in plan.runbook.steps()}
         self._last: dict[tuple[str, str], Settled] = {}
         self._commands: dict[tuple[str, str], list[str]] = {}
+        self._notes: dict[tuple[str, str], str] = {}
 
     def take(self, event: Event) -> None:
         """Takes one event in."""
@@ -84,7 +85,7 @@ class RunView:
             case StepStarted():
                 title = step_title(self.plan, self._steps[event.at.step])
                 self.lanes[key] = LaneView(
-                    event.at, title, event.at.host, time.monotonic(), attempt=event.at.attempt
+                    event.at, title, event.at.host, event.happened_at, attempt=event.at.attempt
                 )
             case StepEnded():
                 self.lanes.pop(key, None)
@@ -123,7 +124,14 @@ class RunView:
         return lines
 
     def sentence(self, event: Event) -> str | None:
-        """One plain line for an event, or None for those a person need not see."""
+        """One plain line for an event, or None for those a person need not see.
+
+        What a host said may stand in it; nothing that steers a terminal is left.
+        """
+        said = self._sentence(event)
+        return None if said is None else one_line(said)
+
+    def _sentence(self, event: Event) -> str | None:
         where = f"{event.at.host}: " if event.at.host and len(self.plan.hosts) > 1 else ""
         step = self._steps.get(event.at.step)
         title = step_title(self.plan, step) if step else ""
@@ -143,15 +151,24 @@ class RunView:
             case Reported(entry=str(entry)):
                 return f"{where}{title}: {entry}"
             case Reported(note=note) if note:
-                return f"{where}{title}: {note}"
+                return None if self._heard(event, note) else f"{where}{title}: {note}"
             case Asked(text=text):
                 return f"{where}{title} asks: {text}"
+            case CancelAsked(because=because):
+                return f"Stopping: {because}, says {event.who}. Ctrl-C once more aborts."
             case Connected(skew=skew) if abs(skew) > 2:
                 return f"{event.at.host}: its clock is {abs(skew):.0f}s {'ahead' if skew > 0 else 'behind'}"
             case Disconnected(error=error):
                 return f"{event.at.host}: {one_line(error)}"
             case _:
                 return None
+
+
+    def _heard(self, event: Event, note: str) -> bool:
+        """Whether the lane's last note was the same: a wait that goes on is no news."""
+        key = (event.at.host, event.at.step)
+        last, self._notes[key] = self._notes.get(key), note
+        return last == note
 
 
 def _end_sentence(where: str, title: str, ended: StepEnded) -> str:

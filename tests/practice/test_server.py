@@ -53,6 +53,7 @@ def wait_until(deadline: float = 20.0) -> Iterator[None]:
     end = time.monotonic() + deadline
     while time.monotonic() < end:
         yield
+        time.sleep(0.005)  # between two looks: the other side needs the processor too
     pytest.fail("it never came to be so")
 
 

@@ -106,7 +106,7 @@ class Sshd:
         (self.folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {kind} {blob}\n")
 
     def host(self, **changes: object) -> Host:
-        """The inventory's entry for it; as whoever runs the tests unless ``user`` says otherwise."""
+        """The inventory's entry for it; as whoever runs the tests unless ``user`` is given."""
         fields: dict[str, object] = {
             "name": "target", "address": "127.0.0.1", "port": self.port, "user": getpass.getuser(),
             "identity_file": str(self.key), "known_hosts": str(self.folder / "known_hosts"),

@@ -1,0 +1,1 @@
+"""Measures tastyops beside plain Fabric and OpenSSH's ControlMaster; ``python -m benchmarks``."""

@@ -1,0 +1,76 @@
+"""Being told to stop: Ctrl-C, SIGTERM, a terminal that goes away.
+
+Python raises KeyboardInterrupt between any two instructions, also between an event's number and
+its line in the journal. So while a run is on, the first signal only hands the run a request to
+stop; a second one aborts it, after which nothing more is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+_Handler = Callable[[int, FrameType | None], Any]
+
+_REASONS = {
+    signal.SIGINT: "interrupted at the terminal",
+    signal.SIGTERM: "told to end (SIGTERM)",
+    signal.SIGHUP: "its terminal went away (SIGHUP)",
+}
+
+
+class Aborted(BaseException):
+    """A second signal came. No Exception, so that nothing on the way takes it for an ordinary one."""
+
+
+@contextlib.contextmanager
+def like_ctrl_c() -> Iterator[None]:
+    """SIGTERM and SIGHUP end what runs inside as Ctrl-C does: cleaned up, and with its exit code."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handled({signal.SIGTERM: interrupt, signal.SIGHUP: interrupt}):
+        yield
+
+
+@contextlib.contextmanager
+def stopping(stop: Callable[[str], None]) -> Iterator[None]:
+    """The first signal calls ``stop`` with its reason; another Ctrl-C or SIGTERM raises Aborted.
+
+    A second SIGHUP does not count: one closed terminal sends it twice, itself and by way of the
+    shell. Once asked to stop, Ctrl-C means nothing more when the run is over.
+    """
+    asked = False
+
+    def told(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            stop(_REASONS[signal.Signals(number)])
+        elif number != signal.SIGHUP:
+            raise Aborted
+
+    with _handled(dict.fromkeys(_REASONS, told)):
+        yield
+    if asked:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _handled(handlers: Mapping[signal.Signals, _Handler]) -> Iterator[None]:
+    """Installs handlers, but for signals that are ignored (nohup), and puts the old ones back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted = {n: h for n, h in handlers.items() if signal.getsignal(n) is not signal.SIG_IGN}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
