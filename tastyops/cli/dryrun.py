@@ -45,7 +45,7 @@ def _show_step(step: StepPreview, many: bool) -> None:
 
 
 def _exactly(line: str) -> str:
-    """A command as it would be sent, every blank in it; what could steer a terminal is spelt out."""
+    """A command as it would be sent, blank for blank; what could steer a terminal is spelt out."""
     return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in line)
 
 

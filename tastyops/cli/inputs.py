@@ -17,7 +17,8 @@ def resolve(
     runbook: Runbook, given: Sequence[str], *, ask: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The inputs' values by name, and the answers by step id. Raises UsageError, NeedsPerson."""
-    asking = {step.register: step for step in runbook.steps() if step.action == "ask" and step.register}
+    asks = (step for step in runbook.steps() if step.action == "ask")
+    asking = {step.register: step for step in asks if step.register}
     inputs: dict[str, Any] = {}
     answers: dict[str, str] = {}
     for word in given:

@@ -35,7 +35,8 @@ class VerbatimParser(InvokeParser):
         context = copy.deepcopy(self.contexts[argv[0]])
         context.args["words"].set_value(argv[1:], cast=False)
         result = ParseResult()
-        result.append(copy.deepcopy(self.initial or ParserContext()))  # none of Invoke's own options
+        # None of Invoke's own options is among our words.
+        result.append(copy.deepcopy(self.initial or ParserContext()))
         result.append(context)
         return result
 

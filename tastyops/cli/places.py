@@ -84,8 +84,8 @@ def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str])
         from tastyops.practice.hands import Hands
 
         clock = PracticeClock()
-        nothing = Path(stack.enter_context(tempfile.NamedTemporaryFile()).name)
-        dialer = SshDialer(ssh_config=nothing, now=lambda: clock.now().timestamp())
+        nothing = stack.enter_context(tempfile.NamedTemporaryFile())  # noqa: SIM115  the stack does
+        dialer = SshDialer(ssh_config=Path(nothing.name), now=lambda: clock.now().timestamp())
         return Place(PracticeDialer(dialer, clock, stack), clock, Hands())
     real = SshDialer(sudo_password=lambda host: passwords[host.name])
     for host in hosts:

@@ -17,7 +17,6 @@ from tastyops.cli.verbs import BY_NAME, VERBS
 from tastyops.errors import ExitCode, TastyopsError, UsageError
 from tastyops.model.text import one_line
 
-
 DRY = "INVOKE_RUN_DRY"
 """Invoke's own variable for its ``--dry``; the ``tastyops`` program heeds it too."""
 
@@ -37,7 +36,9 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}.", next_step=usage)
 
 
-def main(words: Sequence[str] | None = None, *, program: str = "tastyops", dry: bool = False) -> int:
+def main(
+    words: Sequence[str] | None = None, *, program: str = "tastyops", dry: bool = False
+) -> int:
     """Runs a verb and returns the exit code. Every error and Ctrl-C ends here."""
     arguments = list(sys.argv[1:] if words is None else words)
     for stream in (sys.stdout, sys.stderr):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tastyops.catalogue import registry
-from tastyops.errors import UsageError, did_you_mean
 from tastyops.document.times import local, offset_minutes
+from tastyops.errors import UsageError, did_you_mean
 from tastyops.inventory import Host, Inventory, read_inventory
 from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
@@ -93,7 +93,8 @@ def load_inventory(wanted: str | None) -> Inventory:
             raise UsageError(
                 f"There is no inventory {wanted!r}: neither a file nor a known name.",
                 still_true="No host was touched.",
-                next_step=did_you_mean(wanted, known) or f"Known names: {', '.join(known) or 'none'}.",
+                next_step=did_you_mean(wanted, known)
+                or f"Known names: {', '.join(known) or 'none'}.",
             )
         path = named
     return read_inventory(read_bounded(path, "an inventory"), str(path))
@@ -103,8 +104,9 @@ def load_runbook(path: Path, inventory: Inventory | None) -> Runbook:
     """A validated runbook. Raises UsageError, InvalidFile with every problem."""
     data = read_bounded(path, "a runbook")
     names = {**inventory.hosts, **inventory.groups} if inventory else None
-    host_vars = {name for host in inventory.hosts.values() for name in host.vars} if inventory else ()
-    return validate(data, str(path), registry(path.parent), names, frozenset(host_vars))
+    hosts = inventory.hosts.values() if inventory else ()
+    host_vars = frozenset(name for host in hosts for name in host.vars)
+    return validate(data, str(path), registry(path.parent), names, host_vars)
 
 
 def chosen_hosts(inventory: Inventory, runbook: Runbook, wanted: Sequence[str]) -> tuple[Host, ...]:
@@ -115,10 +117,11 @@ def chosen_hosts(inventory: Inventory, runbook: Runbook, wanted: Sequence[str]) 
     if not wanted:
         return meant
     chosen = inventory.select(wanted)
+    names = ", ".join(host.name for host in meant)
     for host in chosen:
         if host not in meant:
             raise UsageError(
-                f"{host.name} is not among the runbook's hosts ({', '.join(h.name for h in meant)}).",
+                f"{host.name} is not among the runbook's hosts ({names}).",
                 still_true="No host was touched.",
             )
     return chosen
@@ -132,6 +135,16 @@ def log_book(inventory: Inventory, given: str | None) -> LogBook:
 def runs_directory(inventory: Inventory, given: str | None) -> Path:
     """The directory of runs."""
     return Path(given or inventory.runs)
+
+
+def keep_apart(runs: Path, logs: Path) -> None:
+    """Raises UsageError unless private runs and public logs lie apart from each other."""
+    private, public = runs.expanduser().resolve(), logs.expanduser().resolve()
+    if private == public or private in public.parents or public in private.parents:
+        raise UsageError(
+            f"The runs ({runs}) are private and the logs ({logs}) public: they must lie apart.",
+            still_true="No host was touched.", next_step="Choose with --runs DIR and --logs DIR.",
+        )
 
 
 def status_of(state: RunState, timezone: str) -> str:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import shutil
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from tastyops import __version__
 from tastyops.catalogue import registry
-from tastyops.cli import places, project, secrets
+from tastyops.cli import places, project, secrets, signals
 from tastyops.cli.dryrun import show_preview
 from tastyops.cli.inputs import resolve
 from tastyops.document.times import offset_minutes
 from tastyops.engine.drive import Drive
 from tastyops.engine.preview import preview
-from tastyops.errors import ExitCode, UsageError, did_you_mean
+from tastyops.errors import ExitCode, JournalUnwritable, UsageError, did_you_mean
 from tastyops.inventory import Inventory
-from tastyops.journal.events import RunOpened
+from tastyops.journal.events import CancelAsked, RunOpened
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
 from tastyops.plan import Plan, make_plan, need_nobody
@@ -29,7 +30,8 @@ from tastyops.ports import Listener, Operator
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture
 from tastyops.store.logs import LogFile, LogHead, LogKeeper
-from tastyops.store.runs import RunJournal, new_run_id
+from tastyops.store.runs import RunJournal, hand_in, new_run_id
+from tastyops.terminal.losable import Losable
 from tastyops.terminal.people import AtTerminal, Unattended
 from tastyops.terminal.plain import JsonLines, PlainLines
 from tastyops.terminal.view import RunView
@@ -37,10 +39,11 @@ from tastyops.terminal.view import RunView
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``run`` takes."""
-    parser.add_argument("runbook", metavar="RUNBOOK", type=Path)
+    parser.add_argument("runbook", metavar="RUNBOOK", type=project.filled_path)
     project.inventory_argument(parser)
     parser.add_argument(
-        "--host", action="append", default=[], metavar="NAME", help="only this host; repeatable"
+        "--host", action="append", default=[], metavar="NAME", type=project.filled,
+        help="only this host; repeatable",
     )
     parser.add_argument(
         "--var", action="append", default=[], metavar="K=V", help="an input's value; repeatable"
@@ -50,8 +53,13 @@ def arguments(parser: ArgumentParser) -> None:
         help="only say what would be done",
     )
     parser.add_argument("--yes", "-y", action="store_true", help="answer plain confirmations")
-    parser.add_argument("--attending", metavar="A,B", help="who attends (default: you)")
-    parser.add_argument("--start-at", default="", metavar="2.1", help="leave out the steps before")
+    parser.add_argument(
+        "--attending", metavar="A,B", type=project.filled, help="who attends (default: you)"
+    )
+    parser.add_argument(
+        "--start-at", default=None, metavar="2.1", type=project.filled,
+        help="leave out the steps before",
+    )
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 
 
@@ -80,7 +88,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
     inputs, answers = resolve(runbook, args.var, ask=_may_ask(args))
     plan = make_plan(
         runbook, hosts, inputs, registry(args.runbook.parent),
-        start_at=args.start_at, controller=places.controller_boot_id(),
+        start_at=args.start_at or "", controller=places.controller_boot_id(),
     )
     with ExitStack() as stack:
         passwords = secrets.sudo_passwords(hosts, ask=_may_ask(args))
@@ -102,7 +110,10 @@ def _may_ask(args: Namespace) -> bool:
 
 def _preview(plan: Plan, setting: _Setting) -> int:
     found = preview(plan, setting.place.dialer, setting.place.clock, OutputCapture)
-    show_preview(plan, found, setting.inventory.timezone, setting.args.json)
+    show_preview(
+        plan, found, zone=setting.inventory.timezone, attending=_attending(setting),
+        as_json=setting.args.json,
+    )
     if found.unreachable:
         return int(ExitCode.UNREACHABLE)
     return int(ExitCode.FAILED if found.incomplete else ExitCode.COMPLETED)
@@ -111,20 +122,43 @@ def _preview(plan: Plan, setting: _Setting) -> int:
 def _carry_out(plan: Plan, setting: _Setting, stack: ExitStack) -> int:
     attending = _attending(setting)
     run_id = new_run_id(datetime.now(UTC))
-    runs = project.runs_directory(setting.inventory, setting.args.runs)
-    book = project.log_book(setting.inventory, setting.args.logs)
-    journal = RunJournal.create(runs, run_id, plan.runbook.source, setting.masker)
+    journal, log = _open(plan, setting, attending, run_id)
     stack.callback(journal.close)
-    log = book.open(_head(plan, setting, attending), setting.place.clock.now(), setting.masker)
+    stack.enter_context(signals.stopping(
+        lambda why: hand_in(journal.directory, setting.who, CancelAsked(why), datetime.now(UTC))
+    ))
     with _screen(plan, setting) as (listener, operators):
         drive = Drive(
             plan, RunState(), run_id, journal=journal, dialer=setting.place.dialer,
             clock=setting.place.clock, who=setting.who, operators=operators,
-            listeners=(LogKeeper(log), listener),
+            listeners=(LogKeeper(log), Losable(listener)),
         )
         drive.append(_opened(plan, setting, attending, log))
         state = drive.run()
     return _farewell(state, log, run_id, as_json=setting.args.json)
+
+
+def _open(
+    plan: Plan, setting: _Setting, attending: Sequence[str], run_id: str
+) -> tuple[RunJournal, LogFile]:
+    """The run's journal and its log, or neither; no number is taken unless both can be written."""
+    runs = project.runs_directory(setting.inventory, setting.args.runs)
+    book = project.log_book(setting.inventory, setting.args.logs)
+    project.keep_apart(runs, book.directory)
+    try:
+        journal = RunJournal.create(runs, run_id, plan.runbook.source, setting.masker)
+        try:
+            head = _head(plan, setting, attending)
+            return journal, book.open(head, setting.place.clock.now(), setting.masker)
+        except BaseException:
+            journal.close()
+            shutil.rmtree(journal.directory, ignore_errors=True)
+            raise
+    except JournalUnwritable as error:
+        raise JournalUnwritable(
+            error.what, still_true="No host was touched.",
+            next_step="Make room, mend the permissions, or choose with --logs DIR and --runs DIR.",
+        ) from error
 
 
 def _attending(setting: _Setting) -> list[str]:
@@ -170,12 +204,13 @@ class _screen:  # noqa: N801  reads as a function where it is used
         listener: Listener
         person = AtTerminal(setting.who)
         view = RunView(self._plan)
+        now = setting.place.clock.now
         if args.json:
             listener = JsonLines(sys.stdout)
         elif sys.stdout.isatty():
             from tastyops.terminal.live import LiveScreen
 
-            live = self._stack.enter_context(LiveScreen(view, setting.offset))
+            live = self._stack.enter_context(LiveScreen(view, setting.offset, now))
             person = AtTerminal(setting.who, pause=live.pause, resume=live.resume)
             listener = live
         else:
@@ -195,6 +230,7 @@ def _farewell(state: RunState, log: LogFile, run_id: str, *, as_json: bool) -> i
     code = closed.exit_code if closed else int(ExitCode.IN_DOUBT)
     if not as_json:
         document = log.document()
-        print(f"\n{document.tag} {document.status}.")  # noqa: T201
-        print(f"Log: {log.page}\nRun: {run_id}  (`invoke show {document.number}`)")  # noqa: T201
+        with contextlib.suppress(OSError):  # a reader that went away does not change how it ended
+            print(f"\n{document.tag} {document.status}.")  # noqa: T201
+            print(f"Log: {log.page}\nRun: {run_id}  (`invoke show {document.number}`)")  # noqa: T201
     return code

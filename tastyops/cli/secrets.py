@@ -25,7 +25,8 @@ def sudo_passwords(hosts: Sequence[Host], *, ask: bool) -> dict[str, str]:
     if not password:
         raise NeedsPerson(
             f"{', '.join(wanting)}: sudo needs a password, and nobody is here to type it.",
-            still_true="No host was touched.", next_step=f"Set {VARIABLE}, or run it on a terminal.",
+            still_true="No host was touched.",
+            next_step=f"Set {VARIABLE}, or run it on a terminal.",
         )
     if len(password) < SHORTEST_SECRET:
         raise UsageError(

@@ -24,12 +24,12 @@ _REASONS = {
 
 
 class Aborted(BaseException):
-    """A second signal came. No Exception, so that nothing on the way takes it for an ordinary one."""
+    """A second signal came. No Exception: nothing on the way may take it for an ordinary one."""
 
 
 @contextlib.contextmanager
 def like_ctrl_c() -> Iterator[None]:
-    """SIGTERM and SIGHUP end what runs inside as Ctrl-C does: cleaned up, and with its exit code."""
+    """SIGTERM and SIGHUP end what runs inside as Ctrl-C does, with its cleaning up and its code."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -30,8 +30,8 @@ def perform(args: Namespace, *, dry: bool) -> int:
     if args.host in inventory.groups:
         members = ", ".join(inventory.groups[args.host])
         raise UsageError(
-            f"{args.host} is a group; a key belongs to one host.", still_true="Nothing was recorded.",
-            next_step=f"Its hosts: {members}.",
+            f"{args.host} is a group; a key belongs to one host.",
+            still_true="Nothing was recorded.", next_step=f"Its hosts: {members}.",
         )
     (host,) = inventory.select([args.host])
     if host.connection == "practice":
@@ -66,8 +66,8 @@ def _agreed(offered: Offered, expected: str | None) -> bool:
         raise NeedsPerson(
             "Nobody is here to say whether that is the right key.",
             still_true="Nothing was recorded.",
-            next_step="Compare it with the host's own (`ssh-keygen -lf /etc/ssh/ssh_host_…_key.pub`)"
-            " and give it with --fingerprint.",
+            next_step="Compare it with the host's own (`ssh-keygen -lf"
+            " /etc/ssh/ssh_host_…_key.pub`) and give it with --fingerprint.",
         )
     print("Compare it with what the host itself says, not with what this link says.")  # noqa: T201
     return typed("Trust it? Type yes: ").lower() == "yes"

@@ -21,7 +21,8 @@ def would_be_log(plan: Plan, found: Preview, zone: str, attending: Sequence[str]
     closed = found.state.closed
     return Document(
         number=f"{local(now, offset).year}/…", kind=plan.runbook.kind, title=plan.title, date=day,
-        practice=plan.practice, attending=list(attending), zone=offset_name(offset), summary=list(plan.summary),
+        practice=plan.practice, attending=list(attending),
+        zone=offset_name(offset), summary=list(plan.summary),
         status=closed.status if closed else "Planned",
         works=[WorkItem(title, *ended.get(n, ("", ""))) for n, title in plan.work_titles.items()],
         transcript=[Line("hhmm", day, entry) for entry in reversed(entries)],

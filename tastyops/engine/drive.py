@@ -20,13 +20,13 @@ from tastyops.advance.lane import LiveLanes, intended
 from tastyops.advance.moves import Append, Move, Parked, Perform
 from tastyops.commands import Change, Probe, Sleep, describe
 from tastyops.engine.links import Link, settled
-from tastyops.errors import LinkLost, TastyopsError, Unreachable
+from tastyops.errors import JournalUnwritable, LinkLost, TastyopsError, Unreachable
 from tastyops.journal.events import (
     Address, Answered, Body, CancelAsked, ClockStepped, Disconnected, Event, Settled,
 )
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.plan import Plan
-from tastyops.ports import Clock, Dialer, JournalSink, Listener, Operator
+from tastyops.ports import Clock, Dialer, JournalSink, Listener, Operator, Session
 
 MOST_THREADS = 64
 """Hosts that are worked on at the same time; the others wait their turn."""
@@ -42,6 +42,10 @@ class _Done:
     key: LaneKey
     events: tuple[tuple[Address, Body, str], ...]
     forget: tuple[str, str] | None = None
+    fatal: JournalUnwritable | None = None
+
+
+_Send = Callable[[ThreadPoolExecutor], object]
 
 
 class Drive:
@@ -66,7 +70,7 @@ class Drive:
         self._asking: set[LaneKey] = set()
         self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
         self._unheard: list[Event] = []
-        self._aborting = False
+        self._aborting = threading.Event()
 
     def run(self) -> RunState:
         """Carries the run on until it is closed. Raises JournalUnwritable, NeedsPerson."""
@@ -84,13 +88,11 @@ class Drive:
 
     def _turn(self, pool: ThreadPoolExecutor) -> None:
         try:
-            moves = self._moves()
-            self._commit()
-            if self.state.closed is None:
-                for move in moves:
-                    self._begin(move, pool)
-                self._commit()
-                self._wait()
+            ready = [self._prepared(move) for move in self._moves()]
+            self._commit()  # outcomes and intents in one; only then is anything sent
+            for send in ready:
+                send(pool)
+            self._wait()
         except KeyboardInterrupt:
             if self._stopping.is_set():
                 raise
@@ -131,33 +133,38 @@ class Drive:
 
     # -- performing ----------------------------------------------------------------------------
 
-    def _begin(self, move: Move, pool: ThreadPoolExecutor) -> None:
+    def _prepared(self, move: Move) -> _Send:
+        """What sends a move on its way. For a change its intent goes into the journal here."""
         key = (move.at.host, move.at.step)
         if isinstance(move, Parked):
             self._asking.add(key)
-            threading.Thread(target=self._ask, args=(key, move), daemon=True).start()
-            return
+            asking = threading.Thread(target=self._ask, args=(key, move), daemon=True)
+            return lambda _: asking.start()
         if not isinstance(move, Perform):
-            return
+            raise TypeError(f"not a move to make: {move!r}")
         self._busy.add(key)
+        work = self._work(key, move)
+        return lambda pool: pool.submit(self._guarded, key, move, work)
+
+    def _work(self, key: LaneKey, move: Perform) -> Callable[[], _Done]:
         link = self._links.get(move.at.host)
         if isinstance(move.command, Sleep):
-            work: Callable[[], _Done] = lambda: self._sleep(key, move)  # noqa: E731
-        elif link is None:
-            self._done.put(_Done(key, ((move.at, Settled(move.digest, "unreachable", why="no host"), ""),)))
-            return
-        elif link.session is None:
-            work = lambda: self._connect(key, move, link)  # noqa: E731
-        elif isinstance(move.command, Change):
-            work = self._change_work(key, move, link)
-        else:
-            work = lambda: self._probe(key, move, link)  # noqa: E731
-        pool.submit(self._guarded, key, move, work)
+            return lambda: self._sleep(key, move)
+        if link is None:
+            nowhere = Settled(move.digest, "unreachable", why="this step has no host")
+            return lambda: _Done(key, ((move.at, nowhere, ""),))
+        if link.session is None:
+            return lambda: self._connect(key, move, link)
+        if isinstance(move.command, Change):
+            return self._change_work(key, move, link, link.session)
+        return lambda: self._probe(key, move, link)
 
     def _guarded(self, key: LaneKey, move: Perform, work: Callable[[], _Done]) -> None:
         """The one place where whatever goes wrong in a worker becomes a recorded outcome."""
         try:
             done = work()
+        except JournalUnwritable as error:
+            done = _Done(key, (), fatal=error)
         except TastyopsError as error:
             done = _Done(key, ((move.at, _unreachable(move, error), ""),))
         except Exception as error:  # a bug of ours must end the step, not hang the run
@@ -188,7 +195,8 @@ class Drive:
                 timeout=move.step.timeout, tail=self._tail(move.at),
             )
         except LinkLost as error:
-            lost = (Address(host=link.host.name), Disconnected(error.what), "")
+            gone = Disconnected(error.what, expected=command.offline)
+            lost = (Address(host=link.host.name), gone, "")
             if command.offline:
                 body = Settled(move.digest, "offline", {}, describe(command), error.id)
                 return _Done(key, (lost, (move.at, body, "")))
@@ -197,11 +205,10 @@ class Drive:
             return _Done(key, (lost,))  # it only reads: the core says it again, on a new link
         return _Done(key, ((move.at, settled(move.digest, ended, capture, describe(command)), ""),))
 
-    def _change_work(self, key: LaneKey, move: Perform, link: Link) -> Callable[[], _Done]:
+    def _change_work(
+        self, key: LaneKey, move: Perform, link: Link, session: Session
+    ) -> Callable[[], _Done]:
         """Journals the intent, here on the journal's thread; gives the rest for a worker."""
-        session = link.session
-        if session is None:
-            raise LinkLost(f"There is no link to {link.host.name}.")
         boot_id = session.hello.boot_id
         fate = f"{session.hello.directory}/{move.fate}"
         self.append(intended(move, fate, boot_id), move.at)
@@ -220,6 +227,8 @@ class Drive:
         try:
             ended = link.change(move.fate, command, capture, **how)
         except LinkLost as error:
+            if self._aborting.is_set():
+                raise
             events.append((Address(host=link.host.name), Disconnected(error.what), ""))
             capture = self._journal.capture(move.step.no_log)
             events.append((Address(host=link.host.name), link.connect(), ""))
@@ -265,6 +274,8 @@ class Drive:
     def _take(self, done: _Done) -> None:
         self._busy.discard(done.key)
         self._asking.discard(done.key)
+        if done.fatal is not None:
+            raise done.fatal  # an output that cannot be kept stops the run
         for at, body, who in done.events:
             if isinstance(body, Answered | CancelAsked) and self._answered(done.key):
                 continue
@@ -305,7 +316,11 @@ class Drive:
             link.stop()
 
     def _abandon(self) -> None:
-        """An error no event can express: leave the journal as it is and end what runs here."""
+        """An error no event can express: leave the journal as it is and let go of the hosts.
+
+        What runs there goes on, and its fate is kept there.
+        """
+        self._aborting.set()
         self._stopping.set()
 
     def _hang_up(self) -> None:

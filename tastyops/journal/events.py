@@ -81,10 +81,11 @@ class Connected(Body):
 
 @dataclass(frozen=True)
 class Disconnected(Body):
-    """A session ended other than by us. ``error`` is private."""
+    """A session ended other than by us. ``expected``: the host was to go down. Private."""
 
     kind: ClassVar[str] = "disconnected"
     error: str
+    expected: bool = False
 
 
 @dataclass(frozen=True)

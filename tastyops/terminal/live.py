@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import threading
+from collections.abc import Callable
+from datetime import datetime
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,91 +13,161 @@ from rich.table import Table
 from rich.text import Text
 
 from tastyops.document.times import local
-from tastyops.journal.events import Address, Event, StepEnded
+from tastyops.journal.events import Address, CancelAsked, Event, StepEnded
 from tastyops.model.outcome import Outcome
-from tastyops.terminal.view import LaneView, RunView
+from tastyops.terminal.view import LaneView, RunView, WorkView
 
 _MARKS = {
     "waiting": ("·", "dim"), "running": ("▶", "bold cyan"), "Completed": ("✔", "green"),
-    "Cancelled": ("–", "yellow"), "Not completed": ("✘", "bold red"),
+    "Cancelled": ("-", "yellow"), "Not completed": ("✘", "bold red"),
     "Not part of this run": ("○", "dim"),
 }
 MOST_LANES = 8
 """Hosts whose running step is drawn; of the others only the number is."""
 
+_SPARE = 3
+"""Rows of the terminal left to the lines above the drawing."""
+
 
 class LiveScreen:
-    """A listener that keeps a checklist drawn at the bottom and lets finished lines scroll away."""
+    """A listener that keeps a checklist drawn at the bottom and lets finished lines scroll away.
 
-    def __init__(self, view: RunView, offset: int, console: Console | None = None) -> None:
-        self._view, self._offset = view, offset
+    While a question is asked nothing is drawn and lines wait, so that neither runs into what is
+    being typed. At the end the checklist stays as it is then.
+    """
+
+    def __init__(
+        self, view: RunView, offset: int, now: Callable[[], datetime],
+        console: Console | None = None,
+    ) -> None:
+        self._view, self._offset, self._now = view, offset, now
         self._console = console or Console(highlight=False)
         self._live = Live(
             get_renderable=self._draw, console=self._console, refresh_per_second=8, transient=True
         )
+        self._turn = threading.Lock()
+        self._asking = self._over = False
+        self._waiting: list[Text] = []
 
     def __enter__(self) -> LiveScreen:
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        with self._turn:
+            self._over = True
+            self._release()
+            self._live.stop()
+            self._console.print(Group(*self._checklist()))
 
     def pause(self) -> None:
         """Takes the drawing away, for a question."""
-        self._live.stop()
+        with self._turn:
+            self._asking = True
+            self._live.stop()
 
     def resume(self) -> None:
         """Draws again."""
-        self._live.start(refresh=True)
+        with self._turn:
+            if self._asking and not self._over:
+                self._release()
+                self._live.start(refresh=True)
 
     def event(self, event: Event) -> None:
         """One event."""
         self._view.take(event)
+        with self._turn:
+            if self._asking and isinstance(event.body, CancelAsked):
+                self._console.print()  # the question will not be answered any more: leave its line
+                self._release()
+            self._waiting += self._lines(event)
+            if not self._asking:
+                self._release()
+
+    def _lines(self, event: Event) -> list[Text]:
+        lines: list[Text] = []
         sentence = self._view.sentence(event)
         if sentence is not None:
             moment = local(event.happened_at, self._offset)
-            line = Text(f"{moment:%H:%M:%S} ", style="dim").append(sentence, style=_style(event))
-            self._console.print(line, soft_wrap=True)
+            lines.append(Text(f"{moment:%H:%M:%S} ", "dim").append(sentence, _style(event)))
         body = event.body
         if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
-            for extra in self._view.failure(event):
-                self._console.print(Text(extra, style="dim"), soft_wrap=True)
+            lines += [Text(extra, "dim") for extra in self._view.failure(event)]
+        return lines
+
+    def _release(self) -> None:
+        """Prints what waited for a question's end."""
+        self._asking = False
+        lines, self._waiting = self._waiting, []
+        for line in lines:
+            self._console.print(line, soft_wrap=True)
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """The last output of a command still running."""
         self._view.running(at, out, err)
 
+    # -- drawing -------------------------------------------------------------------------------
+
     def _draw(self) -> RenderableType:
+        """As much as fits: the running work whole, and as many works around it as possible."""
         with self._view.lock:
-            lanes = list(self._view.lanes.values())
-            parts: list[RenderableType] = [Text("")]
-            for work in self._view.works:
-                mark, style = _MARKS.get(work.state, ("?", ""))
-                tail = f" ({work.state})" if work.state not in ("waiting", "running") else ""
-                parts.append(Text(f" {mark} {work.title}{tail}", style=style, overflow="ellipsis"))
-                if work.state == "running":
-                    parts += [part for lane in lanes[:MOST_LANES] for part in _lane(lane)]
-                    if len(lanes) > MOST_LANES:
-                        parts.append(Text(f"     … and {len(lanes) - MOST_LANES} more", "dim"))
+            works = list(self._view.works)
+            lanes = self._lanes()
+        current = next((n for n, work in enumerate(works) if work.state == "running"), None)
+        room = max(1, self._console.size.height - _SPARE - len(lanes))
+        first, last = _window(len(works), current, room)
+        parts: list[RenderableType] = [Text("")]
+        for number, work in enumerate(works[first:last], first):
+            parts.append(_title(work))
+            if number == current:
+                parts += lanes
+        hidden = len(works) - (last - first)
+        if hidden:
+            parts.append(Text(f" … {hidden} more works", "dim"))
         return Group(*parts)
 
+    def _checklist(self) -> list[RenderableType]:
+        with self._view.lock:
+            return [Text(""), *(_title(work) for work in self._view.works)]
 
-def _lane(lane: LaneView) -> list[RenderableType]:
-    elapsed = time.monotonic() - lane.since
-    minutes, seconds = divmod(int(elapsed), 60)
+    def _lanes(self) -> list[RenderableType]:
+        lanes = list(self._view.lanes.values())
+        now = self._now()
+        width = self._console.size.width
+        parts = [part for lane in lanes[:MOST_LANES] for part in _lane(lane, now, width)]
+        if len(lanes) > MOST_LANES:
+            parts.append(Text(f"     … and {len(lanes) - MOST_LANES} more", "dim"))
+        return parts
+
+
+def _window(count: int, current: int | None, room: int) -> tuple[int, int]:
+    """Which works are drawn: all, or those around the current one."""
+    if count <= room:
+        return 0, count
+    room = max(1, room - 1)  # a row says how many are left out
+    first = min(max(0, (current or 0) - room // 3), count - room)
+    return first, first + room
+
+
+def _title(work: WorkView) -> Text:
+    mark, style = _MARKS.get(work.state, ("?", ""))
+    tail = f" ({work.state})" if work.state not in ("waiting", "running") else ""
+    return Text(f" {mark} {work.title}{tail}", style, no_wrap=True, overflow="ellipsis")
+
+
+def _lane(lane: LaneView, now: datetime, width: int) -> list[RenderableType]:
+    minutes, seconds = divmod(max(0, int((now - lane.since).total_seconds())), 60)
     host = f"{lane.host}: " if lane.host else ""
     note = f" · {lane.note}" if lane.note else ""
-    parts: list[RenderableType] = [Text(f"     {host}{lane.title}  {minutes}:{seconds:02}{note}")]
+    said = f"     {host}{lane.title}  {minutes}:{seconds:02}{note}"
+    parts: list[RenderableType] = [Text(said, no_wrap=True, overflow="ellipsis")]
     if lane.done is not None:
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(
-            "      ", ProgressBar(total=1.0, completed=lane.done, width=40), f"{lane.done:.0%}"
-        )
+        done = ProgressBar(total=1.0, completed=lane.done, width=min(40, max(4, width - 14)))
+        bar.add_row("     ", done, f"{lane.done:.0%}")
         parts.append(bar)
     parts += [
-        Text(f"       │ {line}", style="dim", no_wrap=True, overflow="ellipsis")
-        for line in lane.tail
+        Text(f"       │ {line}", "dim", no_wrap=True, overflow="ellipsis") for line in lane.tail
     ]
     return parts
 

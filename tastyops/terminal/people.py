@@ -50,13 +50,14 @@ class Unattended:
         if kind == "confirm" and self._yes and not question.get("by"):
             return "yes", self._who
         if kind == "ask":
-            value = self._answers.get(question["step"], question.get("default") if self._yes else None)
+            default = question.get("default") if self._yes else None
+            value = self._answers.get(question["step"], default)
             return (value, self._who) if value is not None else None
         return None
 
 
 class AtTerminal:
-    """A person at the keyboard. ``pause`` clears the screen for the question, ``resume`` restores it."""
+    """A person at the keyboard. ``pause`` clears the screen for a question, ``resume`` redraws."""
 
     _turn = threading.Lock()
 

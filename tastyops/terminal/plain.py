@@ -46,7 +46,7 @@ class JsonLines:
     def event(self, event: Event) -> None:
         """One event."""
         data = event_to_json(event) | {"hash": event.hash}
-        self._out.write(json.dumps(data, ensure_ascii=False) + "\n")
+        self._out.write(json.dumps(data) + "\n")  # in ASCII: it steers no terminal
         self._out.flush()
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from tastyops.journal.events import (
-    Address, Asked, AttemptEnded, CancelAsked, Connected, Disconnected, Event, Intended, Reported, Settled,
-    StepEnded, StepStarted, WorkEnded, WorkStarted,
+    Address,
+    Asked,
+    AttemptEnded,
+    Body,
+    CancelAsked,
+    Connected,
+    Disconnected,
+    Event,
+    Intended,
+    Reported,
+    Settled,
+    StepEnded,
+    StepStarted,
+    WorkEnded,
+    WorkStarted,
 )
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
@@ -96,6 +111,8 @@ class RunView:
                 self._commands[key] = list(command.get("change", ()))
             case Settled() as settled:
                 self._last[key] = settled
+                if lane:
+                    lane.tail = []
                 if "probe" in settled.command:
                     self._commands[key] = list(settled.command["probe"])
             case _:
@@ -115,8 +132,7 @@ class RunView:
         lines: list[str] = []
         if settled is not None and settled.how == "output" and argv:
             shown = argv[2] if argv[:2] == ["sh", "-c"] and len(argv) > 2 else " ".join(argv)
-            status = settled.result.get("status")
-            lines.append(f"  $ {one_line(shown)}    (status {status})")
+            lines.append(f"  $ {one_line(shown)}    ({_ended_with(settled.result)})")
             for stream in ("out", "err"):
                 blob = settled.result.get(stream, {})
                 text = str(blob.get("tail") or blob.get("head") or "")
@@ -128,41 +144,38 @@ class RunView:
 
         What a host said may stand in it; nothing that steers a terminal is left.
         """
-        said = self._sentence(event)
-        return None if said is None else one_line(said)
+        said = self._of_work(event.body) or self._of_step(event) or _of_link(event)
+        return one_line(said) if said else None
 
-    def _sentence(self, event: Event) -> str | None:
-        where = f"{event.at.host}: " if event.at.host and len(self.plan.hosts) > 1 else ""
-        step = self._steps.get(event.at.step)
-        title = step_title(self.plan, step) if step else ""
-        match event.body:
+    def _of_work(self, body: Body) -> str:
+        match body:
             case WorkStarted(number=number):
                 return f"Work {number}: {self.works[number - 1].title}"
             case WorkEnded(number=number, status=status, why=why):
                 tail = f": {why}" if why else ""
                 return f"Work {number}: {self.works[number - 1].title} ({status}{tail})"
-            case StepStarted():
-                again = f", attempt {event.at.attempt}" if event.at.attempt > 1 else ""
-                return f"{where}{title}{again} …"
-            case StepEnded() as ended:
-                return _end_sentence(where, title, ended)
-            case AttemptEnded(delay=delay, why=why):
-                return f"{where}{title}: not yet{f' ({why})' if why else ''}; again in {delay:g}s"
-            case Reported(entry=str(entry)):
-                return f"{where}{title}: {entry}"
-            case Reported(note=note) if note:
-                return None if self._heard(event, note) else f"{where}{title}: {note}"
-            case Asked(text=text):
-                return f"{where}{title} asks: {text}"
-            case CancelAsked(because=because):
-                return f"Stopping: {because}, says {event.who}. Ctrl-C once more aborts."
-            case Connected(skew=skew) if abs(skew) > 2:
-                return f"{event.at.host}: its clock is {abs(skew):.0f}s {'ahead' if skew > 0 else 'behind'}"
-            case Disconnected(error=error):
-                return f"{event.at.host}: {one_line(error)}"
-            case _:
-                return None
+        return ""
 
+    def _of_step(self, event: Event) -> str:
+        step = self._steps.get(event.at.step)
+        if step is None:
+            return ""
+        said = ""
+        match event.body:
+            case StepStarted():
+                said = f", attempt {event.at.attempt} …" if event.at.attempt > 1 else " …"
+            case StepEnded(outcome=outcome, why=why):
+                said = f": {Outcome(outcome).value}{f': {why}' if why else ''}"
+            case AttemptEnded(delay=delay, why=why):
+                said = f": not yet{f' ({why})' if why else ''}; again in {delay:g}s"
+            case Reported(entry=str(entry)):
+                said = f": {entry}"
+            case Reported(note=note) if note and not self._heard(event, note):
+                said = f": {note}"
+            case Asked(text=text):
+                said = f" asks: {text}"
+        where = f"{event.at.host}: " if event.at.host and len(self.plan.hosts) > 1 else ""
+        return f"{where}{step_title(self.plan, step)}{said}" if said else ""
 
     def _heard(self, event: Event, note: str) -> bool:
         """Whether the lane's last note was the same: a wait that goes on is no news."""
@@ -171,7 +184,21 @@ class RunView:
         return last == note
 
 
-def _end_sentence(where: str, title: str, ended: StepEnded) -> str:
-    outcome = Outcome(ended.outcome)
-    why = f": {one_line(ended.why)}" if ended.why else ""
-    return f"{where}{title}: {outcome.value}{why}"
+def _ended_with(result: Mapping[str, Any]) -> str:
+    status = result.get("status")
+    if result.get("timed_out"):
+        return "stopped at its timeout"
+    return "stopped" if isinstance(status, int) and status < 0 else f"status {status}"
+
+
+def _of_link(event: Event) -> str:
+    """What concerns a host, or the run as a whole."""
+    match event.body:
+        case CancelAsked(because=because):
+            return f"Stopping: {because}, says {event.who}. Ctrl-C once more aborts."
+        case Connected(skew=skew) if abs(skew) > 2:
+            which = "ahead" if skew > 0 else "behind"
+            return f"{event.at.host}: its clock is {abs(skew):.0f}s {which}"
+        case Disconnected(error=error, expected=False):
+            return f"{event.at.host}: {error}"
+    return ""

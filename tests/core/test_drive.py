@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tastyops.errors import JournalUnwritable
 from tastyops.journal.events import CancelAsked, Noted
 from tastyops.journal.state import fold
 from tastyops.shell import Fate
-from tastyops.store.runs import hand_in
+from tastyops.store.runs import RunJournal, hand_in
 from tests.core.driving import drive, plan_of
 from tests.core.fake import FakeClock, FakeHost, lost
 
@@ -68,7 +69,16 @@ def test_a_failure_in_the_second_work(tmp_path: Path) -> None:
     assert "status 7" in journal
 
 
-def test_an_intent_is_durable_before_the_change_goes_out(tmp_path: Path) -> None:
+def test_an_intent_is_durable_before_the_change_goes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = RunJournal.commit
+
+    def slow(journal: RunJournal) -> None:
+        time.sleep(0.05)  # so that a change sent too early would be seen to be
+        commit(journal)
+
+    monkeypatch.setattr(RunJournal, "commit", slow)
     seen: list[bool] = []
     journal_path = tmp_path / "runs" / "r1" / "journal.jsonl"
 
