@@ -76,10 +76,7 @@ def _outcome(arguments: list[str], program: str, dry: bool) -> int:
         _say("", "Stopped. Nothing more will be done.")
         return int(ExitCode.CANCELLED)
     except signals.Aborted:
-        _say(
-            "", "Aborted. What was under way on a host may still run there; the log stays"
-            " In progress.", "`invoke show last --commands` tells how far it came.",
-        )
+        _say("", *signals.ABORTED.splitlines())
         return int(ExitCode.CANCELLED)
     except SystemExit as end:  # argparse's own --help
         return end.code if isinstance(end.code, int) else int(ExitCode.COMPLETED)

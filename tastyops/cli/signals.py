@@ -8,11 +8,24 @@ stop; a second one aborts it, after which nothing more is written.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
+
+from tastyops.errors import ExitCode
+
+ABORTED = (
+    "Aborted. What was under way on a host may still run there; the log stays In progress.\n"
+    "`invoke show last --commands` tells how far it came.\n"
+)
+LONGEST_ABORT = 3.0
+"""Seconds an abort may take to hang up on its hosts; then the process ends where it stands."""
+
+_SHOW_CURSOR = "\x1b[?25h"
 
 _Handler = Callable[[int, FrameType | None], Any]
 
@@ -53,12 +66,27 @@ def stopping(stop: Callable[[str], None]) -> Iterator[None]:
             asked = True
             stop(_REASONS[signal.Signals(number)])
         elif number != signal.SIGHUP:
+            _see_to_the_end()
             raise Aborted
 
     with _handled(dict.fromkeys(_REASONS, told)):
         yield
     if asked:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _see_to_the_end() -> None:
+    """A host that does not answer must not keep the operator who has had enough of waiting."""
+
+    def leave() -> None:
+        cursor = _SHOW_CURSOR if sys.stdout.isatty() else ""
+        with contextlib.suppress(OSError):
+            os.write(2, f"{cursor}\n{ABORTED}".encode())
+        os._exit(int(ExitCode.CANCELLED))
+
+    watch = threading.Timer(LONGEST_ABORT, leave)
+    watch.daemon = True
+    watch.start()
 
 
 @contextlib.contextmanager

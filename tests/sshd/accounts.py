@@ -47,6 +47,7 @@ class Accounts:
                     os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(FileNotFoundError):
                 Path(f"/etc/sudoers.d/{name}").unlink()
+            shutil.rmtree(f"/dev/shm/tastyops-{_uid(name)}", ignore_errors=True)
             subprocess.run(["userdel", "-f", name], check=False, stderr=subprocess.DEVNULL)
         shutil.rmtree(self.folder, ignore_errors=True)
 

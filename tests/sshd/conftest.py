@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import glob
+import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +20,16 @@ Open = Callable[..., SshSession]
 
 
 def run_name() -> str:
-    return f"test-{time.monotonic_ns():x}"
+    return f"test-{os.getpid()}-{time.monotonic_ns():x}"
+
+
+@pytest.fixture(scope="package", autouse=True)
+def nothing_left_on_the_host() -> Iterator[None]:
+    """The directories of runs whose links were cut, frozen or never meant to end well."""
+    yield
+    for pattern in (f"test-{os.getpid()}-*", "test.*"):
+        for left in glob.glob(f"/run/tastyops/{pattern}"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @pytest.fixture
