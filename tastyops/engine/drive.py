@@ -37,9 +37,9 @@ SPOOL_PAUSE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What a worker hands back: events in order, the last one the outcome."""
+    """What a worker hands back. With a key its lane is free again; without, it works on."""
 
-    key: LaneKey
+    key: LaneKey | None
     events: tuple[tuple[Address, Body, str], ...]
     forget: tuple[str, str] | None = None
     fatal: JournalUnwritable | None = None
@@ -195,14 +195,13 @@ class Drive:
                 timeout=move.step.timeout, tail=self._tail(move.at),
             )
         except LinkLost as error:
-            gone = Disconnected(error.what, expected=command.offline)
-            lost = (Address(host=link.host.name), gone, "")
+            self._tell(link, Disconnected(error.what, expected=command.offline))
             if command.offline:
                 body = Settled(move.digest, "offline", {}, describe(command), error.id)
-                return _Done(key, (lost, (move.at, body, "")))
+                return _Done(key, ((move.at, body, ""),))
             if link.given_up:
                 raise
-            return _Done(key, (lost,))  # it only reads: the core says it again, on a new link
+            return _Done(key, ())  # it only reads: the core says it again, on a new link
         return _Done(key, ((move.at, settled(move.digest, ended, capture, describe(command)), ""),))
 
     def _change_work(
@@ -218,7 +217,6 @@ class Drive:
         command = move.command
         if not isinstance(command, Change):
             raise TypeError(f"not a change: {command!r}")
-        events: list[tuple[Address, Body, str]] = []
         capture = self._journal.capture(move.step.no_log)
         how: dict[str, Any] = {
             "sudo": link.needs_root(command.sudo, move.step.sudo),
@@ -229,19 +227,22 @@ class Drive:
         except LinkLost as error:
             if self._aborting.is_set():
                 raise
-            events.append((Address(host=link.host.name), Disconnected(error.what), ""))
+            self._tell(link, Disconnected(error.what))
+            self._tell(link, link.connect())
             capture = self._journal.capture(move.step.no_log)
-            events.append((Address(host=link.host.name), link.connect(), ""))
             found, why = link.pick_up(
                 move.fate, boot_id, lambda: link.change(move.fate, command, capture, **how),
                 capture=capture, **how,
             )
             if found is None:
-                events.append((move.at, Settled(move.digest, "lost", why=why), ""))
-                return _Done(key, tuple(events))
+                return _Done(key, ((move.at, Settled(move.digest, "lost", why=why), ""),))
             ended = found
-        events.append((move.at, settled(move.digest, ended, capture, {}), ""))
-        return _Done(key, tuple(events), (link.host.name, move.fate))
+        outcome = (move.at, settled(move.digest, ended, capture, {}), "")
+        return _Done(key, (outcome,), (link.host.name, move.fate))
+
+    def _tell(self, link: Link, body: Body) -> None:
+        """From a worker: something about a host, said at once and not with the outcome."""
+        self._done.put(_Done(None, ((Address(host=link.host.name), body, ""),)))
 
     def _sleep(self, key: LaneKey, move: Perform) -> _Done:
         command = move.command
@@ -272,8 +273,9 @@ class Drive:
             self._hand_in(who, body)
 
     def _take(self, done: _Done) -> None:
-        self._busy.discard(done.key)
-        self._asking.discard(done.key)
+        if done.key is not None:
+            self._busy.discard(done.key)
+            self._asking.discard(done.key)
         if done.fatal is not None:
             raise done.fatal  # an output that cannot be kept stops the run
         for at, body, who in done.events:
@@ -285,8 +287,8 @@ class Drive:
             self._commit()  # the outcome is durable before the host forgets it
             self._links[host].forget(name)
 
-    def _answered(self, key: LaneKey) -> bool:
-        return self.state.lane(*key).question is None
+    def _answered(self, key: LaneKey | None) -> bool:
+        return key is None or self.state.lane(*key).question is None
 
     def _hand_in(self, who: str, body: Body) -> None:
         """An event from another process."""
