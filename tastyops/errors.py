@@ -181,6 +181,13 @@ class JournalDamaged(TastyopsError):
     exit_code = ExitCode.FAILED
 
 
+class LabFailed(TastyopsError):
+    """The lab machine could not be built, started, or broken as asked; no host of yours is it."""
+
+    id = "lab-failed"
+    exit_code = ExitCode.FAILED
+
+
 # -- raised inside an action's generator, and turned into an outcome by the core --------------
 
 

@@ -39,13 +39,14 @@ class Ended:
 
     ``state``: ``ended`` with ``status``; ``timed out`` (it and its process group were killed);
     ``stopped`` (killed because a person asked); ``lost`` (it is gone and left no status);
-    ``claimed`` (that name was begun before, nothing was sent); ``stuck`` (it was to be killed and
+    ``claimed`` (that name was begun before, nothing was sent); ``full`` (no room for its record on
+    the host, nothing was begun); ``stuck`` (it was to be killed and
     still runs: uninterruptible sleep).
     """
 
     status: int
     seconds: float
-    state: Literal["ended", "timed out", "stopped", "lost", "claimed", "stuck"] = "ended"
+    state: Literal["ended", "timed out", "stopped", "lost", "claimed", "full", "stuck"] = "ended"
 
 
 class Prober(Protocol):

@@ -33,7 +33,7 @@ Fate on the host: ``name.pid`` (the kernel's stat line of the wrapper: pid and s
 ``name.out``, ``name.err``, ``name.rc`` (exit status and newline, written last) in a 0700
 directory named by run and boot id. ``name.pid`` is created exclusively, so a change that was
 begun once cannot be begun again. Statuses that are words: ``lost`` (the process is gone and left
-no status), ``claimed`` (that name was begun before).
+no status), ``claimed`` (that name was begun before), ``full`` (no room for its record; not begun).
 
 Facts this rests on: dash wants ``kill -s TERM -- -PG``; a nonce after ``\\0`` must begin with a
 letter, since printf reads octal digits; a shell without a tty has no job control, so process
@@ -72,33 +72,44 @@ def opening_nonce(command: str) -> str | None:
     return match[1] if match else None
 
 
-# The wrapper of a change, started by setsid as the leader of its own process group.
-_WRAPPER = (
-    "f=$1; m=$2; shift 2; IFS= read -r s </proc/$$/stat; set -C; "
-    'printf "%s\\n" "$s" >"$f.pid" || exit 99; set +C; '
-    '(umask $m; exec "$@") >"$f.out" 2>"$f.err"; '
-    'printf "%s\\n" $? >"$f.rc"'
+# The wrapper of a change, started by setsid as the leader of its own process group. It claims the
+# name, runs the command, and leaves its status last.
+_CLAIM = (
+    'IFS= read -r s </proc/$$/stat; set -C; printf "%s\\n" "$s" >"$f.pid" || exit 99; set +C; '
+)
+_LEAVE = '>"$f.out" 2>"$f.err"; printf "%s\\n" $? >"$f.rc"'
+# With its words as arguments and its standard input as it is (the password line).
+_WRAPPER = f'f=$1; m=$2; shift 2; {_CLAIM}(umask $m; exec "$@") {_LEAVE}'
+# Started ahead of its change, while the controller is busy with the last one's outcome: starting
+# setsid and sh costs more than the change's own journal. It waits for its words on a queue that
+# only the main shell holds open, so it ends when that shell does.
+_WAITING = (
+    'd=$1; m=$2; N=$3; IFS= read -r l || exit 0; eval "set -- $l"; f=$d/$1; shift; I=/dev/null; '
+    f'if [ -e "$f.in" ]; then I=$f.in; fi; {_CLAIM}(umask $m; exec "$@") <"$I" {_LEAVE}'
 )
 
 _BOOTSTRAP = r"""
 N=$(printf '\nx'); N=${N%x}; unset LANGUAGE; LC_ALL=C; export LC_ALL; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH
 m=$(umask); umask 077; u=$(id -u); IFS= read -r b </proc/sys/kernel/random/boot_id
 if [ "$u" = 0 ]; then D=/run/tastyops; elif [ -n "$XDG_RUNTIME_DIR" ] && [ -w "$XDG_RUNTIME_DIR" ]; then D=$XDG_RUNTIME_DIR/tastyops; else D=/dev/shm/tastyops-$u; fi
-d=$D/$R.$b; i=0; pw=; w=@WRAPPER@
+d=$D/$R.$b; i=0; pw=; W=; Q=; w=@WRAPPER@; v=@WAITING@
 e() { if [ -s "$f.out" ]; then cat "$f.out"; fi; printf '\0%s e\n' "$n"; if [ -s "$f.err" ]; then cat "$f.err"; fi; printf '\0%s %s\n' "$n" "$c"; }
 a() { printf '\0%s e\n\0%s %s\n' "$n" "$n" "$1"; }
 l() { c=lost; if [ -s "$f.rc" ]; then read -r c <"$f.rc"; fi; e; }
 g() { p=; if [ -s "$f.pid" ]; then read -r p r <"$f.pid"; fi; }
 y() { IFS= read -r s <"$f.pid"; s=${s##*) }; set -- $s; st=${20}; s=; { IFS= read -r s <"/proc/$p/stat"; } 2>/dev/null; s=${s##*) }; set -- $s; [ "$st" = "${20}" ]; }
-problem=; for t in setsid cat rm base64 tail sleep; do command -v $t >/dev/null || problem="no_$t"; done
+j() { Q=; W=; rm -f "$d/$$.q"; if mkfifo "$d/$$.q" 2>/dev/null; then exec 8<>"$d/$$.q"; Q=1; fi; }
+x() { setsid sh -c "$v" sh "$d" $m "$N" <"$d/$$.q" >/dev/null 2>&1 8>&- & W=$!; }
+o() { if [ -s "$f.pid" ]; then a claimed; else rm -f "$f.pid"; a full; fi; }
+problem=; for t in setsid cat rm base64 tail sleep mkfifo; do command -v $t >/dev/null || problem="no_$t"; done
 mkdir -p "$d" 2>/dev/null; chmod 700 "$D" "$d" 2>/dev/null; [ -z "$problem" ] && { [ -d "$d" ] && [ -O "$d" ] && [ -O "$D" ] && [ ! -L "$D" ] && [ ! -L "$d" ] && : >"$d/.room" || problem=no_room; }
 IFS= read -r h </proc/sys/kernel/hostname; IFS= read -r k </proc/sys/kernel/osrelease
 printf '\0%s ok v=@V@ uid=%s boot=%s dir=%s pid=%s host=%s kernel=%s time=%s problem=%s\n' "$H" "$u" "$b" "$d" "$$" "$h" "$k" "$(date +%s)" "$problem"
-while IFS=' ' read -r v n r; do case $v in
-p) f=$d/$$.$i; i=$((i+1)); eval "set -- $r"; (umask $m; exec "$@" </dev/null >"$f.out" 2>"$f.err"); c=$?; e;;
-P) f=$d/$$.$i; i=$((i+1)); eval "set -- $r"; printf '%s\n' "$pw" | (umask $m; exec "$@" >"$f.out" 2>"$f.err"); c=$?; e;;
-c|C) eval "set -- $r"; f=$d/$1; shift; if [ -e "$f.pid" ]; then a claimed; continue; fi; I=/dev/null; [ -e "$f.in" ] && I=$f.in
-if [ $v = c ]; then setsid sh -c "$w" sh "$f" $m "$@" <"$I" >/dev/null 2>&1 & else printf '%s\n' "$pw" | setsid sh -c "$w" sh "$f" $m "$@" >/dev/null 2>&1 & fi; wait $!; if [ $? = 99 ]; then a claimed; else l; fi;;
+while IFS=' ' read -r V n r; do case $V in
+p) f=$d/$$.$i; i=$((i+1)); eval "set -- $r"; (umask $m; exec "$@" </dev/null >"$f.out" 2>"$f.err" 8>&-); c=$?; e;;
+P) f=$d/$$.$i; i=$((i+1)); eval "set -- $r"; printf '%s\n' "$pw" | (umask $m; exec "$@" >"$f.out" 2>"$f.err" 8>&-); c=$?; e;;
+c) eval "set -- $r"; f=$d/$1; if [ -e "$f.pid" ]; then a claimed; continue; fi; [ -n "$Q" ] || j; if [ -z "$Q" ]; then a full; continue; fi; [ -n "$W" ] || x; printf '%s\n' "$r" >&8; wait $W; if [ $? = 99 ]; then W=; o; elif [ -e "$f.pid" ]; then l; x; else j; l; fi;;
+C) eval "set -- $r"; f=$d/$1; shift; if [ -e "$f.pid" ]; then a claimed; continue; fi; printf '%s\n' "$pw" | setsid sh -c "$w" sh "$f" $m "$@" >/dev/null 2>&1 8>&- & wait $!; if [ $? = 99 ]; then o; else l; fi;;
 u) eval "set -- $r"; printf %s "$2" | base64 -d >>"$d/$1.in";;
 f) eval "set -- $r"; f=$d/$1; g; while [ ! -s "$f.rc" ] && [ -n "$p" ] && y; do sleep 0.2; done; l;;
 q) eval "set -- $r"; f=$d/$1; c=0; g; printf 'rc '; cat "$f.rc" 2>/dev/null || echo; printf 'pid '; cat "$f.pid" 2>/dev/null || echo; printf 'now '; { [ -n "$p" ] && cat "/proc/$p/stat" 2>/dev/null; } || echo; a 0;;
@@ -117,6 +128,7 @@ esac; done
 def bootstrap(run: str, nonce: str) -> str:
     """The script the shell runs, as the one line it reads; ``nonce`` marks its greeting."""
     script = _BOOTSTRAP.replace("@WRAPPER@", f"'{_WRAPPER}'")
+    script = script.replace("@WAITING@", f"'{_WAITING}'")
     script = script.replace("@V@", str(PROTOCOL)).replace("@TAIL@", str(TAIL_BYTES))
     joined = f"R={shlex.quote(run)}; H={nonce}"
     for line in script.strip().splitlines():

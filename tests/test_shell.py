@@ -137,6 +137,61 @@ def test_standard_input_reaches_a_change_and_only_it(speaker: Speaker) -> None:
     assert speaker.ask("p", "cat") == (b"", b"", "0")
 
 
+def test_commands_hold_nothing_of_the_shell_open(speaker: Speaker) -> None:
+    listing = ("sh", "-c", "for f in /proc/$$/fd/*; do echo ${f##*/}; done")
+    for _ in range(2):
+        for answer in (speaker.ask("c", f"s{speaker.count}", *listing), speaker.ask("p", *listing)):
+            assert set(answer[0].split()) <= {b"0", b"1", b"2", b"3", b"10", b"255"}, answer
+
+
+def test_the_waiting_wrapper_ends_with_its_shell(tmp_path: Path) -> None:
+    speaking = start("dash", f"wait-{time.monotonic_ns()}")
+    speaking.ask("c", "s1", "true")
+    deadline = time.monotonic() + 30
+    waiting: list[int] = []
+    while not waiting:
+        pids = {int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()}
+        waiting = [pid for pid in pids if _cwd_argument(pid, speaking.hello.directory)]
+        assert time.monotonic() < deadline
+    os.kill(speaking.process.pid, 9)  # not even an orderly end
+    while any(_cwd_argument(pid, speaking.hello.directory) for pid in waiting):
+        assert time.monotonic() < deadline
+    assert speaking.process.stdin
+    assert speaking.process.stdout
+    speaking.process.stdin.close()
+    speaking.process.stdout.close()
+    speaking.process.wait(10)
+    subprocess.run(["rm", "-rf", speaking.hello.directory], check=True)
+
+
+def _cwd_argument(pid: int, directory: str) -> bool:
+    try:
+        return directory.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a tiny file system needs root")
+def test_no_room_for_the_record_of_a_change_is_said_and_nothing_is_begun(tmp_path: Path) -> None:
+    speaking = start("dash", f"full-{time.monotonic_ns()}")
+    place = speaking.hello.directory
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], check=True)
+    try:
+        Path(place, "filler").write_bytes(b"x" * 65536)
+        assert speaking.ask("c", "s1", "touch", str(tmp_path / "mark"))[2] == "full"
+        assert not (tmp_path / "mark").exists()
+        Path(place, "filler").unlink()
+        assert speaking.ask("c", "s1", "touch", str(tmp_path / "mark"))[2] == "0"
+    finally:
+        assert speaking.process.stdin
+        assert speaking.process.stdout
+        speaking.process.stdin.close()
+        speaking.process.stdout.close()
+        speaking.process.wait(10)
+        subprocess.run(["umount", "--lazy", place], check=True)
+        subprocess.run(["rm", "-rf", place], check=True)
+
+
 def test_never_and_forgotten(speaker: Speaker) -> None:
     assert shell.parse_fate(speaker.ask("q", "s9")[0].decode()) == shell.Fate("never")
     speaker.ask("c", "s1", "true")
@@ -148,7 +203,7 @@ def test_a_killed_change_is_lost(speaker: Speaker) -> None:
     answer = speaker.ask("c", "s1", "sh", "-c", "kill -s KILL 0")
     assert answer[2] == "lost"
     assert shell.parse_fate(speaker.ask("q", "s1")[0].decode()) == shell.Fate("lost")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60  # until process 1 has reaped it
     while speaker.ask("k", "TERM", "s1")[2] != "1":
         assert time.monotonic() < deadline
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import io
 import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
-from tastyops.cli import signals
+from tastyops.cli import output, signals
 from tastyops.cli.verbs import BY_NAME, VERBS
 from tastyops.errors import ExitCode, TastyopsError, UsageError
 from tastyops.model.text import one_line
@@ -41,28 +40,10 @@ def main(
 ) -> int:
     """Runs a verb and returns the exit code. Every error and Ctrl-C ends here."""
     arguments = list(sys.argv[1:] if words is None else words)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a locale without our signs is no reason to fail
-            stream.reconfigure(errors="backslashreplace")
+    output.mend()
     with signals.like_ctrl_c():
         code = _outcome(arguments, program, dry or os.environ.get(DRY, "") not in ("", "0"))
-    trouble = output_trouble()
-    if trouble and not isinstance(trouble, BrokenPipeError):
-        _say(f"Standard output cannot be written: {trouble.strerror}.")
-        return code or int(ExitCode.FAILED)
-    return code
-
-
-def output_trouble() -> OSError | None:
-    """Why standard output cannot be written, if it cannot; then nothing goes there any more."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.stdout.flush()
-        return error
-    return None
+    return code or int(ExitCode.FAILED) if output.settle() else code
 
 
 def _outcome(arguments: list[str], program: str, dry: bool) -> int:
@@ -81,11 +62,10 @@ def _outcome(arguments: list[str], program: str, dry: bool) -> int:
     except SystemExit as end:  # argparse's own --help
         return end.code if isinstance(end.code, int) else int(ExitCode.COMPLETED)
     except Exception as error:
-        trouble = output_trouble() if isinstance(error, OSError) else None
-        if trouble is None:  # a bug: say so plainly, and keep the details for its report
+        if isinstance(error, OSError) and output.is_trouble(error):
+            output.settle(error)
+        else:  # a bug: say so plainly, and keep the details for its report
             _tell_of_bug(error)
-        elif not isinstance(trouble, BrokenPipeError):
-            _say(f"Standard output cannot be written: {trouble.strerror}.")
         return int(ExitCode.FAILED)
 
 

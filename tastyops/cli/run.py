@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from tastyops import __version__
 from tastyops.catalogue import registry
-from tastyops.cli import places, project, secrets, signals
+from tastyops.cli import output, places, project, secrets, signals
 from tastyops.cli.dryrun import show_preview
 from tastyops.cli.inputs import resolve
 from tastyops.document.times import offset_minutes
@@ -230,7 +230,8 @@ def _farewell(state: RunState, log: LogFile, run_id: str, *, as_json: bool) -> i
     code = closed.exit_code if closed else int(ExitCode.IN_DOUBT)
     if not as_json:
         document = log.document()
-        with contextlib.suppress(OSError):  # a reader that went away does not change how it ended
+        with contextlib.suppress(OSError):
             print(f"\n{document.tag} {document.status}.")  # noqa: T201
             print(f"Log: {log.page}\nRun: {run_id}  (`invoke show {document.number}`)")  # noqa: T201
+    output.settle()  # a reader that went away does not change how the run ended
     return code

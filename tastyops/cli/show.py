@@ -10,7 +10,7 @@ from pathlib import Path
 from tastyops.cli import project
 from tastyops.document.text import render_text
 from tastyops.errors import ExitCode
-from tastyops.journal.events import Event, Intended, Settled, StepEnded, event_to_json
+from tastyops.journal.events import Address, Event, Intended, Settled, StepEnded, event_to_json
 from tastyops.model.text import one_line
 from tastyops.store.runs import read_events, read_state
 
@@ -42,15 +42,18 @@ def perform(args: Namespace, *, dry: bool) -> int:
 
 
 def _commands(run: Path) -> Iterator[str]:
-    argv: list[str] = []
+    begun: dict[Address, list[str]] = {}
     for event in read_events(run):
         body = event.body
         if isinstance(body, Intended):
-            argv = list(body.command.get("change", ()))
+            begun[event.at] = list(body.command.get("change", ()))
         elif isinstance(body, Settled):
-            yield from _settled(event, body, body.command.get("probe") or argv)
+            sent = begun.pop(event.at, [])
+            yield from _settled(event, body, body.command.get("probe") or sent)
         elif isinstance(body, StepEnded):
             yield f"{event.at.host} {event.at.step}: {body.outcome} {one_line(body.why)}".rstrip()
+    for at, argv in begun.items():
+        yield f"{at}  $ {one_line(' '.join(argv))}  → begun; what became of it is not recorded"
 
 
 def _settled(event: Event, body: Settled, argv: list[str]) -> Iterator[str]:

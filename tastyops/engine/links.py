@@ -165,6 +165,9 @@ class Link:
 def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]) -> Settled:
     """The event for a command that ended."""
     out, err = capture.finish()
+    if ended.state == "full":
+        why = "the host has no room for the record of a change, so it was not begun"
+        return Settled(digest, "unreachable", {}, command, why)
     if ended.state in ("lost", "claimed", "stuck"):
         why = {
             "lost": "its process is gone and left no exit status",

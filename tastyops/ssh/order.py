@@ -9,7 +9,7 @@ from tastyops.errors import LinkLost
 from tastyops.ports import Ended, Tail
 from tastyops.ssh.channel import Exchange, Kept
 
-State = Literal["ended", "timed out", "stopped", "lost", "claimed", "stuck"]
+State = Literal["ended", "timed out", "stopped", "lost", "claimed", "full", "stuck"]
 
 _CHANGES = ("c", "C", "f")
 
@@ -56,6 +56,8 @@ def ended(status: str | None, seconds: float, state: State) -> Ended:
         state = "lost"
     elif state == "ended" and status == "claimed":
         state = "claimed"
+    elif state == "ended" and status == "full":
+        state = "full"
     return Ended(number, seconds, state)
 
 

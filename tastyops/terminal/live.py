@@ -42,12 +42,16 @@ class LiveScreen:
     ) -> None:
         self._view, self._offset, self._now = view, offset, now
         self._console = console or Console(highlight=False)
-        self._live = Live(
-            get_renderable=self._draw, console=self._console, refresh_per_second=8, transient=True
-        )
+        self._live = self._new_live()
         self._turn = threading.Lock()
         self._asking = self._over = False
         self._waiting: list[Text] = []
+
+    def _new_live(self) -> Live:
+        """One for each time: started again, a stopped one erases as many lines as it had drawn."""
+        return Live(
+            get_renderable=self._draw, console=self._console, refresh_per_second=8, transient=True
+        )
 
     def __enter__(self) -> LiveScreen:
         self._live.start()
@@ -71,6 +75,7 @@ class LiveScreen:
         with self._turn:
             if self._asking and not self._over:
                 self._release()
+                self._live = self._new_live()
                 self._live.start(refresh=True)
 
     def event(self, event: Event) -> None:

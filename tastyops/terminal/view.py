@@ -195,7 +195,7 @@ def _of_link(event: Event) -> str:
     """What concerns a host, or the run as a whole."""
     match event.body:
         case CancelAsked(because=because):
-            return f"Stopping: {because}, says {event.who}. Ctrl-C once more aborts."
+            return f"Stopping: {because} ({event.who}). Ctrl-C once more aborts."
         case Connected(skew=skew) if abs(skew) > 2:
             which = "ahead" if skew > 0 else "behind"
             return f"{event.at.host}: its clock is {abs(skew):.0f}s {which}"

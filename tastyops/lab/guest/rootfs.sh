@@ -34,7 +34,7 @@ Priority: optional
 Description: Linux for the lab (meta-package)
 CONTROL
   chmod 755 "$folder"
-  dpkg-deb -q --root-owner-group --build "$folder" "$2"
+  dpkg-deb --root-owner-group --build "$folder" "$2" > /dev/null
   rm -r "$folder"
 }
 

@@ -1,0 +1,124 @@
+"""Starting and ending what the lab runs: always by process id, its start time checked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tastyops.errors import LabFailed
+
+POLL = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of ours; its start time tells it from a later one with the same id."""
+
+    pid: int
+    started: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs (a zombie does not)."""
+        return start_time(self.pid) == self.started
+
+    def end(self, patience: float = 5.0) -> None:
+        """Ends it: politely, then not. Does nothing when it is gone already."""
+        for what in (signal.SIGTERM, signal.SIGKILL):
+            if not self.alive:
+                break
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, what)
+            if waited_for(lambda: not self.alive, patience):
+                break
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+
+
+def start_time(pid: int) -> int | None:
+    """When a process was started, in the kernel's ticks; None if it does not run."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    state, *fields = stat.rpartition(")")[2].split()
+    return None if state in ("Z", "X") else int(fields[18])
+
+
+def found(pid: int) -> Process | None:
+    """The running process of that id."""
+    started = start_time(pid)
+    return None if started is None else Process(pid, started)
+
+
+def from_file(path: Path, mark: str) -> Process | None:
+    """The process whose id a file holds, if its command line still carries the mark."""
+    try:
+        pid = int(path.read_text("ascii"))
+        line = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return None
+    return found(pid) if mark in line else None
+
+
+def start(argv: Sequence[str], log: Path, *, folder: Path | None = None) -> Process:
+    """Starts a process of its own session that outlives us, its output in a file."""
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            cwd=folder, start_new_session=True,
+        )
+    process = found(child.pid)
+    # Popen's destructor would warn about a child that is meant to outlive us.
+    child.returncode = 0
+    if process is None:
+        raise LabFailed(f"{argv[0]} ended at once: {last_words(log)}")
+    return process
+
+
+def complete(
+    argv: Sequence[str], log: Path, *, timeout: float, environment: Mapping[str, str] | None = None,
+    stdin: bytes = b"", what: str = "",
+) -> None:
+    """Runs a command to its end, its output in a file. Raises LabFailed with its last words."""
+    name = what or argv[0]
+    with log.open("ab") as output:
+        try:
+            ended = subprocess.run(
+                argv, input=stdin, stdout=output, stderr=subprocess.STDOUT, timeout=timeout,
+                env=None if environment is None else {**os.environ, **environment}, check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LabFailed(
+                f"{name} took longer than {timeout:g} seconds.", next_step=f"Its output is in {log}."
+            ) from error
+        except OSError as error:
+            raise LabFailed(f"{name} cannot be started: {error.strerror}.") from error
+    if ended.returncode:
+        raise LabFailed(
+            f"{name} failed with status {ended.returncode}: {last_words(log)}",
+            next_step=f"Its output is in {log}.",
+        )
+
+
+def last_words(log: Path, lines: int = 5) -> str:
+    """The last lines of a log."""
+    with contextlib.suppress(OSError):
+        return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
+    return ""
+
+
+def waited_for(so: Callable[[], bool], patience: float, poll: float = POLL) -> bool:
+    """Waits until something is so, at most that many seconds; whether it came to be."""
+    due = time.monotonic() + patience
+    while not so():
+        if time.monotonic() > due:
+            return False
+        time.sleep(poll)
+    return True

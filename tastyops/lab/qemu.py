@@ -1,0 +1,120 @@
+"""QEMU's command line for the lab machine, and for the machine that builds it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tastyops.lab import recipe
+
+PROGRAM = "qemu-system-x86_64"
+
+_PROCESSORS = {
+    "kvm": ("-accel", "kvm", "-cpu", "host"),
+    # Emulating AVX costs more than it gains; an older processor boots faster.
+    "tcg": ("-accel", "tcg,thread=multi", "-cpu", "Nehalem"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One lab machine: its disks, the files and sockets in its run directory, its ports."""
+
+    accelerator: str
+    disks: tuple[Path, ...]
+    folder: Path
+    """Sockets and the pid file; its path is short, as Unix sockets need it."""
+    ssh_port: int
+    visitor_log: Path
+    bmc_port: int | None = None
+
+    @property
+    def qmp(self) -> Path:
+        """QEMU's machine protocol."""
+        return self.folder / "qmp"
+
+    @property
+    def pid_file(self) -> Path:
+        """Where QEMU leaves its process id."""
+        return self.folder / "qemu.pid"
+
+    @property
+    def serial(self) -> Path:
+        """The hub's socket; QEMU connects to it, again and again if need be."""
+        return self.folder / "serial"
+
+    def arguments(self) -> list[str]:
+        """The whole command line for a cold boot."""
+        return [
+            *common(self.accelerator), *drives(self.disks),
+            "-pidfile", str(self.pid_file),
+            "-qmp", f"unix:{escaped(self.qmp)},server=on,wait=off",
+            # restrict=on: the guest reaches nothing, not even this machine; only ssh gets in.
+            "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22",
+            "-device", "virtio-net-pci,netdev=net0,id=nic0,romfile=",
+            "-chardev", f"socket,id=console,path={escaped(self.serial)},server=off,reconnect=1",
+            "-serial", "chardev:console",
+            "-chardev", f"file,id=visitor,path={escaped(self.visitor_log)},append=on",
+            "-serial", "chardev:visitor",
+            *self._bmc(),
+        ]  # fmt: skip
+
+    def _bmc(self) -> list[str]:
+        if self.bmc_port is None:
+            return []
+        return [
+            "-chardev", f"socket,id=ipmi0,host=127.0.0.1,port={self.bmc_port},reconnect=2",
+            "-device", "ipmi-bmc-extern,chardev=ipmi0,id=bmc0", "-device", "isa-ipmi-kcs,bmc=bmc0",
+        ]  # fmt: skip
+
+    def script(self) -> str:
+        """A start script: a cold boot, or with arguments of its own what these say."""
+        return f"#!/bin/sh\nexec {shlex.join(self.arguments())} \"$@\"\n"
+
+
+def common(accelerator: str) -> list[str]:
+    """What every machine of ours is."""
+    return [
+        PROGRAM, "-no-user-config", "-nodefaults", "-display", "none",
+        "-machine", "pc", *_PROCESSORS[accelerator],
+        "-smp", "2", "-m", str(recipe.MEMORY_MB), "-rtc", "base=utc",
+    ]  # fmt: skip
+
+
+def drives(disks: Sequence[Path]) -> list[str]:
+    """The three disks on one SCSI bus, each with its serial, each bootable in turn."""
+    words = ["-device", "virtio-scsi-pci,id=scsi0"]
+    for number, (disk, path) in enumerate(zip(recipe.DISKS, disks, strict=True), 1):
+        words += [
+            "-blockdev",
+            f"driver=qcow2,node-name={disk.name},discard=unmap,detect-zeroes=unmap,"
+            f"file.driver=file,file.filename={escaped(path)}",
+            "-device",
+            f"scsi-hd,bus=scsi0.0,id={disk.name},drive={disk.name},serial={disk.serial},"
+            f"bootindex={number}",
+        ]
+    return words
+
+
+def builder(
+    accelerator: str, disks: Sequence[Path], image: Path, kernel: Path, initrd: Path
+) -> list[str]:
+    """The machine that turns a plain image into three disks; its console is standard output."""
+    return [
+        *common(accelerator), *drives(disks), "-no-reboot",
+        "-kernel", str(kernel), "-initrd", str(initrd),
+        "-append", "root=LABEL=builder rw init=/sbin/lab-install console=ttyS0,115200 "
+        "net.ifnames=0 mitigations=off panic=-1",
+        "-blockdev",
+        f"driver=raw,node-name=builder,file.driver=file,file.filename={escaped(image)},"
+        "file.cache.no-flush=on",
+        "-device", "scsi-hd,bus=scsi0.0,drive=builder,serial=LAB-BUILDER",
+        "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+    ]  # fmt: skip
+
+
+def escaped(path: Path) -> str:
+    """A path inside one of QEMU's option lists, where a comma is doubled."""
+    return str(path).replace(",", ",,")
