@@ -28,12 +28,12 @@ def registry(runbooks: Path | None = None) -> Registry:
     found: dict[str, ActionSpec] = {}
     for module in _modules(runbooks):
         for spec in vars(module).values():
-            if isinstance(spec, ActionSpec):
-                if found.setdefault(spec.name, spec) is not spec:
-                    raise UsageError(
-                        f"Two actions are called {spec.name}; one is in {module.__name__}.",
-                        still_true="No host was touched.", next_step="Rename one of them.",
-                    )
+            if isinstance(spec, ActionSpec) and found.setdefault(spec.name, spec) is not spec:
+                raise UsageError(
+                    f"Two actions are called {spec.name}; one is in {module.__name__}.",
+                    still_true="No host was touched.",
+                    next_step="Rename one of them.",
+                )
     return MappingProxyType(found)
 
 

@@ -37,9 +37,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A command that may change the host. ``settle`` is a probe that can tell whether it happened.
-
-    """
+    """A command that may change the host; ``settle`` is a probe that tells whether it happened."""
 
     argv: tuple[str, ...]
     stdin: bytes = b""

@@ -197,7 +197,7 @@ class ActionStopped(Exception):
 
 @dataclass
 class Refused(ActionStopped):
-    """A guard says no: doing it would cause harm. ``force:`` may lift it where the action says so."""
+    """A guard says no: it would cause harm. ``force:`` may lift it where the action says so."""
 
     why: str
 

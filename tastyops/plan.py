@@ -55,8 +55,13 @@ class Plan:
 
 
 def make_plan(
-    runbook: Runbook, hosts: Sequence[Host], inputs: Mapping[str, Any], registry: Registry, *,
-    start_at: str = "", controller: str = "",
+    runbook: Runbook,
+    hosts: Sequence[Host],
+    inputs: Mapping[str, Any],
+    registry: Registry,
+    *,
+    start_at: str = "",
+    controller: str = "",
 ) -> Plan:
     """Resolves a runbook. Raises InvalidFile, UsageError; touches no host."""
     lanes = _lanes(runbook, hosts, registry)
@@ -67,21 +72,31 @@ def make_plan(
         return templates.render_public(text, names, {}).text
 
     return Plan(
-        runbook=runbook, hosts=tuple(hosts), inputs=dict(inputs), registry=registry,
+        runbook=runbook,
+        hosts=tuple(hosts),
+        inputs=dict(inputs),
+        registry=registry,
         title=public(runbook.title),
         summary=tuple(map(public, runbook.summary)),
         work_titles={work.number: public(work.title) for work in runbook.works},
         digest=_digest(runbook, hosts, inputs, start_at),
         start_at=start_at,
         practice=any(host.connection == "practice" for host in hosts),
-        controller=controller, left_out=left_out, lanes=lanes,
+        controller=controller,
+        left_out=left_out,
+        lanes=lanes,
     )
 
 
 def _digest(
     runbook: Runbook, hosts: Sequence[Host], inputs: Mapping[str, Any], start_at: str
 ) -> str:
-    data = [hashlib.sha256(runbook.source).hexdigest(), [h.name for h in hosts], dict(inputs), start_at]
+    data = [
+        hashlib.sha256(runbook.source).hexdigest(),
+        [h.name for h in hosts],
+        dict(inputs),
+        start_at,
+    ]
     return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
@@ -113,7 +128,8 @@ def _left_out(runbook: Runbook, registry: Registry, start_at: str) -> frozenset[
         raise UsageError(
             f"--start-at {start_at}: the runbook has no such step.",
             still_true="No host was touched.",
-            next_step=did_you_mean(start_at, known) or f"Steps: {', '.join(s.address for s in steps)}",
+            next_step=did_you_mean(start_at, known)
+            or f"Steps: {', '.join(s.address for s in steps)}",
         )
     _need_no_register_of(steps[:first], steps[first:], registry, start_at)
     return frozenset(step.id for step in steps[:first])
@@ -189,7 +205,9 @@ def result_of(plan: Plan, state: RunState, host: str, step: Step) -> Registered 
     return lane.ended.registered
 
 
-def lane_facts(plan: Plan, state: RunState, host: str, step: Step, names: Mapping[str, Any]) -> Facts:
+def lane_facts(
+    plan: Plan, state: RunState, host: str, step: Step, names: Mapping[str, Any]
+) -> Facts:
     """What the step's action may know besides its parameters."""
     earlier: dict[str, Registered] = {}
     for other in plan.runbook.steps():
@@ -200,8 +218,13 @@ def lane_facts(plan: Plan, state: RunState, host: str, step: Step, names: Mappin
             earlier[other.action] = result
     place = plan.host(host)
     return Facts(
-        host=host, address=(place.address or "") if place else "", step=step.address,
-        reads=step.reads, controller=plan.controller, names=names, earlier=earlier,
+        host=host,
+        address=(place.address or "") if place else "",
+        step=step.address,
+        reads=step.reads,
+        controller=plan.controller,
+        names=names,
+        earlier=earlier,
         force=templates.render(step.force, names, "text") if step.force else "",
     )
 
@@ -218,7 +241,11 @@ def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: boo
             _need(step, "asks for confirmation", "Give --yes, or run it on a terminal.")
         if spec.person and not hands:
             _need(step, "is done by a person", "Run it on a terminal.")
-        if spec.name == "ask" and step.params.get("default") is None and step.register not in answers:
+        if (
+            spec.name == "ask"
+            and step.params.get("default") is None
+            and step.register not in answers
+        ):
             name = step.register or "name"
             _need(step, "asks for a value", f"Give --var {name}=…, or run it on a terminal.")
 
@@ -226,5 +253,6 @@ def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: boo
 def _need(step: Step, what: str, next_step: str) -> None:
     raise NeedsPerson(
         f"{step.place}: step {step.address} {what}, and nobody is here to answer.",
-        still_true="No host was touched.", next_step=next_step,
+        still_true="No host was touched.",
+        next_step=next_step,
     )

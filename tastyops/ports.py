@@ -61,7 +61,12 @@ class Prober(Protocol):
         """Seconds the host's clock is ahead of the controller's, ±1."""
 
     def probe(
-        self, argv: Sequence[str], *, sink: Sink, sudo: bool = False, timeout: float | None = None,
+        self,
+        argv: Sequence[str],
+        *,
+        sink: Sink,
+        sudo: bool = False,
+        timeout: float | None = None,
         tail: Tail | None = None,
     ) -> Ended:
         """Runs a reading command. Raises LinkLost."""
@@ -77,8 +82,15 @@ class Session(Prober, Protocol):
     """A live link to one host that can also change it, with the fate of each change kept there."""
 
     def change(
-        self, name: str, argv: Sequence[str], *, sink: Sink, sudo: bool = False, stdin: bytes = b"",
-        timeout: float | None = None, tail: Tail | None = None,
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        sink: Sink,
+        sudo: bool = False,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        tail: Tail | None = None,
     ) -> Ended:
         """Runs a change under ``name``, which is unique in the run. Raises LinkLost."""
 
@@ -86,7 +98,12 @@ class Session(Prober, Protocol):
         """What the host knows of the change ``name``. Raises LinkLost."""
 
     def follow(
-        self, name: str, *, sink: Sink, sudo: bool = False, timeout: float | None = None,
+        self,
+        name: str,
+        *,
+        sink: Sink,
+        sudo: bool = False,
+        timeout: float | None = None,
         tail: Tail | None = None,
     ) -> Ended:
         """Waits for a change begun earlier, over another link perhaps. Raises LinkLost."""

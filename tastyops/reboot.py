@@ -16,8 +16,18 @@ from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
 from tastyops.model.text import PublicText
 from tastyops.probes import (
-    BOOT_ID, BOOT_MENU, EPOCH, FAILED_UNITS, HOSTNAME, KERNEL, SCHEDULED, SYSTEM_STATE, BootMenu,
-    Kernel, Scheduled, logind_call,
+    BOOT_ID,
+    BOOT_MENU,
+    EPOCH,
+    FAILED_UNITS,
+    HOSTNAME,
+    KERNEL,
+    SCHEDULED,
+    SYSTEM_STATE,
+    BootMenu,
+    Kernel,
+    Scheduled,
+    logind_call,
 )
 from tastyops.window import format_duration
 
@@ -90,7 +100,8 @@ def schedule(grace: float, message: str) -> Generator[Command, Any, float]:
     spoken = yield Change(logind_call("SetWallMessage", "sb", message, "true"), sudo=True)
     asked = yield Change(
         logind_call("ScheduleShutdown", "st", "reboot", str(round(due * 1_000_000))),
-        sudo=True, settle=Probe(*SCHEDULED),
+        sudo=True,
+        settle=Probe(*SCHEDULED),
     )
     _need(spoken, "logind did not take the wall message")
     _need(asked, "logind did not take the reboot")
@@ -115,7 +126,7 @@ def _need(output: Output | Unknown, why: str) -> None:
 
 
 def wait(before: Before, due: float, patience: float) -> Generator[Command, Any, float]:
-    """Waits for another boot id; returns the seconds the host was away. Raises Failed if not back."""
+    """Waits for another boot id; gives the seconds the host was away. Raises Failed if not back."""
     now: int | Offline = yield Probe(*EPOCH, offline=True)
     if not isinstance(now, Offline) and due > now:
         yield Sleep(due - now, "the grace period to end")

@@ -11,7 +11,14 @@ from tastyops.document.markdown import escape, render_markdown
 from tastyops.document.text import render_text
 from tastyops.document.times import closing_time, long_date, offset_minutes, offset_name
 from tastyops.journal.public import (
-    Attends, Closed, Entry, LogOpened, PublicBody, PublicEvent, RunAttached, WorkStatus,
+    Attends,
+    Closed,
+    Entry,
+    LogOpened,
+    PublicBody,
+    PublicEvent,
+    RunAttached,
+    WorkStatus,
 )
 
 AT = datetime(2008, 2, 11, 13, 20, tzinfo=UTC)
@@ -19,7 +26,11 @@ AT = datetime(2008, 2, 11, 13, 20, tzinfo=UTC)
 
 def log(*bodies: tuple[int, PublicBody], **opened: object) -> list[PublicEvent]:
     head = LogOpened(
-        "2008/002", "at risk", "emergency kernel upgrade", "February 11th 2008", 0,
+        "2008/002",
+        "at risk",
+        "emergency kernel upgrade",
+        "February 11th 2008",
+        0,
         **{"works": ["Install", "Reboot", "Verify"], "attending": ["dwm"], **opened},  # type: ignore[arg-type]
     )
     pairs: list[tuple[int, PublicBody]] = [(0, head), *bodies]
@@ -38,7 +49,9 @@ def test_the_whole_page_reads_like_the_seed() -> None:
         (8, WorkStatus(3, "Cancelled", "step 2.1 'Reboot' failed")),
         (45, Closed("Ended without completion", "r1", 31, "abc")),
     )
-    assert render_text(build(events)) == """\
+    assert (
+        render_text(build(events))
+        == """\
 [AT RISK 2008/002] February 11th 2008 - emergency kernel upgrade
 
 Maintenance log for February 11th 2008
@@ -58,6 +71,7 @@ Transcript, times are in GMT:
 
 Record: run r1, 31 events, head abc.
 """
+    )
 
 
 def test_equal_minutes_stand_in_recording_order_latest_on_top() -> None:
@@ -67,8 +81,10 @@ def test_equal_minutes_stand_in_recording_order_latest_on_top() -> None:
 
 def test_a_remark_may_be_older_than_its_place_but_machine_entries_never_reorder() -> None:
     events = log(
-        (10, Entry("first")), (5, Entry("second, after the clock stepped back")),
-        (7, Entry("seen at seven", remark=True)), (12, Entry("third")),
+        (10, Entry("first")),
+        (5, Entry("second, after the clock stepped back")),
+        (7, Entry("seen at seven", remark=True)),
+        (12, Entry("third")),
     )
     texts = [line.text for line in build(events).transcript]
     assert texts == ["third", "second, after the clock stepped back", "first", "seen at seven"]
@@ -105,7 +121,18 @@ def test_the_offset_is_the_zones_at_that_moment() -> None:
 
 def test_closing_times_and_dates() -> None:
     assert closing_time(datetime(2009, 7, 14, 10, 32, tzinfo=UTC), 60) == "11:32hrs, July 14th 2009"
-    days = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th", 21: "21st", 22: "22nd", 31: "31st"}
+    days = {
+        1: "1st",
+        2: "2nd",
+        3: "3rd",
+        4: "4th",
+        11: "11th",
+        12: "12th",
+        13: "13th",
+        21: "21st",
+        22: "22nd",
+        31: "31st",
+    }
     for day, text in days.items():
         assert long_date(datetime(2008, 1, day)) == f"January {text} 2008"
 

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from tastyops.journal.chain import GENESIS, seal, unseal
 from tastyops.journal.events import (
-    Address, Event, Noted, Settled, StepEnded, Unrecognised, event_from_json, event_to_json,
+    Address,
+    Event,
+    Noted,
+    Settled,
+    StepEnded,
+    Unrecognised,
+    event_from_json,
+    event_to_json,
 )
 
 NOW = datetime(2026, 2, 11, 13, 20, 1, 250, tzinfo=UTC)
@@ -20,7 +27,17 @@ NOW = datetime(2026, 2, 11, 13, 20, 1, 250, tzinfo=UTC)
 def chain(count: int) -> list[bytes]:
     lines, head = [], GENESIS
     for seq in range(1, count + 1):
-        event = Event("r1", seq, 1, NOW, NOW, "dwm", Address("kalimdor", "1.1", 1, seq), Noted(f"n{seq}"), head)
+        event = Event(
+            "r1",
+            seq,
+            1,
+            NOW,
+            NOW,
+            "dwm",
+            Address("kalimdor", "1.1", 1, seq),
+            Noted(f"n{seq}"),
+            head,
+        )
         line, head = seal(event_to_json(event))
         lines.append(line)
     return lines
@@ -32,8 +49,15 @@ def faults(lines: list[bytes]) -> list[int]:
 
 def test_an_event_reads_back() -> None:
     event = Event(
-        "r1", 7, 2, NOW, NOW, "dwm", Address("kalimdor", "1.1", 1, 2),
-        StepEnded("done", {"version": "6.1"}, "Done.", "", ""), "p" * 32,
+        "r1",
+        7,
+        2,
+        NOW,
+        NOW,
+        "dwm",
+        Address("kalimdor", "1.1", 1, 2),
+        StepEnded("done", {"version": "6.1"}, "Done.", "", ""),
+        "p" * 32,
     )
     assert event_from_json(json.loads(json.dumps(event_to_json(event)))) == event
 
@@ -110,4 +134,9 @@ def test_a_line_that_is_no_event_is_an_error_of_ours(bad: dict[str, object]) -> 
 
 
 def test_settled_without_fields_keeps_its_defaults() -> None:
-    assert Settled("d", "slept").to_json() == {"digest": "d", "how": "slept", "result": {}, "command": {}}
+    assert Settled("d", "slept").to_json() == {
+        "digest": "d",
+        "how": "slept",
+        "result": {},
+        "command": {},
+    }

@@ -26,12 +26,23 @@ BESIDE = {"practice", "lab"}
 """Stand beside the layers; only the command line (and tests) import them."""
 
 ALLOWED_WITHIN = {
-    ("model", "errors"), ("actions", "reboot"), ("advance", "plan"),
+    ("model", "errors"),
+    ("actions", "reboot"),
+    ("advance", "plan"),
 }
 """Same-layer imports, each written down in docs/decisions/0002-layers.md."""
 
 PURE = {name for number in range(4) for name in LAYERS[number]}
-IMPURE_MODULES = {"socket", "subprocess", "threading", "time", "random", "secrets", "requests", "tempfile"}
+IMPURE_MODULES = {
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+    "random",
+    "secrets",
+    "requests",
+    "tempfile",
+}
 IMPURE_CALLS = {"open", "input", "print", "exec", "eval", "__import__"}
 
 

@@ -80,7 +80,9 @@ def _greeting(process: subprocess.Popen[bytes]) -> str:
 
 
 @pytest.fixture(params=list(SHELLS))
-def speaker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Speaker]:
+def speaker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Speaker]:
     run = f"test-{os.getpid()}-{request.param}-{time.monotonic_ns()}"
     speaking = start(request.param, run)
     yield speaking
@@ -223,7 +225,9 @@ def test_tail_and_kill_from_a_second_shell(speaker: Speaker) -> None:
     run = speaker.hello.directory.rpartition("/")[2].partition(".")[0]
     second = start("dash", run)
     assert speaker.process.stdin
-    speaker.process.stdin.write(shell.request("c", "nMain", ["s1", "sh", "-c", "echo up; sleep 60"]))
+    speaker.process.stdin.write(
+        shell.request("c", "nMain", ["s1", "sh", "-c", "echo up; sleep 60"])
+    )
     speaker.process.stdin.flush()
     deadline = time.monotonic() + 20
     while second.ask("t", "s1")[0] != b"up\n":

@@ -17,7 +17,13 @@ from tastyops.journal.public import Closed, Entry, RunAttached
 from tastyops.redact import Masker
 from tastyops.store.logs import LogBook, LogFile, LogHead
 from tastyops.store.runs import (
-    JOURNAL, RunJournal, find_run, hand_in, new_run_id, read_events, read_state,
+    JOURNAL,
+    RunJournal,
+    find_run,
+    hand_in,
+    new_run_id,
+    read_events,
+    read_state,
 )
 from tastyops.store.verify import verify_run
 
@@ -25,7 +31,9 @@ NOW = datetime(2026, 2, 11, 13, 20, tzinfo=UTC)
 
 
 def make_journal(tmp_path: Path, masker: Masker | None = None) -> RunJournal:
-    return RunJournal.create(tmp_path / "runs", "20260211T132000-abcdef", b"title: x\n", masker or Masker())
+    return RunJournal.create(
+        tmp_path / "runs", "20260211T132000-abcdef", b"title: x\n", masker or Masker()
+    )
 
 
 def note(journal: RunJournal, text: str) -> None:
@@ -34,8 +42,13 @@ def note(journal: RunJournal, text: str) -> None:
 
 def head(**changes: object) -> LogHead:
     values = {
-        "kind": "at risk", "title": "Emergency kernel upgrade", "zone": "Europe/London",
-        "practice": False, "summary": [], "works": ["One"], "attending": ["dwm"],
+        "kind": "at risk",
+        "title": "Emergency kernel upgrade",
+        "zone": "Europe/London",
+        "practice": False,
+        "summary": [],
+        "works": ["One"],
+        "attending": ["dwm"],
     }
     return LogHead(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -20,9 +20,7 @@ from tastyops.model.action import ActionSpec, Facts, Param
 _REQUIRED: Any = object()
 
 
-def param(
-    type: str, help: str, default: Any = _REQUIRED, choices: tuple[str, ...] = ()
-) -> Any:
+def param(type: str, help: str, default: Any = _REQUIRED, choices: tuple[str, ...] = ()) -> Any:
     """A parameter's field in an action's dataclass; without ``default`` it is required."""
     meta = {"type": type, "help": help, "choices": choices}
     if default is _REQUIRED:
@@ -97,7 +95,9 @@ def kept_conffiles(output: Output | Unknown) -> list[str]:
     """The conffiles dpkg kept as the administrator had them, as dpkg(1) reports each."""
     if isinstance(output, Unknown):
         return []
-    asked = re.finditer(r"^Configuration file '([^']+)'$(.*?)(?=^Configuration|\Z)", output.text, re.M | re.S)
+    asked = re.finditer(
+        r"^Configuration file '([^']+)'$(.*?)(?=^Configuration|\Z)", output.text, re.M | re.S
+    )
     return [found[1] for found in asked if "Keeping old config file" in found[2]]
 
 
@@ -105,8 +105,12 @@ PACKAGE_ENVIRONMENT = ("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUS
 """Nothing may ask: neither debconf nor needrestart (needrestart(1)), through sudo too."""
 
 APT_GET = (
-    *PACKAGE_ENVIRONMENT, "apt-get", "--quiet", "--yes",
+    *PACKAGE_ENVIRONMENT,
+    "apt-get",
+    "--quiet",
+    "--yes",
     "--option=DPkg::Lock::Timeout=300",
-    "--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold",
+    "--option=Dpkg::Options::=--force-confdef",
+    "--option=Dpkg::Options::=--force-confold",
 )
 """apt-get that waits five minutes for the lock and keeps the administrator's conffiles."""

@@ -12,7 +12,13 @@ from tastyops.commands import Change, Command, Probe, Steps
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.probes import (
-    BOOT_ENVIRONMENT, BOOT_MENU, KERNEL, BootMenu, Package, file_sizes, package_status,
+    BOOT_ENVIRONMENT,
+    BOOT_MENU,
+    KERNEL,
+    BootMenu,
+    Package,
+    file_sizes,
+    package_status,
 )
 
 
@@ -28,8 +34,12 @@ class KernelInstall:
     "kernel.install",
     scalar="package",
     returns={
-        "version": "version", "package": "word", "package_version": "version",
-        "previous": "version", "changed": "flag", "kept_conffiles": "private",
+        "version": "version",
+        "package": "word",
+        "package_version": "version",
+        "previous": "version",
+        "changed": "flag",
+        "kept_conffiles": "private",
     },
     sentence="Kernel {{ version }} installed, ready to reboot.",
 )

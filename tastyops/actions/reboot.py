@@ -28,8 +28,12 @@ class Reboot:
     scalar="grace",
     guarded=True,
     returns={
-        "kernel": "version", "previous": "version", "down": "duration",
-        "failed_before": "unit", "failed": "unit", "state": "word",
+        "kernel": "version",
+        "previous": "version",
+        "down": "duration",
+        "failed_before": "unit",
+        "failed": "unit",
+        "state": "word",
     },
     sentence="Machine rebooted successfully, running kernel {{ kernel }}.",
 )

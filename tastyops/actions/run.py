@@ -23,8 +23,11 @@ class Run:
     "run",
     scalar="command",
     returns={
-        "stdout": "private", "stderr": "private", "stdout_lines": "private",
-        "rc": "count", "seconds": "duration",
+        "stdout": "private",
+        "stderr": "private",
+        "stdout_lines": "private",
+        "rc": "count",
+        "seconds": "duration",
     },
 )
 def run(params: Run, facts: Facts) -> Steps:

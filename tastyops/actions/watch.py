@@ -27,11 +27,13 @@ class Watch:
     )
     every: float = param("duration", "Time between two looks", 10.0)
     percent: str = param(
-        "text", "A regular expression whose first group is the progress in percent",
+        "text",
+        "A regular expression whose first group is the progress in percent",
         r"([0-9]+(?:\.[0-9]+)?) ?%",
     )
     milestones: list[float] = param(
-        "list", "Percentages that get an entry in the log when they are passed",
+        "list",
+        "Percentages that get an entry in the log when they are passed",
         (10, 25, 33.3, 50, 66.6, 80, 90),
     )
     what: str | None = param("text", "What is watched, as the log will call it", None)
@@ -70,7 +72,9 @@ def watch(params: Watch, facts: Facts) -> Steps:
             yield _report(params, seen, answer.at)
         if _enough(params.until, answer, percent, facts.names):
             return {
-                "stdout": answer.text.strip(), "percent": percent, "rc": answer.status,
+                "stdout": answer.text.strip(),
+                "percent": percent,
+                "rc": answer.status,
                 "seconds": round(answer.at - seen.started),
             }
         yield Sleep(params.every, "the next look")

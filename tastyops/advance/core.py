@@ -109,8 +109,10 @@ def _why(plan: Plan, state: RunState) -> str:
         return "the run was cancelled"
     label = step_label(step, lane_names(plan, state, plan.lanes[step.id][0], step))
     words = {
-        Outcome.FAILED: "failed", Outcome.CANCELLED: "was cancelled",
-        Outcome.UNREACHABLE: "could not reach the host", Outcome.IN_DOUBT: "is in doubt",
+        Outcome.FAILED: "failed",
+        Outcome.CANCELLED: "was cancelled",
+        Outcome.UNREACHABLE: "could not reach the host",
+        Outcome.IN_DOUBT: "is in doubt",
     }
     return f"{label} {words[outcome]}"
 

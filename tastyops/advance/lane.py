@@ -15,11 +15,26 @@ from tastyops import probes, templates
 from tastyops.advance.moves import Append, Move, Parked, Perform
 from tastyops.advance.wording import ended_entry, failed_entry
 from tastyops.commands import (
-    Ask, Command, Output, Probe, Report, Sleep, Unknown, describe, digest,
+    Ask,
+    Command,
+    Output,
+    Probe,
+    Report,
+    Sleep,
+    Unknown,
+    describe,
+    digest,
 )
 from tastyops.errors import ActionStopped, CannotKnow, Failed, ProbeFailed, TemplateError
 from tastyops.journal.events import (
-    Address, Asked, AttemptEnded, Body, Intended, Reported, StepEnded, StepStarted,
+    Address,
+    Asked,
+    AttemptEnded,
+    Body,
+    Intended,
+    Reported,
+    StepEnded,
+    StepStarted,
 )
 from tastyops.journal.state import Lane, Past, RunState
 from tastyops.model.action import Registered
@@ -229,7 +244,12 @@ def _bad_end(view: LaneView, past: Past, command: Command) -> Move | None:
     if settled.how == "lost":
         return _end(view, Outcome.IN_DOUBT, why=settled.why)
     declined = str(past.value).strip().lower() not in YES
-    if isinstance(command, Ask) and command.kind != "ask" and settled.how == "answered" and declined:
+    if (
+        isinstance(command, Ask)
+        and command.kind != "ask"
+        and settled.how == "answered"
+        and declined
+    ):
         return _end(view, Outcome.CANCELLED, why="declined")
     return None
 
@@ -264,7 +284,11 @@ def _finish(view: LaneView, live: Live) -> Move:
     elif error is not None:
         why = f"an error in the action itself: {type(error).__name__}: {error}"
     failed = error is not None
-    if view.step.until is not None and not isinstance(error, ActionStopped) or _may_retry(view, error):
+    if (
+        (view.step.until is not None
+        and not isinstance(error, ActionStopped))
+        or _may_retry(view, error)
+    ):
         again = _until(view, registered, failed, why)
         if again is not None:
             return again
@@ -306,8 +330,12 @@ def _labelled(view: LaneView, entry: str | None) -> str | None:
 
 
 def _end(
-    view: LaneView, outcome: Outcome, registered: Registered | None = None, *,
-    why: str = "", unknown: str = "",
+    view: LaneView,
+    outcome: Outcome,
+    registered: Registered | None = None,
+    *,
+    why: str = "",
+    unknown: str = "",
 ) -> Append:
     """The step's end on this host, with its entry for the log."""
     registered = registered or {}

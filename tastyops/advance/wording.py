@@ -41,7 +41,11 @@ def failed_entry(step: Step, names: Mapping[str, Any], outcome: Outcome) -> str:
 
 
 def ended_entry(
-    plan: Plan, step: Step, names: Mapping[str, Any], registered: Registered, outcome: Outcome,
+    plan: Plan,
+    step: Step,
+    names: Mapping[str, Any],
+    registered: Registered,
+    outcome: Outcome,
     unknown: str,
 ) -> str | None:
     """What the log says of a step that was done; None where the author wants no entry."""
@@ -64,7 +68,9 @@ def ended_entry(
     return text + (" (Already so; nothing was changed.)" if outcome is Outcome.ALREADY else "")
 
 
-def _render(sentence: Marked, names: Mapping[str, Any], private: Mapping[str, frozenset[str]]) -> str:
+def _render(
+    sentence: Marked, names: Mapping[str, Any], private: Mapping[str, frozenset[str]]
+) -> str:
     try:
         return templates.render_public(sentence, names, private).text
     except CannotKnow:  # a dry run: what a withheld change would tell is shown as a gap
@@ -74,7 +80,8 @@ def _render(sentence: Marked, names: Mapping[str, Any], private: Mapping[str, fr
 def checked(spec: ActionSpec, registered: Registered) -> Registered:
     """The registered values that really are what their kind says; others are left out."""
     return {
-        name: value for name, value in registered.items()
+        name: value
+        for name, value in registered.items()
         if spec.returns.get(name, PRIVATE) != PRIVATE and is_fact(spec.returns[name], value)
     }
 

@@ -83,6 +83,8 @@ def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str])
         from tastyops.practice.clock import PracticeClock
         from tastyops.practice.hands import Hands
 
+        for host in practice:
+            _check_settings(host)
         clock = PracticeClock()
         nothing = stack.enter_context(tempfile.NamedTemporaryFile())  # noqa: SIM115  the stack does
         dialer = SshDialer(ssh_config=Path(nothing.name), now=lambda: clock.now().timestamp())
@@ -91,6 +93,19 @@ def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str])
     for host in hosts:
         real.check(host)
     return Place(real, WallClock())
+
+
+def _check_settings(host: Host) -> None:
+    """Raises UsageError for a ``practice:`` among the host's vars that the model cannot have."""
+    from tastyops.practice import kalimdor
+
+    try:
+        kalimdor.units(kalimdor.Options.of(host.vars.get("practice") or {}))
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"The host {host.name}'s `practice:` cannot be used: {error}.",
+            still_true="No host was touched.", next_step="Correct its `vars:` in the inventory.",
+        ) from error
 
 
 class _Nowhere:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from tastyops.catalogue import registry
 from tastyops.document.times import local, offset_minutes
-from tastyops.errors import UsageError, did_you_mean
+from tastyops.errors import JournalDamaged, UsageError, did_you_mean
 from tastyops.inventory import Host, Inventory, read_inventory
 from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
 from tastyops.source import MAX_BYTES
 from tastyops.store.logs import LogBook, LogFile
-from tastyops.store.runs import find_run
+from tastyops.store.runs import find_run, read_events
 from tastyops.validate import validate
 
 DEFAULT_INVENTORY = "inventory.yml"
@@ -172,7 +172,19 @@ def find_record(args: Namespace, wanted: str) -> tuple[Path | None, LogFile | No
             f"There is no run or log {wanted!r} in {runs} and {book.directory}.",
             next_step="`invoke list` shows what there is.",
         )
-    return run, next((log for log in reversed(book.all()) if _names(log, run.name)), None)
+    return run, _log_of(run, book)
+
+
+def _log_of(run: Path, book: LogBook) -> LogFile | None:
+    """The log that a run writes into: the one it names, or else the one that names it."""
+    try:
+        first = next(read_events(run), None)
+    except JournalDamaged:
+        first = None
+    log = book.find(str(getattr(first.body, "log", ""))) if first else None
+    if log is not None and _names(log, run.name):
+        return log
+    return next((log for log in reversed(book.all()) if _names(log, run.name)), None)
 
 
 def _names(log: LogFile, run: str) -> bool:

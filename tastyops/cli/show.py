@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tastyops.cli import project
 from tastyops.document.text import render_text
-from tastyops.errors import ExitCode
+from tastyops.errors import ExitCode, JournalDamaged, UsageError
 from tastyops.journal.events import Address, Event, Intended, Settled, StepEnded, event_to_json
 from tastyops.model.text import one_line
 from tastyops.store.runs import read_events, read_state
@@ -26,19 +26,27 @@ def arguments(parser: ArgumentParser) -> None:
 def perform(args: Namespace, *, dry: bool) -> int:
     """Prints the log; with ``--commands`` or ``--json``, the private journal."""
     run, log = project.find_record(args, args.run)
-    if args.json and run is not None:
+    if args.json:
+        if run is None:
+            raise UsageError(f"The log {args.run} has no run, so it has no events.")
         for event in read_events(run):
             print(json.dumps(event_to_json(event) | {"hash": event.hash}))  # noqa: T201
         return int(ExitCode.COMPLETED)
     if log is not None:
         print(render_text(log.document()))  # noqa: T201
     if run is not None:
-        zone = project.load_inventory(args.inventory).timezone
-        print(f"Run {run.name}: {project.status_of(read_state(run), zone)}, {run}")  # noqa: T201
+        print(f"Run {run.name}: {_status(run, args)}, {run}")  # noqa: T201
     if run is not None and (args.commands or log is None):
         for line in _commands(run):
             print(line)  # noqa: T201
     return int(ExitCode.COMPLETED)
+
+
+def _status(run: Path, args: Namespace) -> str:
+    try:
+        return project.status_of(read_state(run), project.load_inventory(args.inventory).timezone)
+    except JournalDamaged as error:
+        return f"damaged ({error.what})"
 
 
 def _commands(run: Path) -> Iterator[str]:

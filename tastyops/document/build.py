@@ -8,7 +8,13 @@ from datetime import datetime
 
 from tastyops.document.times import closing_time, local, long_date, offset_name
 from tastyops.journal.public import (
-    Attends, Closed, Entry, LogOpened, PublicEvent, RunAttached, WorkStatus,
+    Attends,
+    Closed,
+    Entry,
+    LogOpened,
+    PublicEvent,
+    RunAttached,
+    WorkStatus,
 )
 
 _TIMED = frozenset({"Completed", "Ended without completion"})
@@ -112,9 +118,14 @@ def build(events: Iterable[PublicEvent]) -> Document:
 
 def _opened(opened: LogOpened) -> Document:
     return Document(
-        number=opened.number, kind=opened.kind_of, title=opened.title, date=opened.date,
-        practice=opened.practice, attending=list(opened.attending),
-        zone=offset_name(opened.offset), summary=list(opened.summary),
+        number=opened.number,
+        kind=opened.kind_of,
+        title=opened.title,
+        date=opened.date,
+        practice=opened.practice,
+        attending=list(opened.attending),
+        zone=offset_name(opened.offset),
+        summary=list(opened.summary),
         works=[WorkItem(title) for title in opened.works],
     )
 
@@ -137,6 +148,11 @@ def _transcript(entries: list[tuple[datetime, Entry]], offset: int) -> list[Line
         placed.append((place.replace(second=0, microsecond=0), index, at, entry))
     placed.sort(key=lambda item: item[:2], reverse=True)
     return [
-        Line(f"{local(at, offset):%H%M}", long_date(local(at, offset)), entry.text, tuple(entry.points))
+        Line(
+            f"{local(at, offset):%H%M}",
+            long_date(local(at, offset)),
+            entry.text,
+            tuple(entry.points),
+        )
         for _, _, at, entry in placed
     ]

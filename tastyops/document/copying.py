@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from tastyops.journal.events import (
-    Event, Joined, Noted, Reported, RunClosed, RunOpened, StepEnded, WorkEnded,
+    Event,
+    Joined,
+    Noted,
+    Reported,
+    RunClosed,
+    RunOpened,
+    StepEnded,
+    WorkEnded,
 )
 from tastyops.journal.public import (
-    Attends, Closed, Entry, PublicBody, RunAttached, WorkStatus,
+    Attends,
+    Closed,
+    Entry,
+    PublicBody,
+    RunAttached,
+    WorkStatus,
 )
 
 

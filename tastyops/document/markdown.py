@@ -34,7 +34,10 @@ def _lines(document: Document) -> Iterator[str]:
     yield from (f"- {escape(line)}" for line in document.summary)
     if document.works:
         yield "- Works to be carried out:"
-        yield from (f"  - {escape(work.title)} {work.note and escape(work.note)}".rstrip() for work in document.works)
+        yield from (
+            f"  - {escape(work.title)} {work.note and escape(work.note)}".rstrip()
+            for work in document.works
+        )
     yield ""
     yield f"## Transcript, times are in {document.zone}"
     yield from _transcript(document)

@@ -6,8 +6,18 @@ from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 _MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 )
 
 
@@ -33,7 +43,9 @@ def local(at: datetime, offset: int) -> datetime:
 def long_date(day: datetime) -> str:
     """``July 14th 2009``."""
     number = day.day
-    suffix = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    suffix = (
+        "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    )
     return f"{_MONTHS[day.month - 1]} {number}{suffix} {day.year}"
 
 

@@ -7,6 +7,7 @@ thread; and the loop waits for the first thing to come back.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -22,7 +23,14 @@ from tastyops.commands import Change, Probe, Sleep, describe
 from tastyops.engine.links import Link, settled
 from tastyops.errors import JournalUnwritable, LinkLost, TastyopsError, Unreachable
 from tastyops.journal.events import (
-    Address, Answered, Body, CancelAsked, ClockStepped, Disconnected, Event, Settled,
+    Address,
+    Answered,
+    Body,
+    CancelAsked,
+    ClockStepped,
+    Disconnected,
+    Event,
+    Settled,
 )
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.plan import Plan
@@ -33,6 +41,10 @@ MOST_THREADS = 64
 
 SPOOL_PAUSE = 0.5
 """Seconds between two looks at what other processes handed in."""
+
+
+THE_RUN = Address()
+"""Where events of the run as a whole belong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +64,16 @@ class Drive:
     """One execution of a plan. ``run`` returns when the journal says that the run is closed."""
 
     def __init__(
-        self, plan: Plan, state: RunState, run: str, *, journal: JournalSink, dialer: Dialer,
-        clock: Clock, who: str, operators: Sequence[Operator] = (),
+        self,
+        plan: Plan,
+        state: RunState,
+        run: str,
+        *,
+        journal: JournalSink,
+        dialer: Dialer,
+        clock: Clock,
+        who: str,
+        operators: Sequence[Operator] = (),
         listeners: Sequence[Listener] = (),
     ) -> None:
         self._plan = plan
@@ -110,7 +130,7 @@ class Drive:
 
     # -- events --------------------------------------------------------------------------------
 
-    def append(self, body: Body, at: Address = Address(), who: str = "") -> None:
+    def append(self, body: Body, at: Address = THE_RUN, who: str = "") -> None:
         """Puts an event into the journal and takes it into the state."""
         now = self._clock.now()
         last = self.state.last_at
@@ -191,8 +211,11 @@ class Drive:
         capture = self._journal.capture(move.step.no_log)
         try:
             ended = link.probe(
-                command, capture, sudo=link.needs_root(command.sudo, move.step.sudo),
-                timeout=move.step.timeout, tail=self._tail(move.at),
+                command,
+                capture,
+                sudo=link.needs_root(command.sudo, move.step.sudo),
+                timeout=move.step.timeout,
+                tail=self._tail(move.at),
             )
         except LinkLost as error:
             self._tell(link, Disconnected(error.what, expected=command.offline))
@@ -220,7 +243,8 @@ class Drive:
         capture = self._journal.capture(move.step.no_log)
         how: dict[str, Any] = {
             "sudo": link.needs_root(command.sudo, move.step.sudo),
-            "timeout": move.step.timeout, "tail": self._tail(move.at),
+            "timeout": move.step.timeout,
+            "tail": self._tail(move.at),
         }
         try:
             ended = link.change(move.fate, command, capture, **how)
@@ -231,8 +255,11 @@ class Drive:
             self._tell(link, link.connect())
             capture = self._journal.capture(move.step.no_log)
             found, why = link.pick_up(
-                move.fate, boot_id, lambda: link.change(move.fate, command, capture, **how),
-                capture=capture, **how,
+                move.fate,
+                boot_id,
+                lambda: link.change(move.fate, command, capture, **how),
+                capture=capture,
+                **how,
             )
             if found is None:
                 return _Done(key, ((move.at, Settled(move.digest, "lost", why=why), ""),))
@@ -263,10 +290,8 @@ class Drive:
         """Takes in the first thing that comes back, and all else that has come by then."""
         if not self._busy and not self._asking:
             return
-        try:
+        with contextlib.suppress(queue.Empty):
             self._take(self._done.get(timeout=SPOOL_PAUSE))
-        except queue.Empty:
-            pass
         while not self._done.empty():
             self._take(self._done.get())
         for who, body in self._journal.spooled():

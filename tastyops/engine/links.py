@@ -40,7 +40,7 @@ class Link:
 
     @property
     def given_up(self) -> bool:
-        """Whether the link was lost so often in the middle of a probe that the probe is at fault."""
+        """Whether the link was lost so often in mid-probe that the probe must be at fault."""
         return self._losses >= MOST_LOSSES
 
     @property
@@ -69,7 +69,11 @@ class Link:
         self._was_up = True
         hello = self._session.hello
         return Connected(
-            hello.boot_id, hello.kernel, hello.hostname, hello.uid, hello.directory,
+            hello.boot_id,
+            hello.kernel,
+            hello.hostname,
+            hello.uid,
+            hello.directory,
             self._session.skew,
         )
 
@@ -96,9 +100,7 @@ class Link:
         """Runs a probe; one cut off by a lost link is simply run again, since it only reads."""
         session = self._need()
         try:
-            ended = session.probe(
-                command.argv, sink=capture, sudo=sudo, timeout=timeout, tail=tail
-            )
+            ended = session.probe(command.argv, sink=capture, sudo=sudo, timeout=timeout, tail=tail)
         except LinkLost:
             self._losses += 1
             self.drop()
@@ -107,23 +109,41 @@ class Link:
         return ended
 
     def change(
-        self, name: str, command: Change, capture: Capture, *, sudo: bool, timeout: float | None,
+        self,
+        name: str,
+        command: Change,
+        capture: Capture,
+        *,
+        sudo: bool,
+        timeout: float | None,
         tail: Tail,
     ) -> Ended:
         """Sends a change. Raises LinkLost; its fate is then for ``pick_up`` to find out."""
         session = self._need()
         try:
             return session.change(
-                name, command.argv, sink=capture, sudo=sudo, stdin=command.stdin,
-                timeout=timeout, tail=tail,
+                name,
+                command.argv,
+                sink=capture,
+                sudo=sudo,
+                stdin=command.stdin,
+                timeout=timeout,
+                tail=tail,
             )
         except LinkLost:
             self.drop()
             raise
 
     def pick_up(
-        self, name: str, boot_id: str, again: Callable[[], Ended], *, capture: Capture, sudo: bool,
-        timeout: float | None, tail: Tail,
+        self,
+        name: str,
+        boot_id: str,
+        again: Callable[[], Ended],
+        *,
+        capture: Capture,
+        sudo: bool,
+        timeout: float | None,
+        tail: Tail,
     ) -> tuple[Ended | None, str]:
         """What became of a change whose link was lost: how it ended, or None and why nobody knows.
 
@@ -179,4 +199,3 @@ def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]
         ended.status, out, err, round(ended.seconds, 6), timed_out=ended.state == "timed out"
     )
     return Settled(digest, "output", output_to_json(output), command)
-

@@ -73,7 +73,8 @@ class _Lookout:
         self._changed_hosts: dict[str, str] = {}
         self.previews = {
             (host, step.id): StepPreview(step, host)
-            for step in plan.runbook.steps() for host in plan.lanes[step.id]
+            for step in plan.runbook.steps()
+            for host in plan.lanes[step.id]
         }
 
     def run(self) -> None:
@@ -138,10 +139,10 @@ class _Lookout:
             prober = self._prober(move.at.host)
             host = self._plan.host(move.at.host)
             wish = next((w for w in (command.sudo, move.step.sudo) if w is not None), None)
-            sudo = (wish if wish is not None else bool(host and host.sudo)) and prober.hello.uid != 0
-            ended = prober.probe(
-                command.argv, sink=capture, sudo=sudo, timeout=move.step.timeout
-            )
+            sudo = (
+                wish if wish is not None else bool(host and host.sudo)
+            ) and prober.hello.uid != 0
+            ended = prober.probe(command.argv, sink=capture, sudo=sudo, timeout=move.step.timeout)
         except Unreachable as error:
             how = "offline" if command.offline else "unreachable"
             return Settled(move.digest, how, {}, describe(command), error.what)

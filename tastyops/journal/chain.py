@@ -51,7 +51,9 @@ def unseal(lines: Iterable[bytes]) -> Iterator[Line]:
         data, own, faults = _read(number, raw)
         if data is not None:
             if data.get("prev") != before:
-                faults.append(Fault(number, "an event before this one was altered, removed or moved"))
+                faults.append(
+                    Fault(number, "an event before this one was altered, removed or moved")
+                )
             seq = data.get("seq")
             if expected is not None and seq != expected:
                 faults.append(Fault(number, f"event {seq} stands where {expected} belongs"))

@@ -252,9 +252,7 @@ class Unrecognised(Body):
 
 
 KINDS: dict[str, type[Body]] = {
-    cls.kind: cls
-    for cls in Body.__subclasses__()
-    if cls is not Unrecognised
+    cls.kind: cls for cls in Body.__subclasses__() if cls is not Unrecognised
 }
 
 
@@ -293,10 +291,20 @@ def event_to_json(event: Event) -> dict[str, Any]:
     """The envelope and the body, without the chain's own ``hash``."""
     at = event.at
     data = {
-        "v": VERSION, "run": event.run, "seq": event.seq, "epoch": event.epoch,
-        "recorded_at": stamp(event.recorded_at), "happened_at": stamp(event.happened_at),
-        "who": event.who, "host": at.host, "lane": at.lane, "step": at.step,
-        "attempt": at.attempt, "n": at.n, "kind": event.kind, "body": event.body.to_json(),
+        "v": VERSION,
+        "run": event.run,
+        "seq": event.seq,
+        "epoch": event.epoch,
+        "recorded_at": stamp(event.recorded_at),
+        "happened_at": stamp(event.happened_at),
+        "who": event.who,
+        "host": at.host,
+        "lane": at.lane,
+        "step": at.step,
+        "attempt": at.attempt,
+        "n": at.n,
+        "kind": event.kind,
+        "body": event.body.to_json(),
         "prev": event.prev,
     }
     return {key: value for key, value in data.items() if value not in ("", 0) or key == "seq"}
@@ -318,15 +326,22 @@ def event_from_json(data: dict[str, Any]) -> Event:
     """An event from a parsed line. Raises JournalDamaged when it is not one."""
     try:
         return Event(
-            run=str(data["run"]), seq=int(data["seq"]), epoch=int(data.get("epoch", 0)),
-            recorded_at=unstamp(data["recorded_at"]), happened_at=unstamp(data["happened_at"]),
+            run=str(data["run"]),
+            seq=int(data["seq"]),
+            epoch=int(data.get("epoch", 0)),
+            recorded_at=unstamp(data["recorded_at"]),
+            happened_at=unstamp(data["happened_at"]),
             who=str(data.get("who", "")),
             at=Address(
-                str(data.get("host", "")), str(data.get("step", "")), int(data.get("attempt", 0)),
-                int(data.get("n", 0)), str(data.get("lane", "main")),
+                str(data.get("host", "")),
+                str(data.get("step", "")),
+                int(data.get("attempt", 0)),
+                int(data.get("n", 0)),
+                str(data.get("lane", "main")),
             ),
             body=body_from_json(str(data["kind"]), dict(data.get("body", {}))),
-            prev=str(data.get("prev", "")), hash=str(data.get("hash", "")),
+            prev=str(data.get("prev", "")),
+            hash=str(data.get("hash", "")),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise JournalDamaged(f"A line of the journal is not an event: {error!r}.") from error

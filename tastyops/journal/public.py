@@ -30,7 +30,7 @@ class PublicBody:
 
 @dataclass(frozen=True)
 class LogOpened(PublicBody):
-    """The log's head. ``kind_of`` is ``at risk`` or ``incident``; ``offset`` minutes east of UTC."""
+    """The log's head. ``kind_of``: ``at risk`` or ``incident``; ``offset``: minutes east of UTC."""
 
     kind: ClassVar[str] = "log-opened"
     number: str
@@ -109,9 +109,14 @@ class PublicEvent:
     def to_json(self) -> dict[str, Any]:
         """The line, without the chain's own ``hash``."""
         data = {
-            "v": VERSION, "seq": self.seq, "recorded_at": stamp(self.recorded_at),
-            "happened_at": stamp(self.happened_at), "kind": self.body.kind,
-            "body": self.body.to_json(), "source": self.source, "page": self.page,
+            "v": VERSION,
+            "seq": self.seq,
+            "recorded_at": stamp(self.recorded_at),
+            "happened_at": stamp(self.happened_at),
+            "kind": self.body.kind,
+            "body": self.body.to_json(),
+            "source": self.source,
+            "page": self.page,
             "prev": self.prev,
         }
         return {key: value for key, value in data.items() if value != ""}
@@ -126,8 +131,13 @@ def public_from_json(data: dict[str, Any]) -> PublicEvent | None:
         known = {f.name for f in fields(cls)}
         body = cls(**{name: value for name, value in data["body"].items() if name in known})
         return PublicEvent(
-            int(data["seq"]), unstamp(data["recorded_at"]), unstamp(data["happened_at"]), body,
-            str(data.get("source", "")), str(data.get("page", "")), str(data.get("prev", "")),
+            int(data["seq"]),
+            unstamp(data["recorded_at"]),
+            unstamp(data["happened_at"]),
+            body,
+            str(data.get("source", "")),
+            str(data.get("page", "")),
+            str(data.get("prev", "")),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise JournalDamaged(f"A line of the log's journal is not an event: {error!r}.") from error

@@ -9,8 +9,23 @@ from typing import Any
 
 from tastyops.commands import Offline, Output, blob_from_json
 from tastyops.journal.events import (
-    Answered, Asked, AttemptEnded, Body, CancelAsked, Connected, Event, Intended, Joined,
-    Reported, RunClosed, RunOpened, Settled, StepEnded, StepStarted, WorkEnded, WorkStarted,
+    Answered,
+    Asked,
+    AttemptEnded,
+    Body,
+    CancelAsked,
+    Connected,
+    Event,
+    Intended,
+    Joined,
+    Reported,
+    RunClosed,
+    RunOpened,
+    Settled,
+    StepEnded,
+    StepStarted,
+    WorkEnded,
+    WorkStarted,
 )
 
 LaneKey = tuple[str, str]
@@ -167,4 +182,3 @@ def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
             lane.ended = body
         case _:
             pass
-

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tastyops.lab import qemu
 
-TRIAL_SECONDS = 20.0
+TRIAL_SECONDS = 10.0
 """With KVM a kernel gets to looking for its root in 2; without a working one it never does."""
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

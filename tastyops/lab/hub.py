@@ -85,7 +85,7 @@ class Hub:
             if events & selectors.EVENT_READ:
                 data = peer.socket.recv(_PIECE)
                 if not data:
-                    raise ConnectionResetError  # noqa: TRY301  one way to drop a peer
+                    raise ConnectionResetError
                 self._pass_on(peer, data)
         except BlockingIOError:
             return

@@ -26,8 +26,11 @@ def main() -> int:
         arguments.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         practice = PracticeHost.start(
-            arguments.name, scale=arguments.scale, vars=arguments.vars,
-            directory=arguments.directory, port=arguments.port,
+            arguments.name,
+            scale=arguments.scale,
+            vars=arguments.vars,
+            directory=arguments.directory,
+            port=arguments.port,
         )
     except (OSError, ValueError) as error:
         parser.error(str(error))
@@ -41,9 +44,15 @@ def main() -> int:
 def _reach(practice: PracticeHost) -> dict[str, object]:
     host, clock = practice.host, practice.clock
     return {
-        "name": host.name, "address": host.address, "port": host.port, "user": host.user,
-        "identity_file": host.identity_file, "known_hosts": host.known_hosts,
-        "scale": clock.scale, "started": clock.started, "origin": clock.origin,
+        "name": host.name,
+        "address": host.address,
+        "port": host.port,
+        "user": host.user,
+        "identity_file": host.identity_file,
+        "known_hosts": host.known_hosts,
+        "scale": clock.scale,
+        "started": clock.started,
+        "origin": clock.origin,
     }
 
 

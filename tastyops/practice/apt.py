@@ -20,7 +20,14 @@ _INITRD_SIZE = 38_902_311
 _KERNEL_SIZE = 8_208_320
 _KERNEL = "linux-image-"
 _FLAGS = {
-    "-q", "--quiet", "-qq", "-y", "--yes", "--assume-yes", "--no-remove", "--only-upgrade",
+    "-q",
+    "--quiet",
+    "-qq",
+    "-y",
+    "--yes",
+    "--assume-yes",
+    "--no-remove",
+    "--only-upgrade",
     "--no-install-recommends",
 }
 _SIMULATE = {"-s", "--simulate", "--dry-run", "--just-print", "--no-act"}
@@ -52,8 +59,13 @@ class Apt:
     """apt-get(8) over the package database; kernels get their initrd and their boot entry."""
 
     def __init__(
-        self, packages: Packages, files: Files, grub: Grub, processes: Processes,
-        *, truncated_initrd: bool = False,
+        self,
+        packages: Packages,
+        files: Files,
+        grub: Grub,
+        processes: Processes,
+        *,
+        truncated_initrd: bool = False,
     ) -> None:
         self._initrd_size = 262_144 if truncated_initrd else _INITRD_SIZE
         self._packages = packages
@@ -84,9 +96,7 @@ class Apt:
         """dpkg's lock, waited for as ``DPkg::Lock::Timeout`` says."""
         waited = 0.0
         while (holder := self._holder) and self._processes.alive(holder):
-            held = (
-                f"Could not get lock {_LOCK}. It is held by process {holder.pid} ({holder.name})"
-            )
+            held = f"Could not get lock {_LOCK}. It is held by process {holder.pid} ({holder.name})"
             if waited >= patience:
                 call.complain(f"E: {held}")
                 call.complain(

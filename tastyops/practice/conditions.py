@@ -9,8 +9,12 @@ from tastyops.practice.calls import Call
 from tastyops.practice.files import Files, NotModelled
 
 _NUMBERS: dict[str, Callable[[int, int], bool]] = {
-    "-eq": operator.eq, "-ne": operator.ne, "-lt": operator.lt, "-le": operator.le,
-    "-gt": operator.gt, "-ge": operator.ge,
+    "-eq": operator.eq,
+    "-ne": operator.ne,
+    "-lt": operator.lt,
+    "-le": operator.le,
+    "-gt": operator.gt,
+    "-ge": operator.ge,
 }
 
 

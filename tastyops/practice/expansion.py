@@ -60,8 +60,11 @@ def _value(
 
 def _variable(shell: Shell, name: str) -> str:
     special = {
-        "?": str(shell.status), "$": str(shell.process.pid), "#": str(len(shell.positional)),
-        "!": "" if shell.last is None else str(shell.last), "0": shell.name,
+        "?": str(shell.status),
+        "$": str(shell.process.pid),
+        "#": str(len(shell.positional)),
+        "!": "" if shell.last is None else str(shell.last),
+        "0": shell.name,
         "*": " ".join(shell.positional),
     }
     if name in special:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
-class FileProblem(Exception):  # noqa: N818  the model's answer to a program, not a fault of ours
+class FileProblem(Exception):
     """What a system call on a path says when it fails, in strerror's words."""
 
     def __init__(self, path: str, why: str) -> None:
@@ -16,7 +16,7 @@ class FileProblem(Exception):  # noqa: N818  the model's answer to a program, no
         self.why = why
 
 
-class NotModelled(Exception):  # noqa: N818  it becomes the practice host's loud answer
+class NotModelled(Exception):
     """Something a real machine could do and this one does not; ``status`` is how it ends."""
 
     def __init__(self, what: str, status: int = 127) -> None:

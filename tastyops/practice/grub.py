@@ -98,8 +98,10 @@ class Grub:
     def commands(self) -> Commands:
         """The programs."""
         return {
-            "grub-editenv": self._editenv, "grub-set-default": self._set_default,
-            "grub-reboot": self._reboot, "update-grub": self._update,
+            "grub-editenv": self._editenv,
+            "grub-set-default": self._set_default,
+            "grub-reboot": self._reboot,
+            "update-grub": self._update,
         }
 
     def _editenv(self, call: Call) -> int:

@@ -41,8 +41,11 @@ def menu_of(releases: Sequence[str]) -> tuple[Entry, ...]:
         entries.append(Entry(f"gnulinux-{release}-advanced-{_ROOT}", title, release, ADVANCED))
         entries.append(
             Entry(
-                f"gnulinux-{release}-recovery-{_ROOT}", f"{title} (recovery mode)", release,
-                ADVANCED, recovery=True,
+                f"gnulinux-{release}-recovery-{_ROOT}",
+                f"{title} (recovery mode)",
+                release,
+                ADVANCED,
+                recovery=True,
             )
         )
     return tuple(entries)
@@ -68,14 +71,21 @@ def _menuentry(entry: Entry, indent: str, initrd: bool) -> str:
     options = "ro single " if entry.recovery else "ro  quiet"
     lines = [
         f"menuentry '{entry.title}' {_CLASSES} $menuentry_id_option '{entry.id}' {{",
-        "\tload_video", "\tinsmod gzio",
+        "\tload_video",
+        "\tinsmod gzio",
         "\tif [ x$grub_platform = xxen ]; then insmod xzio; insmod lzopio; fi",
-        "\tinsmod part_msdos", "\tinsmod part_msdos", "\tinsmod part_msdos",
-        "\tinsmod diskfilter", "\tinsmod mdraid1x", "\tinsmod ext2",
+        "\tinsmod part_msdos",
+        "\tinsmod part_msdos",
+        "\tinsmod part_msdos",
+        "\tinsmod diskfilter",
+        "\tinsmod mdraid1x",
+        "\tinsmod ext2",
         f"\tset root='mduuid/{_ARRAY}'",
         "\tif [ x$feature_platform_search_hint = xy ]; then",
         f"\t  search --no-floppy --fs-uuid --set=root --hint='mduuid/{_ARRAY}'  {_BOOT}",
-        "\telse", f"\t  search --no-floppy --fs-uuid --set=root {_BOOT}", "\tfi",
+        "\telse",
+        f"\t  search --no-floppy --fs-uuid --set=root {_BOOT}",
+        "\tfi",
         f"\techo\t'Loading Linux {entry.release} ...'",
         f"\tlinux\t/vmlinuz-{entry.release} root=/dev/mapper/volume-root {options}",
     ]

@@ -15,8 +15,13 @@ from tastyops.practice.shellbuiltins import Builtins
 from tastyops.practice.shellstate import Exit, Shell, Streams
 
 _SAID = {
-    1: "Hangup", 3: "Quit", 9: "Killed", 10: "User defined signal 1",
-    12: "User defined signal 2", 14: "Alarm clock", 15: "Terminated",
+    1: "Hangup",
+    3: "Quit",
+    9: "Killed",
+    10: "User defined signal 1",
+    12: "User defined signal 2",
+    14: "Alarm clock",
+    15: "Terminated",
 }
 """What a shell says of a child that a signal ended; of SIGINT and SIGPIPE it says nothing."""
 
@@ -49,9 +54,13 @@ class Interpreter:
         shell = Shell(
             process=call.process,
             streams=Streams(call.stdin, call.write_out, call.write_err),
-            variables=dict(call.env), directory=call.directory,
-            name=words[1] if len(words) > 1 else call.argv[0], positional=words[2:],
-            exported=set(call.env), errexit="e" in options, nounset="u" in options,
+            variables=dict(call.env),
+            directory=call.directory,
+            name=words[1] if len(words) > 1 else call.argv[0],
+            positional=words[2:],
+            exported=set(call.env),
+            errexit="e" in options,
+            nounset="u" in options,
         )
         try:
             return self._top(shell, tree.parse(words[0]))
@@ -216,13 +225,22 @@ class Interpreter:
         return status
 
     def _replaced(
-        self, shell: Shell, process: Process, words: list[str], streams: Streams,
+        self,
+        shell: Shell,
+        process: Process,
+        words: list[str],
+        streams: Streams,
         values: dict[str, str],
     ) -> int:
         """A program in a process there is already."""
         env = {**shell.environment(), **values}
         call = Call(
-            tuple(words), process, streams.stdin, streams.out, streams.err, env,
+            tuple(words),
+            process,
+            streams.stdin,
+            streams.out,
+            streams.err,
+            env,
             shell.directory,
         )
         try:

@@ -21,7 +21,8 @@ BUILDS = {
     NEW_KERNEL: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.174-1 (2026-06-19)",
 }
 USERS = (
-    ("dwm", "192.0.2.17", 26_400.0), ("mark", "192.0.2.40", 9_000.0),
+    ("dwm", "192.0.2.17", 26_400.0),
+    ("mark", "192.0.2.40", 9_000.0),
     ("ncm", "198.51.100.8", 540.0),
 )
 """Who is logged in, from where, for how many seconds."""
@@ -61,12 +62,20 @@ class Options:
 def packages() -> list[Package]:
     """The packages, with a newer kernel and a newer BIND in the lists."""
     plain = {
-        "apache2": "2.4.65-1~deb12u1", "apt": "2.6.1", "base-files": "12.4+deb12u12",
-        "bash": "5.2.15-2+b8", "coreutils": "9.1-1",
+        "apache2": "2.4.65-1~deb12u1",
+        "apt": "2.6.1",
+        "base-files": "12.4+deb12u12",
+        "bash": "5.2.15-2+b8",
+        "coreutils": "9.1-1",
         "dovecot-imapd": "1:2.3.19.1+dfsg1-2.1+deb12u1",
-        "dpkg": "1.21.22", "exim4-daemon-light": "4.96-15+deb12u7", "grub-pc": "2.06-13+deb12u1",
-        "initramfs-tools": "0.142+deb12u3", "lvm2": "2.03.16-2", "mdadm": "4.2-5",
-        "openssh-server": "1:9.2p1-2+deb12u7", "snmpd": "5.9.3+dfsg-2",
+        "dpkg": "1.21.22",
+        "exim4-daemon-light": "4.96-15+deb12u7",
+        "grub-pc": "2.06-13+deb12u1",
+        "initramfs-tools": "0.142+deb12u3",
+        "lvm2": "2.03.16-2",
+        "mdadm": "4.2-5",
+        "openssh-server": "1:9.2p1-2+deb12u7",
+        "snmpd": "5.9.3+dfsg-2",
         "systemd": "252.39-1~deb12u1",
         "xfsprogs": "6.1.0-1",
     }
@@ -75,17 +84,29 @@ def packages() -> list[Package]:
         *(Package(name, version, version) for name, version in plain.items()),
         Package("bind9", "1:9.18.33-1~deb12u2", "1:9.18.41-1~deb12u1", size=493_000),
         Package(
-            "linux-image-amd64", "6.1.170-1", "6.1.174-1",
+            "linux-image-amd64",
+            "6.1.170-1",
+            "6.1.174-1",
             depends=f"linux-image-{OLD_KERNEL} (= 6.1.170-1)",
             candidate_depends=f"linux-image-{NEW_KERNEL} (= 6.1.174-1)",
         ),
         Package(
-            f"linux-image-{OLD_KERNEL}", "6.1.170-1", "6.1.170-1", depends=base,
-            candidate_depends=base, size=69_300_000, installed_size=408_000_000,
+            f"linux-image-{OLD_KERNEL}",
+            "6.1.170-1",
+            "6.1.170-1",
+            depends=base,
+            candidate_depends=base,
+            size=69_300_000,
+            installed_size=408_000_000,
         ),
         Package(
-            f"linux-image-{NEW_KERNEL}", "", "6.1.174-1", candidate_depends=base,
-            state="not-installed", size=69_500_000, installed_size=409_000_000,
+            f"linux-image-{NEW_KERNEL}",
+            "",
+            "6.1.174-1",
+            candidate_depends=base,
+            state="not-installed",
+            size=69_500_000,
+            installed_size=409_000_000,
         ),
         Package("htop", "", "3.2.2-2", state="not-installed", size=152_000, installed_size=387_000),
     ]
@@ -152,6 +173,13 @@ FILES = {
     "/var/log/syslog": "",
 }
 DIRECTORIES = (
-    "/home/dwm", "/home/mark", "/home/ncm", "/root", "/run", "/vol/recover", "/mnt", "/srv",
+    "/home/dwm",
+    "/home/mark",
+    "/home/ncm",
+    "/root",
+    "/run",
+    "/vol/recover",
+    "/mnt",
+    "/srv",
     "/tmp",  # noqa: S108  the model's, not ours
 )

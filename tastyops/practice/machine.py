@@ -134,16 +134,28 @@ class Machine:
 
     def _build(self) -> dict[str, Command]:
         apt = Apt(
-            self.packages, self.files, self.grub, self.processes,
+            self.packages,
+            self.files,
+            self.grub,
+            self.processes,
             truncated_initrd=self._options.truncated_initrd,
         )
         system = System(
-            self.name, self.clock, self.processes,
+            self.name,
+            self.clock,
+            self.processes,
             lambda: (self.kernel, self.build),
         )
         parts = (
-            self.users, self.logind, self.units, self.grub, self.packages, apt, system,
-            Tools(self.files, self.processes, self._dispatch), TextTools(self.files),
+            self.users,
+            self.logind,
+            self.units,
+            self.grub,
+            self.packages,
+            apt,
+            system,
+            Tools(self.files, self.processes, self._dispatch),
+            TextTools(self.files),
             Interpreter(self.files, self.processes, self._dispatch, self._knows),
         )
         programs: dict[str, Command] = {}
@@ -290,7 +302,6 @@ class Machine:
         """Ends every process and its thread."""
         self.processes.end_all()
         self.processes.join()
-
 
 
 def _made(make: Callable[[], str]) -> Callable[[], bytes]:

@@ -89,8 +89,12 @@ class Packages:
 
 def _show(package: Package, form: str) -> str:
     fields = {
-        "binary:Package": package.name, "Package": package.name, "Version": package.version,
-        "Depends": package.depends, "db:Status-Status": package.state, "Architecture": "amd64",
+        "binary:Package": package.name,
+        "Package": package.name,
+        "Version": package.version,
+        "Depends": package.depends,
+        "db:Status-Status": package.state,
+        "Architecture": "amd64",
         "Status": f"install ok {package.state}",
     }
 

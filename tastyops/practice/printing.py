@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 
 _SIMPLE = {
-    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\",
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+    "\\": "\\",
     "e": "\x1b",
 }
 _ESCAPE = re.compile(rb"\\(?:0([0-7]{1,3})|([1-7][0-7]{0,2}|0)|x([0-9a-fA-F]{1,2})|(.))", re.DOTALL)

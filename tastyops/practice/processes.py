@@ -14,8 +14,21 @@ from dataclasses import dataclass, field
 from tastyops.practice.clock import PracticeClock
 
 SIGNALS = {
-    "0": 0, "HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "USR1": 10, "USR2": 12, "PIPE": 13,
-    "ALRM": 14, "TERM": 15, "CHLD": 17, "CONT": 18, "STOP": 19, "TSTP": 20, "WINCH": 28,
+    "0": 0,
+    "HUP": 1,
+    "INT": 2,
+    "QUIT": 3,
+    "KILL": 9,
+    "USR1": 10,
+    "USR2": 12,
+    "PIPE": 13,
+    "ALRM": 14,
+    "TERM": 15,
+    "CHLD": 17,
+    "CONT": 18,
+    "STOP": 19,
+    "TSTP": 20,
+    "WINCH": 28,
 }
 """The signals the model knows, by name, with Linux's numbers."""
 
@@ -34,7 +47,7 @@ def signal_number(name: str) -> int | None:
     return SIGNALS.get(name)
 
 
-class Killed(Exception):  # noqa: N818  it is no error: it unwinds a process a signal has ended
+class Killed(Exception):
     """A signal ended the process whose command is running."""
 
     def __init__(self, signal: int) -> None:

@@ -19,7 +19,7 @@ _META = " \t\n;&|<>()"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class SyntaxProblem(Exception):  # noqa: N818  what sh itself says of a script
+class SyntaxProblem(Exception):
     """The script is wrong in every shell."""
 
 
@@ -50,8 +50,22 @@ class Substitution:
 _RESERVED = tuple(
     Text(word, quoted=False)
     for word in (
-        "if", "then", "else", "elif", "fi", "while", "until", "for", "do", "done", "case", "esac",
-        "function", "select", "[[", "in",
+        "if",
+        "then",
+        "else",
+        "elif",
+        "fi",
+        "while",
+        "until",
+        "for",
+        "do",
+        "done",
+        "case",
+        "esac",
+        "function",
+        "select",
+        "[[",
+        "in",
     )
 )
 

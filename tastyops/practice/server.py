@@ -109,8 +109,12 @@ class PracticeHost:
     """
 
     def __init__(
-        self, name: str, clock: PracticeClock, variables: Mapping[str, Any],
-        directory: Path | None, port: int,
+        self,
+        name: str,
+        clock: PracticeClock,
+        variables: Mapping[str, Any],
+        directory: Path | None,
+        port: int,
     ) -> None:
         settings = variables.get("practice") or {}
         self.clock = clock
@@ -124,8 +128,12 @@ class PracticeHost:
         self.port: int = self._listener.getsockname()[1]
         self.keys: KeyFiles = make_keys(Path(self._own or str(directory)), ADDRESS, self.port)
         self.host = Host(
-            name=name, address=ADDRESS, port=self.port, user=USER,
-            identity_file=self.keys.identity_file, known_hosts=self.keys.known_hosts,
+            name=name,
+            address=ADDRESS,
+            port=self.port,
+            user=USER,
+            identity_file=self.keys.identity_file,
+            known_hosts=self.keys.known_hosts,
             vars=dict(variables),
         )
         self._acceptor = self._listen()
@@ -134,8 +142,14 @@ class PracticeHost:
 
     @classmethod
     def start(
-        cls, name: str, *, scale: float = 60.0, clock: PracticeClock | None = None,
-        vars: Mapping[str, Any] | None = None, directory: Path | None = None, port: int = 0,
+        cls,
+        name: str,
+        *,
+        scale: float = 60.0,
+        clock: PracticeClock | None = None,
+        vars: Mapping[str, Any] | None = None,
+        directory: Path | None = None,
+        port: int = 0,
     ) -> PracticeHost:
         """Starts one; it accepts connections when this returns.
 
@@ -148,7 +162,9 @@ class PracticeHost:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.close()

@@ -25,9 +25,20 @@ class Builtins:
     def table(self) -> Mapping[str, Builtin]:
         """The builtins by name."""
         return {
-            ":": lambda *_: 0, "exit": _exit, "cd": self._cd, "export": _export, "unset": _unset,
-            "set": _set, "wait": self._wait, "trap": _trap, "read": _read, "umask": _umask,
-            "echo": _echo, "shift": _shift, "pwd": _pwd, "command": self._command,
+            ":": lambda *_: 0,
+            "exit": _exit,
+            "cd": self._cd,
+            "export": _export,
+            "unset": _unset,
+            "set": _set,
+            "wait": self._wait,
+            "trap": _trap,
+            "read": _read,
+            "umask": _umask,
+            "echo": _echo,
+            "shift": _shift,
+            "pwd": _pwd,
+            "command": self._command,
         }
 
     def _cd(self, shell: Shell, streams: Streams, words: list[str]) -> int:

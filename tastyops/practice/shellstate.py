@@ -9,7 +9,7 @@ from tastyops.practice.calls import Input, Write
 from tastyops.practice.processes import Process
 
 
-class Exit(Exception):  # noqa: N818  how a shell ends
+class Exit(Exception):
     """The shell, or the subshell, ends with a status."""
 
     def __init__(self, status: int) -> None:
@@ -48,8 +48,12 @@ class Shell:
     def copy(self, streams: Streams) -> Shell:
         """A subshell: what it changes is lost with it."""
         return replace(
-            self, streams=streams, variables=dict(self.variables), exported=set(self.exported),
-            positional=list(self.positional), background={},
+            self,
+            streams=streams,
+            variables=dict(self.variables),
+            exported=set(self.exported),
+            positional=list(self.positional),
+            background={},
         )
 
     def environment(self) -> dict[str, str]:

@@ -17,12 +17,17 @@ from tastyops.practice.calls import Call, Input, Write, program_name
 from tastyops.practice.files import File, FileProblem
 from tastyops.practice.machine import Machine
 from tastyops.practice.processes import Killed, Process, signal_number
+from tastyops.shell.script import PROTOCOL, TAIL_BYTES
 
 _LONGEST_LINE = 4 * 1024 * 1024
 _READ = 65_536
 _POLL = 0.2
 _ENVIRONMENT = {
-    "HOME": "/root", "LC_ALL": "C", "LOGNAME": "root", "SHELL": "/bin/sh", "USER": "root",
+    "HOME": "/root",
+    "LC_ALL": "C",
+    "LOGNAME": "root",
+    "SHELL": "/bin/sh",
+    "USER": "root",
     "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
 }
 
@@ -38,7 +43,7 @@ class Wire(Protocol):
         """All of the bytes. Raises OSError."""
 
 
-class Misframed(Exception):  # noqa: N818  it is told to the client and ends the session
+class Misframed(Exception):
     """What came is not what this version of tastyops sends."""
 
 
@@ -67,10 +72,20 @@ class Speaker:
         self._directory = ""
         self._password = b""
         self._verbs: dict[str, Callable[[str, list[str]], None]] = {
-            "p": self._probe, "P": self._probe_with_password, "c": self._change,
-            "C": self._change_with_password, "u": self._upload, "f": self._follow,
-            "q": self._question, "t": self._tail, "k": self._kill, "x": self._kill_group,
-            "d": self._drop, "r": lambda *_: None, "z": self._drop_run, "s": self._keep_password,
+            "p": self._probe,
+            "P": self._probe_with_password,
+            "c": self._change,
+            "C": self._change_with_password,
+            "u": self._upload,
+            "f": self._follow,
+            "q": self._question,
+            "t": self._tail,
+            "k": self._kill,
+            "x": self._kill_group,
+            "d": self._drop,
+            "r": lambda *_: None,
+            "z": self._drop_run,
+            "s": self._keep_password,
             "h": lambda nonce, _: self._answer(nonce, "0"),
         }
 
@@ -95,9 +110,15 @@ class Speaker:
             self._directory = f"/run/tastyops/{run}.{machine.boot_id}"
             machine.files.add_directory(self._directory)
             fields = {
-                "v": shell.PROTOCOL, "uid": self._process.uid, "boot": machine.boot_id,
-                "dir": self._directory, "pid": self._process.pid, "host": machine.name,
-                "kernel": machine.kernel, "time": int(machine.clock.time()), "problem": "",
+                "v": PROTOCOL,
+                "uid": self._process.uid,
+                "boot": machine.boot_id,
+                "dir": self._directory,
+                "pid": self._process.pid,
+                "host": machine.name,
+                "kernel": machine.kernel,
+                "time": int(machine.clock.time()),
+                "problem": "",
             }
         words = " ".join(f"{key}={value}" for key, value in fields.items())
         self._wire.sendall(f"\0{nonce} ok {words}\n".encode())
@@ -177,9 +198,7 @@ class Speaker:
             given = self._read(f"{self._fate(name)}.in") if stdin is None else stdin
             wrapper = machine.processes.begin("sh", self._process, leader=True)
             machine.processes.spawn(wrapper, lambda: self._wrapper(wrapper, name, argv, given))
-            machine.processes.wait_for(
-                self._process, lambda: not machine.processes.alive(wrapper)
-            )
+            machine.processes.wait_for(self._process, lambda: not machine.processes.alive(wrapper))
             self._process.check()
         self._answer_fate(nonce, name)
 
@@ -217,8 +236,11 @@ class Speaker:
             begun = self._read(f"{self._fate(name)}.pid").decode().strip()
             machine.processes.wait_for(
                 self._process,
-                lambda: bool(self._read(f"{self._fate(name)}.rc"))
-                or pid is None or _start_time(machine.processes.stat(pid)) != _start_time(begun),
+                lambda: (
+                    bool(self._read(f"{self._fate(name)}.rc"))
+                    or pid is None
+                    or _start_time(machine.processes.stat(pid)) != _start_time(begun)
+                ),
             )
         self._answer_fate(nonce, name)
 
@@ -233,7 +255,7 @@ class Speaker:
 
     def _tail(self, nonce: str, words: list[str]) -> None:
         with self._machine.lock:
-            fate, last = self._fate(words[0]), shell.TAIL_BYTES
+            fate, last = self._fate(words[0]), TAIL_BYTES
             out, err = self._read(f"{fate}.out")[-last:], self._read(f"{fate}.err")[-last:]
         self._answer(nonce, "0", out, err)
 

@@ -14,8 +14,13 @@ from tastyops.practice.processes import Processes
 DOMAIN = "tastycake.net"
 _LETTERS = {"s": 0, "n": 1, "r": 2, "v": 3, "m": 4, "o": 5}
 _LONG = {
-    "--kernel-name": "s", "--nodename": "n", "--kernel-release": "r", "--kernel-version": "v",
-    "--machine": "m", "--operating-system": "o", "--all": "a",
+    "--kernel-name": "s",
+    "--nodename": "n",
+    "--kernel-release": "r",
+    "--kernel-version": "v",
+    "--machine": "m",
+    "--operating-system": "o",
+    "--all": "a",
 }
 _DATES = "aAbBcdDeFHIjklmMnpPrRStTuUwWxXyYZz%"
 """date(1)'s conversions that mean the same to strftime(3)."""
@@ -25,7 +30,10 @@ class System:
     """The programs; ``kernel`` gives the running release and build."""
 
     def __init__(
-        self, name: str, clock: PracticeClock, processes: Processes,
+        self,
+        name: str,
+        clock: PracticeClock,
+        processes: Processes,
         kernel: Callable[[], tuple[str, str]],
     ) -> None:
         self._name = name
@@ -36,8 +44,14 @@ class System:
     def commands(self) -> Commands:
         """The programs."""
         return {
-            "uname": self._uname, "hostname": self._hostname, "date": self._date, "id": _id,
-            "whoami": _whoami, "uptime": self._uptime, "true": lambda _: 0, "false": lambda _: 1,
+            "uname": self._uname,
+            "hostname": self._hostname,
+            "date": self._date,
+            "id": _id,
+            "whoami": _whoami,
+            "uptime": self._uptime,
+            "true": lambda _: 0,
+            "false": lambda _: 1,
         }
 
     def _uname(self, call: Call) -> int:

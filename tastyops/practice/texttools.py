@@ -17,9 +17,18 @@ class TextTools:
     def commands(self) -> Commands:
         """The programs."""
         return {
-            "head": self._ends(first=True), "tail": self._ends(first=False), "wc": self._wc,
-            "grep": self._grep, "seq": _seq, "ls": self._ls, "rm": self._rm, "mkdir": self._mkdir,
-            "touch": self._touch, "tee": self._tee, "cp": self._cp, "mv": self._mv,
+            "head": self._ends(first=True),
+            "tail": self._ends(first=False),
+            "wc": self._wc,
+            "grep": self._grep,
+            "seq": _seq,
+            "ls": self._ls,
+            "rm": self._rm,
+            "mkdir": self._mkdir,
+            "touch": self._touch,
+            "tee": self._tee,
+            "cp": self._cp,
+            "mv": self._mv,
         }
 
     def _input(self, call: Call, paths: list[str]) -> bytes:

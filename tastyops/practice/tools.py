@@ -35,9 +35,18 @@ class Tools:
     def commands(self) -> Commands:
         """The programs."""
         return {
-            "cat": self._cat, "echo": _echo, "printf": _printf, "sleep": self._sleep,
-            "stat": self._stat, "test": self._test, "[": self._test, "kill": self._kill,
-            "env": self._env, "setsid": self._setsid, "nohup": self._nohup, "sudo": self._sudo,
+            "cat": self._cat,
+            "echo": _echo,
+            "printf": _printf,
+            "sleep": self._sleep,
+            "stat": self._stat,
+            "test": self._test,
+            "[": self._test,
+            "kill": self._kill,
+            "env": self._env,
+            "setsid": self._setsid,
+            "nohup": self._nohup,
+            "sudo": self._sudo,
         }
 
     def _cat(self, call: Call) -> int:
@@ -131,8 +140,13 @@ class Tools:
     def _other(self, call: Call, words: list[str], env: dict[str, str] | None = None) -> int:
         return self._dispatch(
             Call(
-                tuple(words), call.process, call.stdin, call.write_out, call.write_err,
-                call.env if env is None else env, call.directory,
+                tuple(words),
+                call.process,
+                call.stdin,
+                call.write_out,
+                call.write_err,
+                call.env if env is None else env,
+                call.directory,
             )
         )
 
@@ -182,8 +196,13 @@ class Tools:
         process = self._processes.begin("setsid", call.process, leader=True)
         # The streams stay the files they are, so that late output lands where it would.
         inner = Call(
-            tuple(words), process, Input() if fork else call.stdin, call.write_out,
-            call.write_err, call.env, call.directory,
+            tuple(words),
+            process,
+            Input() if fork else call.stdin,
+            call.write_out,
+            call.write_err,
+            call.env,
+            call.directory,
         )
         if fork:
             self._processes.spawn(process, lambda: self._quietly(inner))

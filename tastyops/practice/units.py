@@ -195,8 +195,12 @@ class Units:
 
 def _properties(unit: Unit, active: str) -> dict[str, str]:
     return {
-        "Id": unit.name, "Description": unit.description, "LoadState": "loaded",
-        "ActiveState": active, "SubState": unit.sub, "MainPID": str(unit.pid),
+        "Id": unit.name,
+        "Description": unit.description,
+        "LoadState": "loaded",
+        "ActiveState": active,
+        "SubState": unit.sub,
+        "MainPID": str(unit.pid),
         "UnitFileState": "enabled" if unit.enabled else "disabled",
     }
 
@@ -204,6 +208,11 @@ def _properties(unit: Unit, active: str) -> dict[str, str]:
 def _absent(name: str) -> dict[str, str]:
     full = name if "." in name else f"{name}.service"
     return {
-        "Id": full, "Description": full, "LoadState": "not-found", "ActiveState": "inactive",
-        "SubState": "dead", "MainPID": "0", "UnitFileState": "",
+        "Id": full,
+        "Description": full,
+        "LoadState": "not-found",
+        "ActiveState": "inactive",
+        "SubState": "dead",
+        "MainPID": "0",
+        "UnitFileState": "",
     }

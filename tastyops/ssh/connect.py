@@ -57,8 +57,14 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
     keys: KeyAuthentication = None  # type: ignore[assignment]
 
     def __init__(
-        self, target: str, config: fabric.Config, pins: Pins, *, user: str | None = None,
-        port: int | None = None, gateway: Any = None,
+        self,
+        target: str,
+        config: fabric.Config,
+        pins: Pins,
+        *,
+        user: str | None = None,
+        port: int | None = None,
+        gateway: Any = None,
     ) -> None:
         self._set(pins=pins)
         super().__init__(
@@ -77,8 +83,10 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
     def where(self) -> str:
         """The far end as messages name it."""
         port = "" if self.port == known_hosts.SSH_PORT else f" port {self.port}"
-        name = self.host if self.jumping or self.host == self.pins.host.name else (
-            f"{self.pins.host.name} ({self.host})"
+        name = (
+            self.host
+            if self.jumping or self.host == self.pins.host.name
+            else (f"{self.pins.host.name} ({self.host})")
         )
         return f"{self.user}@{name}{port}"
 
@@ -195,7 +203,9 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
             return self.proxy.socket
         self.gateway.open()
         return self.gateway.transport.open_channel(
-            "direct-tcpip", (self.host, int(self.port)), ("127.0.0.1", 0),
+            "direct-tcpip",
+            (self.host, int(self.port)),
+            ("127.0.0.1", 0),
             timeout=self.connect_timeout,
         )
 
@@ -229,10 +239,18 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
             if self.proxy is not None:
                 self.proxy.settle()
                 said = self.proxy.said()
-            told = unreachable(
-                error, where=self.where, seconds=self.connect_timeout, transport=transport,
-                notes=tuple(self.keys.notes), proxy_said=said,
-            ) if isinstance(error, Exception) else None
+            told = (
+                unreachable(
+                    error,
+                    where=self.where,
+                    seconds=self.connect_timeout,
+                    transport=transport,
+                    notes=tuple(self.keys.notes),
+                    proxy_said=said,
+                )
+                if isinstance(error, Exception)
+                else None
+            )
             self.close()
             if told is None:
                 raise

@@ -33,8 +33,14 @@ class Link:
     """Both shells of one connection. Not for two threads at once, ``stop`` excepted."""
 
     def __init__(
-        self, host: Host, connection: PinnedConnection, run: str, timing: Timing, *,
-        password: Callable[[], str] | None, now: Callable[[], float],
+        self,
+        host: Host,
+        connection: PinnedConnection,
+        run: str,
+        timing: Timing,
+        *,
+        password: Callable[[], str] | None,
+        now: Callable[[], float],
     ) -> None:
         self._connection = connection
         self._where = connection.where
@@ -60,7 +66,8 @@ class Link:
         except GoneError as error:
             self.close()
             raise Unreachable(
-                f"{self._where}: {error}.", still_true="No command was run there.",
+                f"{self._where}: {error}.",
+                still_true="No command was run there.",
                 next_step="Try again; if it goes on, look at sshd's log there.",
             ) from error
         except BaseException:

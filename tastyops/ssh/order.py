@@ -75,6 +75,7 @@ def link_lost(where: str, why: str, order: Order | None) -> LinkLost:
     else:
         still = "Only a reading command was sent; nothing was changed by it."
     return LinkLost(
-        f"The link to {where} was lost: {why}.", still_true=still,
+        f"The link to {where} was lost: {why}.",
+        still_true=still,
         next_step="Open a new link and ask the host what became of it.",
     )

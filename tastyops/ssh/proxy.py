@@ -25,7 +25,9 @@ class Proxy:
             # As ssh does: the user's words, run by a shell that steps aside for them.
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", f"exec {command}"],
-                stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=self._said,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=self._said,
                 start_new_session=True,
             )
 

@@ -43,7 +43,12 @@ class SshProber:
         return self._link.skew
 
     def probe(
-        self, argv: Sequence[str], *, sink: Sink, sudo: bool = False, timeout: float | None = None,
+        self,
+        argv: Sequence[str],
+        *,
+        sink: Sink,
+        sudo: bool = False,
+        timeout: float | None = None,
         tail: Tail | None = None,
     ) -> Ended:
         """Runs a reading command; ``timeout`` in seconds. Raises LinkLost, and
@@ -74,8 +79,15 @@ class SshSession(SshProber):
         self._forgotten: list[str] = []
 
     def change(
-        self, name: str, argv: Sequence[str], *, sink: Sink, sudo: bool = False, stdin: bytes = b"",
-        timeout: float | None = None, tail: Tail | None = None,
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        sink: Sink,
+        sudo: bool = False,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        tail: Tail | None = None,
     ) -> Ended:
         """Runs a change under ``name``; ``timeout`` in seconds. Raises LinkLost,
         AuthenticationFailed when sudo refuses the password, HostUnsuitable when ``stdin`` did not
@@ -129,7 +141,12 @@ class SshSession(SshProber):
         return parse_fate(out.decode("utf-8", "replace"))
 
     def follow(
-        self, name: str, *, sink: Sink, sudo: bool = False, timeout: float | None = None,
+        self,
+        name: str,
+        *,
+        sink: Sink,
+        sudo: bool = False,
+        timeout: float | None = None,
         tail: Tail | None = None,
     ) -> Ended:
         """Waits for a change begun earlier, over another link perhaps. Raises LinkLost."""
@@ -173,9 +190,12 @@ class SshDialer:
     """
 
     def __init__(
-        self, ssh_config: Path | None = None, *,
+        self,
+        ssh_config: Path | None = None,
+        *,
         sudo_password: Callable[[Host], str] | None = None,
-        now: Callable[[], float] = time.time, timing: Timing | None = None,
+        now: Callable[[], float] = time.time,
+        timing: Timing | None = None,
     ) -> None:
         self._ssh_config = ssh_config
         self._sudo_password = sudo_password

@@ -64,7 +64,11 @@ def _offered(hop: PinnedConnection) -> Offered:
         name = known_hosts.written_name(hop.key_name, hop.key_port)
         raise known_hosts.changed(name, key, verdict)
     return Offered(
-        hop.key_name, hop.key_port, key, hop.jumping, verdict.state == "known",
+        hop.key_name,
+        hop.key_port,
+        key,
+        hop.jumping,
+        verdict.state == "known",
         hop.known_hosts_files()[0],
     )
 

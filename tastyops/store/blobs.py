@@ -1,4 +1,4 @@
-"""A command's output: masked as it arrives, hashed, small ones inline, large ones a file by hash."""
+"""A command's output: masked as it arrives, hashed; a large one is a file named by its hash."""
 
 from __future__ import annotations
 

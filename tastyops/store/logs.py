@@ -61,8 +61,15 @@ class LogBook:
                 log = LogFile(path, masker, say=self._say)
                 log.append(
                     LogOpened(
-                        f"{day.year:04}/{number:03}", head.kind, head.title, long_date(day), offset,
-                        head.practice, list(head.summary), list(head.works), list(head.attending),
+                        f"{day.year:04}/{number:03}",
+                        head.kind,
+                        head.title,
+                        long_date(day),
+                        offset,
+                        head.practice,
+                        list(head.summary),
+                        list(head.works),
+                        list(head.attending),
                     ),
                     at,
                 )

@@ -17,7 +17,12 @@ from pathlib import Path
 from tastyops.errors import JournalDamaged, UsageError
 from tastyops.journal.chain import GENESIS, Line, seal, unseal
 from tastyops.journal.events import (
-    Address, Body, Event, body_from_json, event_from_json, event_to_json,
+    Address,
+    Body,
+    Event,
+    body_from_json,
+    event_from_json,
+    event_to_json,
 )
 from tastyops.journal.state import RunState, fold
 from tastyops.redact import Masker
@@ -65,13 +70,23 @@ class RunJournal:
         """Seals an event into the chain; it is written by the next ``commit``."""
         self._seq += 1
         body = self._masked(body)
-        event = Event(self._run, self._seq, 1, datetime.now(UTC), happened, who, at, body, self._head)
+        event = Event(
+            self._run, self._seq, 1, datetime.now(UTC), happened, who, at, body, self._head
+        )
         line, own = seal(event_to_json(event))
         self._pending.append(line)
         self._head = own
         return Event(
-            event.run, event.seq, event.epoch, event.recorded_at, happened, who, at, body,
-            event.prev, own,
+            event.run,
+            event.seq,
+            event.epoch,
+            event.recorded_at,
+            happened,
+            who,
+            at,
+            body,
+            event.prev,
+            own,
         )
 
     def _masked(self, body: Body) -> Body:

@@ -54,7 +54,11 @@ def _against_log(run: str, count: int, head: str, log: LogFile) -> list[str]:
     """The head hash in the closed log finds a tail that was cut off."""
     for event in log.events:
         body = event.body
-        if isinstance(body, Closed) and body.run == run and (body.events, body.head) != (count, head):
+        if (
+            isinstance(body, Closed)
+            and body.run == run
+            and (body.events, body.head) != (count, head)
+        ):
             return [
                 f"The log {log.number} was closed with {body.events} events and head {body.head}; "
                 f"the journal has {count} events and head {head}."

@@ -10,9 +10,7 @@ import re
 from dataclasses import dataclass, replace
 
 _QUOTED = "values are quoted already: remove the quotes around it"
-_HEREDOC = re.compile(
-    r"<<(-?)[ \t]*(?:'([\w.-]+)'|\"([\w.-]+)\"|\\?([\w.-]+))", re.ASCII
-)
+_HEREDOC = re.compile(r"<<(-?)[ \t]*(?:'([\w.-]+)'|\"([\w.-]+)\"|\\?([\w.-]+))", re.ASCII)
 
 _SAYINGS = {
     "'": ("a value inside quotes", _QUOTED),

@@ -50,9 +50,7 @@ def _input(findings: Findings, key: Scalar, node: Node) -> Input:
         why = not_a_choice(value, choices).removeprefix("it ")
         findings.add(default.place, f"the default {why}")
     help_text = findings.text(fields["help"][1], "'help'") if "help" in fields else ""
-    return Input(
-        key.text, kind, help_text or "", value, default is not None, choices, key.place
-    )
+    return Input(key.text, kind, help_text or "", value, default is not None, choices, key.place)
 
 
 def _kind(findings: Findings, node: Node) -> str:

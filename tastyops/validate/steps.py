@@ -116,9 +116,7 @@ class StepReader:
             self.scope = self.scope.plus(register, spec)
         if action is None:
             return None
-        return Step(
-            address, step_id, action.text, params, node.place, register=register, **options
-        )
+        return Step(address, step_id, action.text, params, node.place, register=register, **options)
 
     def _needs_host(self, action: Scalar, spec: ActionSpec) -> None:
         if self.hostless and not spec.hostless:
@@ -137,7 +135,7 @@ class StepReader:
         by = next((each for each, _ in node.entries if each.text == "by"), None)
         if by:
             message = "'by' of 'confirm' is not available yet"
-            self.findings.add(by.place, message, "write `confirm: \"the question\"`")
+            self.findings.add(by.place, message, 'write `confirm: "the question"`')
         return by is not None
 
     def _id(self, fields: Fields) -> str | None:
@@ -260,9 +258,7 @@ def is_true(node: Node) -> bool:
     return isinstance(node, Scalar) and node.text.lower() in ("true", "yes", "on")
 
 
-def read_hosts(
-    findings: Findings, node: Node, known: Collection[str] | None
-) -> tuple[str, ...]:
+def read_hosts(findings: Findings, node: Node, known: Collection[str] | None) -> tuple[str, ...]:
     """Names of hosts and groups, each once; empty for ``none``."""
     names: list[str] = []
     for item in findings.items(node, "'hosts'"):

@@ -57,8 +57,10 @@ def value_of(command: Any, line: dict[str, Any]) -> Any:
     if "answer" in line:
         return line["answer"]
     output = Output(
-        int(line.get("status", 0)), Blob.of(str(line.get("out", "")).encode()),
-        Blob.of(str(line.get("err", "")).encode()), at=float(line.get("at", 0.0)),
+        int(line.get("status", 0)),
+        Blob.of(str(line.get("out", "")).encode()),
+        Blob.of(str(line.get("err", "")).encode()),
+        at=float(line.get("at", 0.0)),
         timed_out=bool(line.get("timed_out")),
     )
     if isinstance(command, Probe):
@@ -74,7 +76,9 @@ def facts_of(case: dict[str, Any]) -> Facts:
 def converse(case: dict[str, Any]) -> tuple[list[str], Any]:
     """What the action said, and its return value or the error it ended with."""
     spec = registry()[case["action"]]
-    params = {name: coerce(spec.params[name], value) for name, value in case.get("params", {}).items()}
+    params = {
+        name: coerce(spec.params[name], value) for name, value in case.get("params", {}).items()
+    }
     steps = spec.perform(spec.build(**params), facts_of(case))
     lines, heard = list(case["says"]), []
     try:

@@ -115,7 +115,7 @@ def test_the_streams_stay_apart(session: Session) -> None:
 def test_words_are_words(session: Session) -> None:
     sink = Sink()
     session.probe(["printf", "[%s]", "", "a b", "it's", '"', "$HOME", "two\nlines", "é"], sink=sink)
-    assert sink.stdout.decode() == '[][a b][it\'s]["][$HOME][two\nlines][é]'
+    assert sink.stdout.decode() == "[][a b][it's][\"][$HOME][two\nlines][é]"
 
 
 def test_nul_and_markers_in_output(session: Session) -> None:
@@ -175,7 +175,8 @@ def test_another_session_sees_and_follows_a_running_change(
     try:
         first = Sink()
         work = threading.Thread(
-            target=session.change, args=("s1", ["sh", "-c", "sleep 2; echo done"]),
+            target=session.change,
+            args=("s1", ["sh", "-c", "sleep 2; echo done"]),
             kwargs={"sink": first},
         )
         work.start()

@@ -25,8 +25,10 @@ from tastyops.validate import validate
 from tests.core.fake import FakeClock, FakeDialer, FakeHost
 
 
-def plan_of(text: str, *hosts: str, inputs: dict[str, Any] | None = None, start_at: str = "") -> Plan:
-    names = {name: None for name in hosts}
+def plan_of(
+    text: str, *hosts: str, inputs: dict[str, Any] | None = None, start_at: str = ""
+) -> Plan:
+    names = dict.fromkeys(hosts)
     runbook = validate(textwrap.dedent(text).encode(), "test.yml", registry(), names, frozenset())
     values = {name: wanted.default for name, wanted in runbook.inputs.items()} | (inputs or {})
     return make_plan(runbook, [Host(name) for name in hosts], values, registry(), start_at=start_at)
@@ -68,31 +70,52 @@ class Hearing:
 
 
 def drive(
-    plan: Plan, tmp_path: Path, *, operators: Sequence[Operator] = (), secrets: Sequence[str] = (),
-    before: Any = None, **hosts: FakeHost,
+    plan: Plan,
+    tmp_path: Path,
+    *,
+    operators: Sequence[Operator] = (),
+    secrets: Sequence[str] = (),
+    before: Any = None,
+    **hosts: FakeHost,
 ) -> Ran:
     clock = FakeClock()
     masker = Masker(secrets)
     journal = RunJournal.create(tmp_path / "runs", "r1", plan.runbook.source, masker)
     book = LogBook(tmp_path / "logs", say=lambda _: None)
     head = LogHead(
-        plan.runbook.kind, plan.title, "UTC", False, plan.summary, list(plan.work_titles.values()), ["dwm"]
+        plan.runbook.kind,
+        plan.title,
+        "UTC",
+        False,
+        plan.summary,
+        list(plan.work_titles.values()),
+        ["dwm"],
     )
     log = book.open(head, clock.now(), masker)
     hearing = Hearing()
     driving = Drive(
-        plan, RunState(), "r1", journal=journal, dialer=FakeDialer(**hosts), clock=clock, who="dwm",
+        plan,
+        RunState(),
+        "r1",
+        journal=journal,
+        dialer=FakeDialer(**hosts),
+        clock=clock,
+        who="dwm",
         operators=operators or (Unattended("dwm", yes=True, answers={}),),
         listeners=(LogKeeper(log), hearing),
     )
-    driving.append(RunOpened(plan.title, "", "", plan.digest, [h.name for h in plan.hosts], {}, ["dwm"]))
+    driving.append(
+        RunOpened(plan.title, "", "", plan.digest, [h.name for h in plan.hosts], {}, ["dwm"])
+    )
     if before:
         before(driving, journal)
     try:
         state = driving.run()
     finally:
         journal.close()
-    return Ran(state, list(read_events(journal.directory)), log, clock, journal.directory, hearing.heard)
+    return Ran(
+        state, list(read_events(journal.directory)), log, clock, journal.directory, hearing.heard
+    )
 
 
 def dry(plan: Plan, **hosts: FakeHost) -> Preview:

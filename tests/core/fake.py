@@ -72,15 +72,27 @@ class FakeSession:
         return Ended(status, 0.01)
 
     def probe(
-        self, argv: Sequence[str], *, sink: Sink, sudo: bool = False, timeout: float | None = None,
+        self,
+        argv: Sequence[str],
+        *,
+        sink: Sink,
+        sudo: bool = False,
+        timeout: float | None = None,
         tail: Tail | None = None,
     ) -> Ended:
         self._host.probed.append(" ".join(argv))
         return self._run(argv, sink)
 
     def change(
-        self, name: str, argv: Sequence[str], *, sink: Sink, sudo: bool = False, stdin: bytes = b"",
-        timeout: float | None = None, tail: Tail | None = None,
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        sink: Sink,
+        sudo: bool = False,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        tail: Tail | None = None,
     ) -> Ended:
         text = argv[2] if list(argv[:2]) == ["sh", "-c"] else " ".join(argv)
         self._host.sent.append(text)
@@ -90,7 +102,12 @@ class FakeSession:
         return self._host.fates.get(name, Fate("never"))
 
     def follow(
-        self, name: str, *, sink: Sink, sudo: bool = False, timeout: float | None = None,
+        self,
+        name: str,
+        *,
+        sink: Sink,
+        sudo: bool = False,
+        timeout: float | None = None,
         tail: Tail | None = None,
     ) -> Ended:
         fate = self._host.fates[name]

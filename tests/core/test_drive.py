@@ -44,7 +44,9 @@ def test_three_works_completed(tmp_path: Path) -> None:
     assert ran.works == ["(Completed)"] * 3
     assert ran.log.document().status == "Completed at 13:00hrs, February 11th 2026"
     assert ran.transcript == [
-        "The first is done.", "Step 2.1 'Do the second' completed.", "Step 2.2 (run) completed.",
+        "The first is done.",
+        "Step 2.1 'Do the second' completed.",
+        "Step 2.2 (run) completed.",
         "Step 3.1 (run) completed.",
     ]
 
@@ -87,7 +89,11 @@ def test_an_intent_is_durable_before_the_change_goes_out(
         return 0, ""
 
     host = FakeHost({"first": look})
-    drive(plan_of("{title: T, hosts: web1, works: [{work: W, steps: [{run: first}]}]}", "web1"), tmp_path, web1=host)
+    drive(
+        plan_of("{title: T, hosts: web1, works: [{work: W, steps: [{run: first}]}]}", "web1"),
+        tmp_path,
+        web1=host,
+    )
     assert seen == [True]
 
 
@@ -95,7 +101,8 @@ def test_the_outcome_is_durable_before_the_host_forgets_it(tmp_path: Path) -> No
     host = FakeHost({"first": (0, "")})
     ran = drive(
         plan_of("{title: T, hosts: web1, works: [{work: W, steps: [{run: first}]}]}", "web1"),
-        tmp_path, web1=host,
+        tmp_path,
+        web1=host,
     )
     assert host.forgotten == ["1.1.1.1", "*"]
     assert ran.heard[-1].kind == "run-closed"
@@ -108,10 +115,14 @@ def test_events_fold_to_the_state_the_drive_ended_with(tmp_path: Path) -> None:
     assert again.works == ran.state.works
     assert again.closed == ran.state.closed
     assert again.head == ran.state.head
-    assert {k: v.ended for k, v in again.lanes.items()} == {k: v.ended for k, v in ran.state.lanes.items()}
+    assert {k: v.ended for k, v in again.lanes.items()} == {
+        k: v.ended for k, v in ran.state.lanes.items()
+    }
 
 
-def test_registered_values_reach_later_steps_and_private_ones_stay_out_of_the_log(tmp_path: Path) -> None:
+def test_registered_values_reach_later_steps_and_private_ones_stay_out_of_the_log(
+    tmp_path: Path,
+) -> None:
     text = """
         title: T
         hosts: web1
@@ -188,7 +199,10 @@ def test_many_hosts_go_step_by_step_and_a_failure_stops_after_the_step(tmp_path:
     assert [host.sent for host in hosts.values()] == [["one", "two"]] * 3
     assert sorted(ran.transcript[:3]) == ["web1: One.", "web2: One.", "web3: One."]
     assert "web2: Step 1.2 (run) failed." in ran.transcript
-    assert ran.works == ["(Not completed: step 1.2 (run) failed)", "(Cancelled: step 1.2 (run) failed)"]
+    assert ran.works == [
+        "(Not completed: step 1.2 (run) failed)",
+        "(Cancelled: step 1.2 (run) failed)",
+    ]
 
 
 def test_an_unreachable_host_ends_with_4(tmp_path: Path) -> None:
@@ -233,7 +247,9 @@ def test_a_change_cut_off_is_picked_up_and_never_sent_again(tmp_path: Path, fate
     assert ran.bodies("step-ended")[0].registered["stdout"] == "followed"
 
 
-def test_a_change_the_host_has_no_trace_of_is_sent_again_under_the_same_name(tmp_path: Path) -> None:
+def test_a_change_the_host_has_no_trace_of_is_sent_again_under_the_same_name(
+    tmp_path: Path,
+) -> None:
     host = FakeHost({"change it": [lost(), (0, "")], "echo 0": (0, "")})
     ran = drive(plan_of(ONE, "web1"), tmp_path, web1=host)
     assert host.sent == ["change it", "change it", "echo 0"]
@@ -359,7 +375,9 @@ def test_notes_and_cancels_come_from_other_processes(tmp_path: Path) -> None:
 def test_a_journal_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
     from tests.test_store import file_size_limit
 
-    host = FakeHost({"first": (0, "x" * 4000), "second": (0, ""), "never": (0, ""), "third": (0, "")})
+    host = FakeHost(
+        {"first": (0, "x" * 4000), "second": (0, ""), "never": (0, ""), "third": (0, "")}
+    )
     with file_size_limit(3500), pytest.raises(JournalUnwritable):
         drive(plan_of(THREE, "web1"), tmp_path, web1=host)
     assert host.sent == ["first"]
@@ -395,7 +413,9 @@ def test_secrets_reach_neither_journal_nor_log(tmp_path: Path) -> None:
     text = "{title: T, hosts: web1, works: [{work: W, steps: [{run: show hunter2hunter2, name: Show hunter2hunter2}]}]}"
     host = FakeHost({"show hunter2hunter2": (0, "it is hunter2hunter2")})
     ran = drive(plan_of(text, "web1"), tmp_path, secrets=["hunter2hunter2"], web1=host)
-    everything = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != "runbook.yml")
+    everything = b"".join(
+        p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != "runbook.yml"
+    )
     assert b"hunter2hunter2" not in everything
     assert ran.state.closed is not None
     assert ran.state.closed.exit_code == 0

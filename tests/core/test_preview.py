@@ -7,13 +7,23 @@ from tests.core.fake import FakeHost
 
 
 def verdicts(text: str, host: FakeHost) -> list[str]:
-    return [f"{s.step.address} {s.verdict}{f' ({s.because})' if s.because else ''}" for s in dry(plan_of(text, "web1"), web1=host).steps]
+    return [
+        f"{s.step.address} {s.verdict}{f' ({s.because})' if s.because else ''}"
+        for s in dry(plan_of(text, "web1"), web1=host).steps
+    ]
 
 
 def test_a_change_is_shown_and_not_sent() -> None:
     host = FakeHost()
-    found = dry(plan_of("{title: T, hosts: web1, works: [{work: W, steps: [{run: rm -rf /tmp/x}]}]}", "web1"), web1=host)
-    assert [(s.verdict, s.commands) for s in found.steps] == [("would run", ["sh -c 'rm -rf /tmp/x'"])]
+    found = dry(
+        plan_of(
+            "{title: T, hosts: web1, works: [{work: W, steps: [{run: rm -rf /tmp/x}]}]}", "web1"
+        ),
+        web1=host,
+    )
+    assert [(s.verdict, s.commands) for s in found.steps] == [
+        ("would run", ["sh -c 'rm -rf /tmp/x'"])
+    ]
     assert host.sent == []
     assert host.links == 0
     assert not found.incomplete
@@ -42,14 +52,15 @@ def test_what_a_withheld_change_would_tell_is_not_made_up() -> None:
     ]
     assert host.sent == []
     found = dry(plan_of(text, "web1"), web1=host)
-    assert [entry for step in found.steps for entry in step.entries][0] == "Built in … seconds."
+    assert next(entry for step in found.steps for entry in step.entries) == "Built in … seconds."
 
 
 def test_waiting_ends_a_steps_preview() -> None:
     text = "{title: T, hosts: web1, works: [{work: W, steps: [{watch: {command: look}}, {run: after}]}]}"
     found = dry(plan_of(text, "web1"), web1=FakeHost({"look": (0, "10%")}))
     assert [(s.verdict, s.commands) for s in found.steps] == [
-        ("would run", ["wait for the next look"]), ("would run", ["sh -c after"]),
+        ("would run", ["wait for the next look"]),
+        ("would run", ["sh -c after"]),
     ]
 
 

@@ -42,10 +42,14 @@ class Person:
 
 
 def host() -> FakeHost:
-    return FakeHost({
-        "measure": [(1, ""), (0, "not yet"), (0, "ready")], "use ready": (0, "x" * 10_000),
-        "progress": [(0, "10%"), (0, "10%"), (0, "60%"), (0, "100%")], "take sdb": (0, ""),
-    })
+    return FakeHost(
+        {
+            "measure": [(1, ""), (0, "not yet"), (0, "ready")],
+            "use ready": (0, "x" * 10_000),
+            "progress": [(0, "10%"), (0, "10%"), (0, "60%"), (0, "100%")],
+            "take sdb": (0, ""),
+        }
+    )
 
 
 @pytest.fixture
@@ -79,7 +83,9 @@ def test_every_prefix_of_a_journal_leads_to_what_came_next(plan: Plan, ran: Ran)
         state = fold(before, lambda digest: load(ran, digest))
         busy = {(e.at.host, e.at.step) for e in before if under_way(e, after)}
         for move in advance(plan, state, LiveLanes(), busy):
-            following = [e for e in after if e.at.host == move.at.host and e.at.step == move.at.step]
+            following = [
+                e for e in after if e.at.host == move.at.host and e.at.step == move.at.step
+            ]
             following = following or [e for e in after if not e.at.step]
             compared += 1
             if isinstance(move, Append):

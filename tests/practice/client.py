@@ -71,8 +71,13 @@ class Client:
         self.ssh.set_missing_host_key_policy(paramiko.RejectPolicy())
         try:
             self.ssh.connect(
-                host.address, host.port or 22, host.user, key_filename=host.identity_file,
-                look_for_keys=False, allow_agent=False, timeout=20,
+                host.address,
+                host.port or 22,
+                host.user,
+                key_filename=host.identity_file,
+                look_for_keys=False,
+                allow_agent=False,
+                timeout=20,
             )
         except BaseException:
             self.ssh.close()

@@ -68,20 +68,28 @@ PLAIN = [
     (["systemctl", "is-system-running"], 0, "running\n", ""),
     (["systemctl", "restart", "bind9"], 0, "", ""),
     (
-        ["systemctl", "restart", "nonesuch"], 5, "",
+        ["systemctl", "restart", "nonesuch"],
+        5,
+        "",
         "Failed to restart nonesuch.service: Unit nonesuch.service not found.\n",
     ),
     (
-        ["systemctl", "show", "--property=Id,ActiveState", "--", "exim4.service", "x.service"], 0,
-        "Id=exim4.service\nActiveState=active\n\nId=x.service\nActiveState=inactive\n", "",
+        ["systemctl", "show", "--property=Id,ActiveState", "--", "exim4.service", "x.service"],
+        0,
+        "Id=exim4.service\nActiveState=active\n\nId=x.service\nActiveState=inactive\n",
+        "",
     ),
     (
-        ["dpkg-query", "--show", "--showformat=${Version}\\n", "nonesuch"], 1, "",
+        ["dpkg-query", "--show", "--showformat=${Version}\\n", "nonesuch"],
+        1,
+        "",
         "dpkg-query: no packages found matching nonesuch\n",
     ),
     (
-        ["stat", "--printf=%s %n\\n", "--", "/etc/debian_version", "/x"], 1,
-        "6 /etc/debian_version\n", "stat: cannot statx '/x': No such file or directory\n",
+        ["stat", "--printf=%s %n\\n", "--", "/etc/debian_version", "/x"],
+        1,
+        "6 /etc/debian_version\n",
+        "stat: cannot statx '/x': No such file or directory\n",
     ),
 ]
 
@@ -92,11 +100,23 @@ def test_a_program(machine: Machine, argv: list[str], status: int, out: str, err
 
 
 UNKNOWN = [
-    ["mdadm", "--detail", "/dev/md6"], ["/opt/own/tool"], ["apt-get", "autoremove"],
-    ["apt-get", "--option=Dir=/x", "update"], ["systemctl", "daemon-reload"], ["uname", "-p"],
-    ["busctl", "list"], ["cat", f"/boot/vmlinuz-{OLD}"], ["date", "-d", "tomorrow"],
-    ["stat", "/etc"], ["grub-editenv", "create"], ["hostname", "other"], ["sudo", "-u", "x", "id"],
-    ["grep", "a|b", "/etc/fstab"], ["kill", "-s", "NONE", "1"], ["exit", "3"], ["sh"],
+    ["mdadm", "--detail", "/dev/md6"],
+    ["/opt/own/tool"],
+    ["apt-get", "autoremove"],
+    ["apt-get", "--option=Dir=/x", "update"],
+    ["systemctl", "daemon-reload"],
+    ["uname", "-p"],
+    ["busctl", "list"],
+    ["cat", f"/boot/vmlinuz-{OLD}"],
+    ["date", "-d", "tomorrow"],
+    ["stat", "/etc"],
+    ["grub-editenv", "create"],
+    ["hostname", "other"],
+    ["sudo", "-u", "x", "id"],
+    ["grep", "a|b", "/etc/fstab"],
+    ["kill", "-s", "NONE", "1"],
+    ["exit", "3"],
+    ["sh"],
 ]
 
 
@@ -251,7 +271,11 @@ def test_the_default_is_kept_in_grubs_environment(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("saved", "release"),
     [
-        ("0", NEW), ("1>0", NEW), ("1>2", OLD), ("9", NEW), ("nonesuch", NEW),
+        ("0", NEW),
+        ("1>0", NEW),
+        ("1>2", OLD),
+        ("9", NEW),
+        ("nonesuch", NEW),
         ("Debian GNU/Linux", NEW),
         (f"Advanced options for Debian GNU/Linux>Debian GNU/Linux, with Linux {OLD}", OLD),
         # An id inside a submenu without its path: GRUB does not find it and starts the first.
@@ -318,9 +342,11 @@ def test_a_shutdown_is_scheduled_read_back_and_cancelled(machine: Machine) -> No
     assert abs(found.at - due) < 0.001
     status, out, _ = run(machine, *probes.logind_call("CancelScheduledShutdown", ""))
     assert (status, out) == (127, "")  # an empty signature is not how busctl is called
-    assert run(
-        machine, *probes.logind_call("CancelScheduledShutdown", "")[:-1]
-    ) == (0, "b true\n", "")
+    assert run(machine, *probes.logind_call("CancelScheduledShutdown", "")[:-1]) == (
+        0,
+        "b true\n",
+        "",
+    )
     assert ask(machine, probes.SCHEDULED) is None
 
 

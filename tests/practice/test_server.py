@@ -249,8 +249,13 @@ def test_no_other_key_no_password_no_other_user(practice: PracticeHost) -> None:
         ssh.set_missing_host_key_policy(paramiko.WarningPolicy())
         with pytest.raises(paramiko.SSHException), pytest.warns(UserWarning, match="Unknown"):
             ssh.connect(
-                host.address, host.port, user, password=password, look_for_keys=False,
-                allow_agent=False, timeout=20,
+                host.address,
+                host.port,
+                user,
+                password=password,
+                look_for_keys=False,
+                allow_agent=False,
+                timeout=20,
                 key_filename=host.identity_file if user == "dwm" else None,
             )
         transport = ssh.get_transport()
@@ -365,8 +370,12 @@ def test_a_host_as_its_own_process(tmp_path: object) -> None:
         assert process.stdout
         reach = json.loads(process.stdout.readline())
         host = Host(
-            name=reach["name"], address=reach["address"], port=reach["port"], user=reach["user"],
-            identity_file=reach["identity_file"], known_hosts=reach["known_hosts"],
+            name=reach["name"],
+            address=reach["address"],
+            port=reach["port"],
+            user=reach["user"],
+            identity_file=reach["identity_file"],
+            known_hosts=reach["known_hosts"],
         )
         with Client(host) as client:
             assert client.talk().ask("p", "hostname")[0] == b"kalimdor\n"

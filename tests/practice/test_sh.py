@@ -65,7 +65,7 @@ SAME = [
     "test -z '' && [ 1 -lt 2 ] && [ a != b ] && echo so",
     "seq 20 | tail -n 3; seq 20 | head -2; printf 'abc' | tail -c 2",
     "shift; echo $#",
-    "echo \"a$\" $ '$' \"$(echo \")\")\"",
+    'echo "a$" $ \'$\' "$(echo ")")"',
     "env -i A=1 /usr/bin/env",
     ":; echo $?",
     "command -v echo",
@@ -77,8 +77,12 @@ def test_the_same_as_dash(machine: Machine, text: str) -> None:
     if not shutil.which("dash"):
         pytest.skip("dash is not installed")
     real = subprocess.run(
-        ["dash", "-c", text], capture_output=True, check=False, timeout=20,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
+        ["dash", "-c", text],
+        capture_output=True,
+        check=False,
+        timeout=20,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
     )
     ours = machine.execute(["sh", "-c", text])
     assert ours.out == real.stdout
@@ -88,9 +92,20 @@ def test_the_same_as_dash(machine: Machine, text: str) -> None:
 
 
 UNMODELLED = [
-    "if true; then echo a; fi", "while true; do :; done", "for a in b; do echo $a; done",
-    "case a in a) ;; esac", "f() { echo a; }", "echo `id`", "echo $((1+1))", "cat <<E\na\nE",
-    "echo ${a:-b}", "ls /etc/*", "echo ~", "trap 'echo' EXIT", "set -x", "echo x 3>/dev/null",
+    "if true; then echo a; fi",
+    "while true; do :; done",
+    "for a in b; do echo $a; done",
+    "case a in a) ;; esac",
+    "f() { echo a; }",
+    "echo `id`",
+    "echo $((1+1))",
+    "cat <<E\na\nE",
+    "echo ${a:-b}",
+    "ls /etc/*",
+    "echo ~",
+    "trap 'echo' EXIT",
+    "set -x",
+    "echo x 3>/dev/null",
     "command -v nonesuch",
 ]
 

@@ -25,9 +25,7 @@ class Accounts:
         name = f"tasty{secrets.token_hex(4)}"
         home = self.folder / name
         # "*" and not "!": sshd without PAM refuses an account that is locked.
-        subprocess.run(
-            ["useradd", "-m", "-d", str(home), "-s", shell, "-p", "*", name], check=True
-        )
+        subprocess.run(["useradd", "-m", "-d", str(home), "-s", shell, "-p", "*", name], check=True)
         self.names.append(name)
         if password:
             subprocess.run(["chpasswd"], input=f"{name}:{password}\n".encode(), check=True)

@@ -38,11 +38,16 @@ def opened() -> Iterator[Open]:
     sessions: list[SshSession] = []
 
     def open_session(
-        server: Sshd, *, run: str = "", timing: Timing | None = None,
-        password: str | None = None, **host: object,
+        server: Sshd,
+        *,
+        run: str = "",
+        timing: Timing | None = None,
+        password: str | None = None,
+        **host: object,
     ) -> SshSession:
         dialer = SshDialer(
-            server.ssh_config, timing=timing,
+            server.ssh_config,
+            timing=timing,
             sudo_password=None if password is None else lambda _: password,
         )
         session = dialer.session(server.host(**host), run or run_name())

@@ -64,7 +64,8 @@ class Sshd:
     def _keygen(self, name: str, kind: str) -> None:
         subprocess.run(
             ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", str(self.folder / name)],
-            check=True, stdin=subprocess.DEVNULL,
+            check=True,
+            stdin=subprocess.DEVNULL,
         )
 
     def start(self) -> None:
@@ -82,7 +83,9 @@ class Sshd:
             with open(self.folder / "log", "ab") as log:
                 self.process = subprocess.Popen(
                     [SSHD or "sshd", "-D", "-e", "-f", str(config)],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
                 )
             if self._ready():
                 self.write_known_hosts()
@@ -108,8 +111,12 @@ class Sshd:
     def host(self, **changes: object) -> Host:
         """The inventory's entry for it; as whoever runs the tests unless ``user`` is given."""
         fields: dict[str, object] = {
-            "name": "target", "address": "127.0.0.1", "port": self.port, "user": getpass.getuser(),
-            "identity_file": str(self.key), "known_hosts": str(self.folder / "known_hosts"),
+            "name": "target",
+            "address": "127.0.0.1",
+            "port": self.port,
+            "user": getpass.getuser(),
+            "identity_file": str(self.key),
+            "known_hosts": str(self.folder / "known_hosts"),
         }
         return Host(**{**fields, **changes})  # type: ignore[arg-type]
 

@@ -52,7 +52,9 @@ def test_another_key_than_the_one_on_record_is_refused(
     for server in (sshd, jump):
         shown = subprocess.run(
             ["ssh-keygen", "-l", "-f", str(server.folder / "host_ed25519.pub")],
-            check=True, capture_output=True, text=True,
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout.split()[1]
         assert shown in what
 
@@ -184,7 +186,7 @@ def test_a_server_that_stays_silent(sshd: Sshd, greeting: bytes) -> None:
 
 def test_a_server_that_hangs_up(sshd: Sshd) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=lambda: server.accept()[0].close())  # noqa: PLW0108
+        thread = threading.Thread(target=lambda: server.accept()[0].close())
         thread.start()
         host = sshd.host(port=server.getsockname()[1])
         assert "before the SSH greeting" in refusal(dialer(sshd), host, errors.Unreachable)
@@ -241,7 +243,7 @@ def test_a_host_without_setsid(sshd: Sshd, accounts: Accounts) -> None:
     # The script appends the system's own directories, so they have to be hidden from it.
     shell.write_text(
         "#!/bin/sh\nexec unshare --mount --map-root-user sh -c "
-        "'mount --bind /dev/null /usr/bin/setsid && exec /bin/sh \"$@\"' sh \"$@\"\n"
+        '\'mount --bind /dev/null /usr/bin/setsid && exec /bin/sh "$@"\' sh "$@"\n'
     )
     shell.chmod(0o755)
     can = subprocess.run(

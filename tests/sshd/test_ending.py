@@ -254,9 +254,7 @@ def test_what_cannot_be_killed_is_called_stuck(
     sshd: Sshd, opened: Open, sudoer: str, marker: str
 ) -> None:
     """A change that became root by itself: we may not signal it, and must not say it is gone."""
-    session = opened(
-        sshd, user=sudoer, timing=Timing(term_patience=0.5, kill_patience=0.5)
-    )
+    session = opened(sshd, user=sudoer, timing=Timing(term_patience=0.5, kill_patience=0.5))
     words = ["sudo", "-n", *argv("deaf", marker)]
     assert session.change("late", words, sink=Collected(), timeout=0.6).state == "stuck"
     for pid in leftovers(marker):

@@ -18,7 +18,6 @@ from tests.sshd.watching import Collected
 pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("no_user_files", "nothing_left")]
 
 
-
 def through(server: Sshd, jumps: str) -> str:
     return (
         f"Host deep\n  HostName 127.0.0.1\n  ProxyJump {jumps}\n"

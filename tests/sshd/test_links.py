@@ -112,7 +112,10 @@ def test_a_dead_peer(own_sshd: Sshd, other_sshd: Sshd, way: str, when: str) -> N
     if way != "direct":
         config, address = jump_config(own_sshd, other_sshd), "deep"
     timing = Timing(
-        connect=2, heart_every=0.5, heart_limit=2.0, second_greeting=4.0,
+        connect=2,
+        heart_every=0.5,
+        heart_limit=2.0,
+        second_greeting=4.0,
         second_after=0.3 if when != "at once" else 0.6,
     )
     session = SshDialer(config, timing=timing).session(own_sshd.host(address=address), run_name())

@@ -90,7 +90,7 @@ def test_a_shell_that_is_no_sh_can_still_start_ours(
     if fish is None:
         # What matters of them: they are given our opening with -c and parse it themselves.
         odd = accounts.folder / "odd"
-        odd.write_text("#!/bin/sh\n[ \"$1\" = -c ] || exit 9\nexec dash -c \"$2\"\n")
+        odd.write_text('#!/bin/sh\n[ "$1" = -c ] || exit 9\nexec dash -c "$2"\n')
         odd.chmod(0o755)
         fish = str(odd)
     works(opened(sshd, user=accounts.make(fish), timing=Timing(term_patience=1)))

@@ -46,7 +46,7 @@ def project(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     write_inventory(tmp_path, sshd)
-    yield tmp_path
+    return tmp_path
 
 
 def write_inventory(folder: Path, sshd: Sshd) -> None:
@@ -126,15 +126,18 @@ def test_nothing_of_a_run_is_left_on_the_host(project: Path) -> None:
         assert set(Path("/run/tastyops").glob("*")) == before
 
 
-def test_the_controllers_death_leaves_the_change_to_end_and_the_log_in_progress(project: Path) -> None:
+def test_the_controllers_death_leaves_the_change_to_end_and_the_log_in_progress(
+    project: Path,
+) -> None:
     done, go = project / "done", project / "go"
     runbook = write_runbook(
         project,
-        "title: T\nhosts: target\nworks: [{work: W, steps: [{run: \""
-        f"touch {go}; while [ ! -e {go}2 ]; do sleep 0.05; done; touch {done}\"}}]}}]\n",
+        'title: T\nhosts: target\nworks: [{work: W, steps: [{run: "'
+        f'touch {go}; while [ ! -e {go}2 ]; do sleep 0.05; done; touch {done}"}}]}}]\n',
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", "tastyops", "run", runbook, "--yes"], cwd=project,
+        [sys.executable, "-m", "tastyops", "run", runbook, "--yes"],
+        cwd=project,
         stdout=subprocess.DEVNULL,
     )
     wait_for(go.exists)
@@ -152,12 +155,14 @@ def test_a_cut_link_is_mended_and_the_outcome_picked_up(own_sshd: Sshd, project:
     go, count = project / "go", project / "count"
     runbook = write_runbook(
         project,
-        "title: T\nhosts: target\nworks: [{work: W, steps: [{run: \""
-        f"echo x >>{count}; echo begun; touch {go}; while [ ! -e {go}2 ]; do sleep 0.05; done; echo ended\"}}]}}]\n",
+        'title: T\nhosts: target\nworks: [{work: W, steps: [{run: "'
+        f'echo x >>{count}; echo begun; touch {go}; while [ ! -e {go}2 ]; do sleep 0.05; done; echo ended"}}]}}]\n',
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", "tastyops", "run", runbook, "--yes"], cwd=project,
-        stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "tastyops", "run", runbook, "--yes"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     wait_for(go.exists)
     for pid in own_sshd.connections():

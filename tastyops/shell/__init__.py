@@ -48,8 +48,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-PROTOCOL = 1
-TAIL_BYTES = 4096
+from tastyops.shell.script import ONE_LINE, PROTOCOL
+
 UPLOAD_BYTES = 36_000
 """Bytes of standard input in one ``u`` request (a line of 48,000 base64 characters)."""
 
@@ -72,69 +72,9 @@ def opening_nonce(command: str) -> str | None:
     return match[1] if match else None
 
 
-# The wrapper of a change, started by setsid as the leader of its own process group. It claims the
-# name, runs the command, and leaves its status last.
-_CLAIM = (
-    'IFS= read -r s </proc/$$/stat; set -C; printf "%s\\n" "$s" >"$f.pid" || exit 99; set +C; '
-)
-_LEAVE = '>"$f.out" 2>"$f.err"; printf "%s\\n" $? >"$f.rc"'
-# With its words as arguments and its standard input as it is (the password line).
-_WRAPPER = f'f=$1; m=$2; shift 2; {_CLAIM}(umask $m; exec "$@") {_LEAVE}'
-# Started ahead of its change, while the controller is busy with the last one's outcome: starting
-# setsid and sh costs more than the change's own journal. It waits for its words on a queue that
-# only the main shell holds open, so it ends when that shell does.
-_WAITING = (
-    'd=$1; m=$2; N=$3; IFS= read -r l || exit 0; eval "set -- $l"; f=$d/$1; shift; I=/dev/null; '
-    f'if [ -e "$f.in" ]; then I=$f.in; fi; {_CLAIM}(umask $m; exec "$@") <"$I" {_LEAVE}'
-)
-
-_BOOTSTRAP = r"""
-N=$(printf '\nx'); N=${N%x}; unset LANGUAGE; LC_ALL=C; export LC_ALL; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH
-m=$(umask); umask 077; u=$(id -u); IFS= read -r b </proc/sys/kernel/random/boot_id
-if [ "$u" = 0 ]; then D=/run/tastyops; elif [ -n "$XDG_RUNTIME_DIR" ] && [ -w "$XDG_RUNTIME_DIR" ]; then D=$XDG_RUNTIME_DIR/tastyops; else D=/dev/shm/tastyops-$u; fi
-d=$D/$R.$b; i=0; pw=; W=; Q=; w=@WRAPPER@; v=@WAITING@
-e() { if [ -s "$f.out" ]; then cat "$f.out"; fi; printf '\0%s e\n' "$n"; if [ -s "$f.err" ]; then cat "$f.err"; fi; printf '\0%s %s\n' "$n" "$c"; }
-a() { printf '\0%s e\n\0%s %s\n' "$n" "$n" "$1"; }
-l() { c=lost; if [ -s "$f.rc" ]; then read -r c <"$f.rc"; fi; e; }
-g() { p=; if [ -s "$f.pid" ]; then read -r p r <"$f.pid"; fi; }
-y() { IFS= read -r s <"$f.pid"; s=${s##*) }; set -- $s; st=${20}; s=; { IFS= read -r s <"/proc/$p/stat"; } 2>/dev/null; s=${s##*) }; set -- $s; [ "$st" = "${20}" ]; }
-j() { Q=; W=; rm -f "$d/$$.q"; if mkfifo "$d/$$.q" 2>/dev/null; then exec 8<>"$d/$$.q"; Q=1; fi; }
-x() { setsid sh -c "$v" sh "$d" $m "$N" <"$d/$$.q" >/dev/null 2>&1 8>&- & W=$!; }
-o() { if [ -s "$f.pid" ]; then a claimed; else rm -f "$f.pid"; a full; fi; }
-problem=; for t in setsid cat rm base64 tail sleep mkfifo; do command -v $t >/dev/null || problem="no_$t"; done
-mkdir -p "$d" 2>/dev/null; chmod 700 "$D" "$d" 2>/dev/null; [ -z "$problem" ] && { [ -d "$d" ] && [ -O "$d" ] && [ -O "$D" ] && [ ! -L "$D" ] && [ ! -L "$d" ] && : >"$d/.room" || problem=no_room; }
-IFS= read -r h </proc/sys/kernel/hostname; IFS= read -r k </proc/sys/kernel/osrelease
-printf '\0%s ok v=@V@ uid=%s boot=%s dir=%s pid=%s host=%s kernel=%s time=%s problem=%s\n' "$H" "$u" "$b" "$d" "$$" "$h" "$k" "$(date +%s)" "$problem"
-while IFS=' ' read -r V n r; do case $V in
-p) f=$d/$$.$i; i=$((i+1)); eval "set -- $r"; (umask $m; exec "$@" </dev/null >"$f.out" 2>"$f.err" 8>&-); c=$?; e;;
-P) f=$d/$$.$i; i=$((i+1)); eval "set -- $r"; printf '%s\n' "$pw" | (umask $m; exec "$@" >"$f.out" 2>"$f.err" 8>&-); c=$?; e;;
-c) eval "set -- $r"; f=$d/$1; if [ -e "$f.pid" ]; then a claimed; continue; fi; [ -n "$Q" ] || j; if [ -z "$Q" ]; then a full; continue; fi; [ -n "$W" ] || x; printf '%s\n' "$r" >&8; wait $W; if [ $? = 99 ]; then W=; o; elif [ -e "$f.pid" ]; then l; x; else j; l; fi;;
-C) eval "set -- $r"; f=$d/$1; shift; if [ -e "$f.pid" ]; then a claimed; continue; fi; printf '%s\n' "$pw" | setsid sh -c "$w" sh "$f" $m "$@" >/dev/null 2>&1 8>&- & wait $!; if [ $? = 99 ]; then o; else l; fi;;
-u) eval "set -- $r"; printf %s "$2" | base64 -d >>"$d/$1.in";;
-f) eval "set -- $r"; f=$d/$1; g; while [ ! -s "$f.rc" ] && [ -n "$p" ] && y; do sleep 0.2; done; l;;
-q) eval "set -- $r"; f=$d/$1; c=0; g; printf 'rc '; cat "$f.rc" 2>/dev/null || echo; printf 'pid '; cat "$f.pid" 2>/dev/null || echo; printf 'now '; { [ -n "$p" ] && cat "/proc/$p/stat" 2>/dev/null; } || echo; a 0;;
-t) eval "set -- $r"; f=$d/$1; tail -c @TAIL@ "$f.out" 2>/dev/null; printf '\0%s e\n' "$n"; tail -c @TAIL@ "$f.err" 2>/dev/null; printf '\0%s 0\n' "$n";;
-k) eval "set -- $r"; f=$d/$2; g; if [ -n "$p" ]; then kill -s $1 -- -$p 2>/dev/null; kill -s 0 -- -$p 2>/dev/null; a $?; else a 1; fi;;
-x) eval "set -- $r"; kill -s $1 -- -$2 2>/dev/null; kill -s 0 -- -$2 2>/dev/null; a $?;;
-d) eval "set -- $r"; for t in "$@"; do rm -f "$d/$t.out" "$d/$t.err" "$d/$t.rc" "$d/$t.pid" "$d/$t.in"; done;;
-r) rm -f "$d/$$."*;;
-z) rm -rf "$d";;
-s) eval "pw=$r";;
-h) a 0;;
-esac; done
-"""
-
-
 def bootstrap(run: str, nonce: str) -> str:
     """The script the shell runs, as the one line it reads; ``nonce`` marks its greeting."""
-    script = _BOOTSTRAP.replace("@WRAPPER@", f"'{_WRAPPER}'")
-    script = script.replace("@WAITING@", f"'{_WAITING}'")
-    script = script.replace("@V@", str(PROTOCOL)).replace("@TAIL@", str(TAIL_BYTES))
-    joined = f"R={shlex.quote(run)}; H={nonce}"
-    for line in script.strip().splitlines():
-        glue = " " if joined.endswith((";;", " in", " do", " then", "{")) else "; "
-        joined += glue + line
-    return joined + "\n"
+    return f"R={shlex.quote(run)}; H={nonce}; {ONE_LINE}\n"
 
 
 def quote_words(words: Sequence[str]) -> str:

@@ -1,0 +1,146 @@
+"""The record of a running lab: what was started, where it listens. One JSON file, replaced whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tastyops.lab import places, recipe
+from tastyops.lab.bmc import Bmc
+from tastyops.lab.golden import Golden
+from tastyops.lab.guest import Guest
+from tastyops.lab.processes import Process, from_file
+from tastyops.lab.qemu import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports on 127.0.0.1, kept over a reset so that the inventory stays true."""
+
+    ssh: int
+    console: int
+    machine: int
+    lan: int
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Four that are free now, all different."""
+        held, numbers = [], []
+        for kind in (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            taken = socket.socket(socket.AF_INET, kind)
+            taken.bind(("127.0.0.1", 0))
+            held.append(taken)
+            numbers.append(taken.getsockname()[1])
+        for taken in held:
+            taken.close()
+        return cls(*numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One lab, as it was started."""
+
+    golden: Golden
+    accelerator: str
+    folder: Path
+    """Sockets, pid file, the switch's files: short, private, gone after ``lab.down``."""
+    ports: Ports
+    began: str
+    """``restored`` or ``cold``."""
+    hub: Process | None = None
+    bmc: Process | None = None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def machine(self) -> Machine:
+        """QEMU's command line for it."""
+        disks = tuple(places.state() / f"{disk.name}.qcow2" for disk in recipe.DISKS)
+        return Machine(
+            self.accelerator, disks, self.folder, self.ports.ssh, visitor_log(), self.ports.machine
+        )
+
+    @property
+    def switch(self) -> Bmc:
+        """Its power switch."""
+        return Bmc(self.folder, self.ports.lan, self.ports.machine, self.ports.console)
+
+    @property
+    def guest(self) -> Guest:
+        """The way in."""
+        return Guest(self.ports.ssh, self.golden.key, places.state() / "known_hosts")
+
+    @property
+    def qemu(self) -> Process | None:
+        """QEMU, whoever started it: we, or the power switch."""
+        return from_file(self.machine.pid_file, str(self.machine.pid_file))
+
+    @property
+    def start_script(self) -> Path:
+        """What switches the machine on."""
+        return self.folder / "start"
+
+    def save(self) -> None:
+        """Writes it down."""
+        path = places.state() / "record.json"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(self._plain(), indent=1) + "\n")
+        fresh.replace(path)
+
+    def _plain(self) -> dict[str, Any]:
+        return {
+            "golden": str(self.golden.folder), "accelerator": self.accelerator,
+            "folder": str(self.folder), "began": self.began, "faults": list(self.faults),
+            "ports": [self.ports.ssh, self.ports.console, self.ports.machine, self.ports.lan],
+            "hub": _pair(self.hub), "bmc": _pair(self.bmc),
+        }  # fmt: skip
+
+    def forget(self) -> None:
+        """Removes it, and what only made sense while it ran."""
+        (places.state() / "record.json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for disk in self.machine.disks:
+            disk.unlink(missing_ok=True)
+
+
+def read() -> Record | None:
+    """The lab on record; None if there is none, or its record cannot be read."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        plain = json.loads((places.state() / "record.json").read_text())
+        return Record(
+            Golden(Path(plain["golden"])), plain["accelerator"], Path(plain["folder"]),
+            Ports(*plain["ports"]), plain["began"], _process(plain["hub"]),
+            _process(plain["bmc"]), tuple(plain["faults"]),
+        )
+    return None
+
+
+def console_log() -> Path:
+    """Everything the machine said on its serial console."""
+    return places.state() / "console.log"
+
+
+def visitor_log() -> Path:
+    """Everything the logged-in visitor's terminal showed."""
+    return places.state() / "visitor.log"
+
+
+def _pair(process: Process | None) -> list[int] | None:
+    return [process.pid, process.started] if process else None
+
+
+def _process(pair: list[int] | None) -> Process | None:
+    return Process(*pair) if pair else None
+
+
+def writable() -> Path:
+    """The state directory, made if need be, for nobody else to read."""
+    folder = places.state()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.chmod(folder, 0o700)
+    return folder

@@ -1,0 +1,292 @@
+"""The script a host's ``sh`` runs: one speaker of the protocol that ``tastyops.shell`` frames.
+
+It has to run in dash, bash and busybox sh, start without a file of its own, and never be in the
+way of the commands it runs: they get neither its descriptors, its umask nor its variables.
+
+Names: R the run, H the greeting's nonce (set in front of the script). d the run's directory, m the
+account's umask, u its uid, b the boot id, i counts probes, pw the password line, N a newline,
+n the request's nonce, f the path of the files at hand, c the status to answer, Q whether the queue
+is open, W the process that waits for the next change.
+"""
+
+from __future__ import annotations
+
+PROTOCOL = 1
+TAIL_BYTES = 4096
+"""Bytes of each stream that a ``t`` request shows."""
+
+# Claims a change's name: its pid and start time, as the kernel tells them, created exclusively.
+_CLAIM = r"""
+IFS= read -r s </proc/$$/stat
+set -C
+printf "%s\n" "$s" >"$f.pid" || exit 99
+set +C
+"""
+
+# A change with its words as arguments and its standard input as it is (the password line).
+_WRAPPER = (
+    "f=$1; m=$2; shift 2"
+    + _CLAIM
+    + r"""
+(umask $m; exec "$@") >"$f.out" 2>"$f.err"
+printf "%s\n" $? >"$f.rc"
+"""
+)
+
+# A change's process started ahead, while the controller is busy with the last one's outcome:
+# starting setsid and sh costs more than all else. It waits for its words on a queue that only the
+# main shell holds open, so it ends when that shell does, however that ends.
+_WAITING = (
+    r"""
+d=$1; m=$2; N=$3
+IFS= read -r l || exit 0
+eval "set -- $l"
+f=$d/$1; shift
+I=/dev/null
+if [ -e "$f.in" ]; then I=$f.in; fi
+"""
+    + _CLAIM
+    + r"""
+(umask $m; exec "$@") <"$I" >"$f.out" 2>"$f.err"
+printf "%s\n" $? >"$f.rc"
+"""
+)
+
+_MAIN = r"""
+N=$(printf '\nx'); N=${N%x}
+unset LANGUAGE
+LC_ALL=C; export LC_ALL
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH
+m=$(umask); umask 077
+u=$(id -u)
+IFS= read -r b </proc/sys/kernel/random/boot_id
+D=/dev/shm/tastyops-$u
+if [ "$u" = 0 ]; then
+D=/run/tastyops
+elif [ -n "$XDG_RUNTIME_DIR" ] && [ -w "$XDG_RUNTIME_DIR" ]; then
+D=$XDG_RUNTIME_DIR/tastyops
+fi
+d=$D/$R.$b
+i=0; pw=; W=; Q=
+w='@WRAPPER@'
+v='@WAITING@'
+
+# answers: the files at f and the status c; a bare status; the fate at f
+e() {
+if [ -s "$f.out" ]; then cat "$f.out"; fi
+printf '\0%s e\n' "$n"
+if [ -s "$f.err" ]; then cat "$f.err"; fi
+printf '\0%s %s\n' "$n" "$c"
+}
+a() { printf '\0%s e\n\0%s %s\n' "$n" "$n" "$1"; }
+l() {
+c=lost
+if [ -s "$f.rc" ]; then read -r c <"$f.rc"; fi
+e
+}
+
+# the pid at f; whether that process lives (same pid *and* start time, field 22 of stat)
+g() {
+p=
+if [ -s "$f.pid" ]; then read -r p r <"$f.pid"; fi
+}
+y() {
+IFS= read -r s <"$f.pid"
+s=${s##*) }; set -- $s; t=${20}
+s=
+{ IFS= read -r s <"/proc/$p/stat"; } 2>/dev/null
+s=${s##*) }; set -- $s
+[ "$t" = "${20}" ]
+}
+
+# a new queue; the next process waiting at it; why a name could not be claimed
+j() {
+Q=; W=
+rm -f "$d/$$.q"
+if mkfifo "$d/$$.q" 2>/dev/null; then
+exec 8<>"$d/$$.q"
+Q=1
+fi
+}
+x() {
+setsid sh -c "$v" sh "$d" $m "$N" <"$d/$$.q" >/dev/null 2>&1 8>&- &
+W=$!
+}
+o() {
+if [ -s "$f.pid" ]; then
+a claimed
+else
+rm -f "$f.pid"
+a full
+fi
+}
+
+problem=
+for t in setsid cat rm base64 tail sleep mkfifo; do
+command -v $t >/dev/null || problem=no_$t
+done
+mkdir -p "$d" 2>/dev/null
+chmod 700 "$D" "$d" 2>/dev/null
+if [ -z "$problem" ]; then
+problem=no_room
+if [ -d "$d" ] && [ -O "$d" ] && [ -O "$D" ] && [ ! -L "$D" ] && [ ! -L "$d" ]; then
+: >"$d/.room" && problem=
+fi
+fi
+IFS= read -r h </proc/sys/kernel/hostname
+IFS= read -r k </proc/sys/kernel/osrelease
+printf '\0%s ok v=@V@ uid=%s boot=%s dir=%s pid=%s host=%s kernel=%s time=%s problem=%s\n' @HELLO@
+
+while IFS=' ' read -r V n r; do
+case $V in
+p)
+f=$d/$$.$i; i=$((i+1))
+eval "set -- $r"
+(umask $m; exec "$@" </dev/null >"$f.out" 2>"$f.err" 8>&-)
+c=$?
+e
+;;
+P)
+f=$d/$$.$i; i=$((i+1))
+eval "set -- $r"
+printf '%s\n' "$pw" | (umask $m; exec "$@" >"$f.out" 2>"$f.err" 8>&-)
+c=$?
+e
+;;
+c)
+eval "set -- $r"
+f=$d/$1
+if [ -e "$f.pid" ]; then
+a claimed
+continue
+fi
+[ -n "$Q" ] || j
+if [ -z "$Q" ]; then
+a full
+continue
+fi
+[ -n "$W" ] || x
+printf '%s\n' "$r" >&8
+wait $W
+if [ $? = 99 ]; then
+W=
+o
+elif [ -e "$f.pid" ]; then
+l
+x
+else
+j
+l
+fi
+;;
+C)
+eval "set -- $r"
+f=$d/$1; shift
+if [ -e "$f.pid" ]; then
+a claimed
+continue
+fi
+printf '%s\n' "$pw" | setsid sh -c "$w" sh "$f" $m "$@" >/dev/null 2>&1 8>&- &
+wait $!
+if [ $? = 99 ]; then
+o
+else
+l
+fi
+;;
+u)
+eval "set -- $r"
+printf %s "$2" | base64 -d >>"$d/$1.in"
+;;
+f)
+eval "set -- $r"
+f=$d/$1
+g
+while [ ! -s "$f.rc" ] && [ -n "$p" ] && y; do
+sleep 0.2
+done
+l
+;;
+q)
+eval "set -- $r"
+f=$d/$1
+g
+printf 'rc '; cat "$f.rc" 2>/dev/null || echo
+printf 'pid '; cat "$f.pid" 2>/dev/null || echo
+printf 'now '
+{ [ -n "$p" ] && cat "/proc/$p/stat" 2>/dev/null; } || echo
+a 0
+;;
+t)
+eval "set -- $r"
+f=$d/$1
+tail -c @TAIL@ "$f.out" 2>/dev/null
+printf '\0%s e\n' "$n"
+tail -c @TAIL@ "$f.err" 2>/dev/null
+printf '\0%s 0\n' "$n"
+;;
+k)
+eval "set -- $r"
+f=$d/$2
+g
+if [ -n "$p" ]; then
+kill -s $1 -- -$p 2>/dev/null
+kill -s 0 -- -$p 2>/dev/null
+a $?
+else
+a 1
+fi
+;;
+x)
+eval "set -- $r"
+kill -s $1 -- -$2 2>/dev/null
+kill -s 0 -- -$2 2>/dev/null
+a $?
+;;
+d)
+eval "set -- $r"
+for t in "$@"; do
+t=$d/$t
+rm -f "$t.out" "$t.err" "$t.rc" "$t.pid" "$t.in"
+done
+;;
+r)
+rm -f "$d/$$".[0-9]*
+;;
+z)
+rm -rf "$d"
+;;
+s)
+eval "pw=$r"
+;;
+h)
+a 0
+;;
+esac
+done
+"""
+
+_HELLO = '"$H" "$u" "$b" "$d" "$$" "$h" "$k" "$(date +%s)" "$problem"'
+
+_OPEN = (";;", " in", "do", "then", "else", "{", "&")
+"""A line that ends so is followed by the next without a semicolon; so is a ``case`` label."""
+
+
+def _one_line(script: str) -> str:
+    """The script as one line, which is all a shell reads with one ``read``."""
+    lines = [line for line in script.strip().splitlines() if line and not line.startswith("#")]
+    joined = lines[0]
+    for line, before in zip(lines[1:], lines, strict=False):
+        label = len(before) == 2 and before.endswith(")")
+        joined += (" " if label or before.endswith(_OPEN) else "; ") + line
+    return joined
+
+
+ONE_LINE = _one_line(
+    _MAIN.replace("@WRAPPER@", _one_line(_WRAPPER))
+    .replace("@WAITING@", _one_line(_WAITING))
+    .replace("@V@", str(PROTOCOL))
+    .replace("@TAIL@", str(TAIL_BYTES))
+    .replace("@HELLO@", _HELLO)
+)
+"""The whole script, without the run's name and the greeting's nonce."""
