@@ -86,7 +86,8 @@ class TastyopsError(Exception):
 
     def lines(self) -> list[str]:
         """The error as an operator reads it, one sentence a line."""
-        return [line for line in (self.what, self.still_true, self.next_step) if line]
+        after = (self.still_true, self.next_step)
+        return [self.what, *(f"{line[0].upper()}{line[1:]}" for line in after if line)]
 
 
 class UsageError(TastyopsError):

@@ -230,21 +230,22 @@ def lane_facts(
 
 
 def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: bool) -> None:
-    """Raises NeedsPerson for a step nobody is there to answer. ``--yes`` is plain confirms only."""
+    """Raises NeedsPerson for a step nobody is there to answer. ``--yes`` is plain confirms only.
+
+    ``answers`` are by step id; ``hands`` says that a practice host's hands are there.
+    """
     for step in plan.runbook.steps():
         spec = plan.spec(step)
         if step.id in plan.left_out:
             continue
-        if step.confirm and not yes and not hands:
-            _need(step, "asks for confirmation", "Give --yes, or run it on a terminal.")
-        if spec.name == "confirm" and not yes and not hands:
+        if (step.confirm or spec.name == "confirm") and not yes and not hands:
             _need(step, "asks for confirmation", "Give --yes, or run it on a terminal.")
         if spec.person and not hands:
             _need(step, "is done by a person", "Run it on a terminal.")
         if (
             spec.name == "ask"
             and step.params.get("default") is None
-            and step.register not in answers
+            and step.id not in answers
         ):
             name = step.register or "name"
             _need(step, "asks for a value", f"Give --var {name}=…, or run it on a terminal.")

@@ -91,7 +91,12 @@ def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str])
         return Place(PracticeDialer(dialer, clock, stack), clock, Hands())
     real = SshDialer(sudo_password=lambda host: passwords[host.name])
     for host in hosts:
-        real.check(host)
+        try:
+            real.check(host)
+        except UsageError as error:
+            raise UsageError(
+                error.what, still_true="No host was touched.", next_step=error.next_step
+            ) from error
     return Place(real, WallClock())
 
 
