@@ -37,17 +37,25 @@ def measure(args: Namespace, stack: ExitStack) -> Measured:
 
     repeats = 2 if args.quick else 5
     place = disk_folder()
+    machine = describe(place)
     disk = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tastyops-", dir=place)))
     site = Site(stack, max(scenario.hosts for scenario in SCENARIOS))
     steps = Steps(site, disk, _say)
+    steps.warm_up(site.shells[0])
     rows = [
-        row for shell in site.shells for scenario in SCENARIOS
+        row
+        for shell in site.shells
+        for scenario in SCENARIOS
         for row in steps.measure(shell, scenario, repeats)
     ]
     _say("journal and start-up")
     return Measured(
-        describe(disk), repeats, rows, startup.measure(disk / "empty", 5 if args.quick else 15),
-        journal.measure(disk, repeats, 200 if args.quick else 1000), site.notes,
+        machine,
+        repeats,
+        rows,
+        startup.measure(disk / "empty", 5 if args.quick else 15),
+        journal.measure(disk, repeats, 200 if args.quick else 1000),
+        site.notes,
     )
 
 

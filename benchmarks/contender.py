@@ -31,6 +31,7 @@ from benchmarks.order import Order, Target, inventory, runbook
 
 if TYPE_CHECKING:
     from tastyops.journal.events import Address, Event
+    from tastyops.plan import Plan
 
 _MASTER_SECONDS = 60.0
 _NOTHING = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
@@ -77,37 +78,48 @@ class _Laps:
         """Nothing is shown."""
 
 
-def tastyops(order: Order) -> Found:
-    """The engine with a real journal and log on disk."""
+def _planned(order: Order) -> Plan:
+    """The steps as a plan, by way of an inventory and a runbook as files have them."""
     from tastyops.catalogue import registry
-    from tastyops.cli.places import WallClock
-    from tastyops.engine.drive import Drive
     from tastyops.inventory import read_inventory
-    from tastyops.journal.events import RunOpened
-    from tastyops.journal.state import RunState
     from tastyops.plan import make_plan
-    from tastyops.redact import Masker
-    from tastyops.ssh.session import SshDialer
-    from tastyops.store.logs import LogBook, LogHead, LogKeeper
-    from tastyops.store.runs import RunJournal, new_run_id
     from tastyops.validate import validate
 
     reads = order.contender in (PROBE, SILENT_PROBE)
     silent = order.contender in (SILENT_PROBE, SILENT_CHANGE)
     source = runbook(order.steps + 1, reads=reads, silent=silent).encode()
     hosts = read_inventory(inventory(order).encode(), "inventory.yml")
-    book = validate(source, "bench.yml", registry(), {**hosts.hosts, **hosts.groups}, frozenset())
-    plan = make_plan(book, hosts.select(["everywhere"]), {}, registry())
-    folder, who, clock, masker = Path(order.folder), "bench", WallClock(), Masker()
-    now = datetime.now(UTC)
-    run = new_run_id(now)
-    journal = RunJournal.create(folder / "runs", run, source, masker)
+    known = {**hosts.hosts, **hosts.groups}
+    book = validate(source, "bench.yml", registry(), known, frozenset())
+    return make_plan(book, hosts.select(["everywhere"]), {}, registry())
+
+
+def tastyops(order: Order) -> Found:
+    """The engine with a real journal and log on disk."""
+    from tastyops.cli.places import WallClock
+    from tastyops.engine.drive import Drive
+    from tastyops.journal.events import RunOpened
+    from tastyops.journal.state import RunState
+    from tastyops.redact import Masker
+    from tastyops.ssh.session import SshDialer
+    from tastyops.store.logs import LogBook, LogHead, LogKeeper
+    from tastyops.store.runs import RunJournal, new_run_id
+
+    plan, who, masker, now = _planned(order), "bench", Masker(), datetime.now(UTC)
+    folder, run = Path(order.folder), new_run_id(now)
+    journal = RunJournal.create(folder / "runs", run, plan.runbook.source, masker)
     head = LogHead("at risk", plan.title, "UTC", False, (), list(plan.work_titles.values()), [who])
     log = LogBook(folder / "logs", say=_say).open(head, now, masker)
     laps = _Laps(len(order.targets), order.steps)
     drive = Drive(
-        plan, RunState(), run, journal=journal, dialer=SshDialer(Path(order.ssh_config)),
-        clock=clock, who=who, listeners=(LogKeeper(log), laps),
+        plan,
+        RunState(),
+        run,
+        journal=journal,
+        dialer=SshDialer(Path(order.ssh_config)),
+        clock=WallClock(),
+        who=who,
+        listeners=(LogKeeper(log), laps),
     )
     names = [host.name for host in plan.hosts]
     drive.append(RunOpened(plan.title, "", "bench.yml", plan.digest, names, {}, [who], log.number))
@@ -131,9 +143,13 @@ def fabric(order: Order) -> Found:
 
     connections = [
         Connection(
-            "127.0.0.1", user=target.user, port=target.port,
+            "127.0.0.1",
+            user=target.user,
+            port=target.port,
             connect_kwargs={
-                "key_filename": target.key, "allow_agent": False, "look_for_keys": False,
+                "key_filename": target.key,
+                "allow_agent": False,
+                "look_for_keys": False,
             },
         )
         for target in order.targets
@@ -170,8 +186,16 @@ class _Master:
         self._socket = f"{order.sockets}/{number}"
         self._config = order.ssh_config
         self.pid = self._spawn(
-            "-M", "-N", "-i", target.key, "-p", str(target.port),
-            "-o", f"UserKnownHostsFile={order.known_hosts}", "-o", "BatchMode=yes",
+            "-M",
+            "-N",
+            "-i",
+            target.key,
+            "-p",
+            str(target.port),
+            "-o",
+            f"UserKnownHostsFile={order.known_hosts}",
+            "-o",
+            "BatchMode=yes",
             f"{target.user}@127.0.0.1",
         )
 
@@ -241,8 +265,12 @@ def _cpu_with_children() -> float:
 # -- one of them -----------------------------------------------------------------------------------
 
 CONTENDERS: dict[str, Callable[[Order], Found]] = {
-    PROBE: tastyops, CHANGE: tastyops, SILENT_PROBE: tastyops, SILENT_CHANGE: tastyops,
-    FABRIC: fabric, CONTROL_MASTER: control_master,
+    PROBE: tastyops,
+    CHANGE: tastyops,
+    SILENT_PROBE: tastyops,
+    SILENT_CHANGE: tastyops,
+    FABRIC: fabric,
+    CONTROL_MASTER: control_master,
 }
 
 

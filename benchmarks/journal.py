@@ -18,7 +18,9 @@ BATCH = 40
 _LINE = b"x" * 300
 
 _BODY = Settled(
-    "0" * 32, "output", {"status": 0, "seconds": 0.001},
+    "0" * 32,
+    "output",
+    {"status": 0, "seconds": 0.001},
     {"probe": ["sh", "-c", "true"], "parser": "output", "sudo": None, "offline": False},
 )
 
@@ -30,9 +32,7 @@ def measure(folder: Path, repeats: int, events: int) -> JournalFigures:
         single.append(_journal(folder / f"single{repeat}", events, 1))
         batched.append(_journal(folder / f"batched{repeat}", events, BATCH))
         disk.append(_disk(folder / f"disk{repeat}", events))
-    return JournalFigures(
-        Spread(tuple(single)), Spread(tuple(batched)), BATCH, Spread(tuple(disk))
-    )
+    return JournalFigures(Spread(tuple(single)), Spread(tuple(batched)), BATCH, Spread(tuple(disk)))
 
 
 def _journal(folder: Path, events: int, batch: int) -> float:

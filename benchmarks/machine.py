@@ -24,6 +24,7 @@ def describe(folder: Path) -> dict[str, str]:
         "paramiko": version("paramiko"),
         "Fabric": version("fabric"),
         "journals on": filesystem(folder),
+        "load at the start": f"{os.getloadavg()[0]:.1f}",
     }
 
 

@@ -48,8 +48,11 @@ def inventory(order: Order) -> str:
     """The targets as an inventory file. JSON is YAML."""
     hosts = {
         target.name: {
-            "address": "127.0.0.1", "port": target.port, "user": target.user,
-            "identity_file": target.key, "known_hosts": order.known_hosts,
+            "address": "127.0.0.1",
+            "port": target.port,
+            "user": target.user,
+            "identity_file": target.key,
+            "known_hosts": order.known_hosts,
         }
         for target in order.targets
     }

@@ -22,7 +22,9 @@ MISSING = {
 }
 
 _CONFIG = (
-    "MaxStartups 500", "MaxSessions 500", "LoginGraceTime 60",
+    "MaxStartups 500",
+    "MaxSessions 500",
+    "LoginGraceTime 60",
     # So that every key can have a runtime directory of its own, as every real host has.
     "PermitUserEnvironment XDG_RUNTIME_DIR",
 )
@@ -83,7 +85,8 @@ class Site:
         key = self.server.folder / f"key-{name}"
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(key)],
-            check=True, stdin=subprocess.DEVNULL,
+            check=True,
+            stdin=subprocess.DEVNULL,
         )
         room = self._rooms / name
         room.mkdir(mode=0o700)

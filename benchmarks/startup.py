@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks.figures import Spread, Startup
-from benchmarks.steps import ROOT
+from benchmarks.steps import ROOT, usual_environment
 
 _EMPTY = "from invoke import Collection\n\nns = Collection()\n"
 
@@ -28,7 +28,12 @@ def _milliseconds(folder: Path) -> float:
     began = time.perf_counter()
     # An empty collection ends with 1: there is nothing to list.
     subprocess.run(
-        [sys.executable, "-m", "invoke", "--list"], cwd=folder, check=False,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "invoke", "--list"],
+        cwd=folder,
+        env=usual_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
     )
     return (time.perf_counter() - began) * 1000

@@ -52,6 +52,12 @@ class Steps:
     def __init__(self, site: Site, disk: Path, say: Say) -> None:
         self._site, self._disk, self._say = site, disk, say
 
+    def warm_up(self, shell: str) -> None:
+        """One step of everybody, not counted: what is compiled or cached once is so afterwards."""
+        self._say("warming up")
+        for name in (*CONTENDERS, COMMAND_PROBE, COMMAND_CHANGE):
+            self._once(name, shell, Scenario(1, 1))
+
     def measure(self, shell: str, scenario: Scenario, repeats: int) -> list[Row]:
         """Every contender once in each repeat, so that all meet the same changes of the machine."""
         names = [*CONTENDERS, COMMAND_PROBE, COMMAND_CHANGE]
@@ -63,8 +69,13 @@ class Steps:
         each = 1000 / (scenario.hosts * scenario.steps)
         return [
             Row(
-                shell, scenario, name, one.spread("wall", each), one.spread("cpu", each),
-                one.spread("peak"), _present(one.spread("whole")),
+                shell,
+                scenario,
+                name,
+                one.spread("wall", each),
+                one.spread("cpu", each),
+                one.spread("peak"),
+                _present(one.spread("whole")),
                 _present(one.spread("whole_cpu")),
             )
             for name, one in series.items()
@@ -74,9 +85,13 @@ class Steps:
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._disk))
         try:
             order = Order(
-                contender, self._site.targets(shell, scenario.hosts), scenario.steps,
-                str(self._site.server.folder / "known_hosts"), str(self._site.server.ssh_config),
-                str(folder), str(self._site.sockets),
+                contender,
+                self._site.targets(shell, scenario.hosts),
+                scenario.steps,
+                str(self._site.server.folder / "known_hosts"),
+                str(self._site.server.ssh_config),
+                str(folder),
+                str(self._site.sockets),
             )
             if contender in CONTENDERS:
                 ended = _run(["-m", "benchmarks.contender", order.to_json()], folder)
@@ -95,18 +110,28 @@ def _command(order: Order) -> Sequence[str]:
     (folder / "inventory.yml").write_text(inventory(order))
     text = runbook(order.steps + 1, reads=order.contender == COMMAND_PROBE, silent=False)
     (folder / "bench.yml").write_text(text)
-    return ["-c", _COMMAND, "run", str(folder / "bench.yml"),
-            "--inventory", str(folder / "inventory.yml"), "--yes"]
+    return [
+        "-c",
+        _COMMAND,
+        "run",
+        str(folder / "bench.yml"),
+        "--inventory",
+        str(folder / "inventory.yml"),
+        "--yes",
+    ]
 
 
 def _run(words: Sequence[str], home: Path) -> _Ended:
     """A Python process with a home of its own, so that nobody's ssh_config or agent matters."""
-    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT)}
-    environment.pop("SSH_AUTH_SOCK", None)
+    environment = usual_environment() | {"HOME": str(home), "PYTHONPATH": str(ROOT)}
     began = time.perf_counter()
     child = subprocess.Popen(
-        [sys.executable, *words], cwd=home, env=environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, text=True,
+        [sys.executable, *words],
+        cwd=home,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         printed = child.stdout.read() if child.stdout else ""
@@ -120,6 +145,12 @@ def _run(words: Sequence[str], home: Path) -> _Ended:
     if child.returncode:
         raise RuntimeError(f"{words[1][:60]} ended with {child.returncode}:\n{printed}")
     return _Ended(printed, wall, used.ru_utime + used.ru_stime)
+
+
+def usual_environment() -> dict[str, str]:
+    """This process's, without an agent, and with compiled modules kept as they usually are."""
+    unusual = ("SSH_AUTH_SOCK", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if name not in unusual}
 
 
 def _present(figure: Spread | None) -> Spread:

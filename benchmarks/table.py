@@ -37,9 +37,13 @@ def render(measured: Measured) -> str:
 def _lines(measured: Measured) -> Iterator[str]:
     yield "Machine: " + "; ".join(f"{key} {value}" for key, value in measured.machine.items()) + "."
     yield f"Every figure is the median of {measured.repeats} repeats, with (smallest{TO}largest)."
-    yield from _titled("Targets", _table(
-        ("target", "aim", "result", ""), list(_targets(measured)),
-    ))
+    yield from _titled(
+        "Targets",
+        _table(
+            ("target", "aim", "result", ""),
+            list(_targets(measured)),
+        ),
+    )
     for shell in measured.shells():
         for scenario in measured.scenarios():
             rows = _rows(measured, shell, scenario)
@@ -85,14 +89,22 @@ def _rows(measured: Measured, shell: str, scenario: Scenario) -> list[Row]:
 
 def _steps(rows: Sequence[Row]) -> list[str]:
     ours = {row.contender: row for row in rows}
-    head = ("", "wall, ms a step", "CPU, ms a step", "peak, MB", f"{TIMES} a probe", f"{TIMES} a change")
-    return _table(head, [
-        (
-            TITLES[row.contender], spread(row.wall), spread(row.cpu), spread(row.peak),
-            *(_times(row, ours.get(name)) for name in _OURS),
-        )
-        for row in rows if row.contender not in _ONLY_WHOLE
-    ])
+    ratios = (f"{TIMES} a probe", f"{TIMES} a change")
+    head = ("", "wall, ms a step", "CPU, ms a step", "peak, MB", *ratios)
+    return _table(
+        head,
+        [
+            (
+                TITLES[row.contender],
+                spread(row.wall),
+                spread(row.cpu),
+                spread(row.peak),
+                *(_times(row, ours.get(name)) for name in _OURS),
+            )
+            for row in rows
+            if row.contender not in _ONLY_WHOLE
+        ],
+    )
 
 
 def _ratio(row: Row | None, to: Row | None) -> Spread | None:
@@ -109,10 +121,15 @@ def _whole(measured: Measured) -> list[str]:
     names = (*_ONLY_WHOLE, *_OTHERS)
     head = ("", "wall, s", "CPU, s")
     rows = [
-        (f"{TITLES[row.contender]}: {row.scenario.title}, {row.shell}", spread(row.whole),
-         spread(row.whole_cpu))
-        for shell in measured.shells() for scenario in measured.scenarios()
-        for row in _rows(measured, shell, scenario) if row.contender in names
+        (
+            f"{TITLES[row.contender]}: {row.scenario.title}, {row.shell}",
+            spread(row.whole),
+            spread(row.whole_cpu),
+        )
+        for shell in measured.shells()
+        for scenario in measured.scenarios()
+        for row in _rows(measured, shell, scenario)
+        if row.contender in names
     ]
     return _table(head, rows)
 
@@ -122,32 +139,39 @@ def _whole(measured: Measured) -> list[str]:
 
 def _rest(measured: Measured) -> list[str]:
     journal, startup = measured.journal, measured.startup
-    return _table(("", "ms"), [
-        ("journal: an event, one at a time", spread(journal.single)),
-        (f"journal: an event, {journal.batch} to a commit", spread(journal.batched)),
-        ("the disk: 300 bytes written and fdatasync", spread(journal.disk)),
-        ("`invoke --list` here", spread(startup.here)),
-        ("`invoke --list`, empty collection", spread(startup.empty)),
-    ])
+    return _table(
+        ("", "ms"),
+        [
+            ("journal: an event, one at a time", spread(journal.single)),
+            (f"journal: an event, {journal.batch} to a commit", spread(journal.batched)),
+            ("the disk: 300 bytes written and fdatasync", spread(journal.disk)),
+            ("`invoke --list` here", spread(startup.here)),
+            ("`invoke --list`, empty collection", spread(startup.empty)),
+        ],
+    )
 
 
 def _targets(measured: Measured) -> Iterator[tuple[str, str, str, str]]:
     for shell in measured.shells():
         for scenario in measured.scenarios():
             rows = {row.contender: row for row in _rows(measured, shell, scenario)}
-            yield from _step_targets(f"{scenario.title}, {shell}", rows)
+            # Many at once, Fabric's waiting overlaps: there the aim is only to be no slower.
+            fabric = FABRIC_RATIO if scenario.hosts == 1 else 1.0
+            yield from _step_targets(f"{scenario.title}, {shell}", rows, fabric)
     yield _at_most("journal, ms an event", JOURNAL_MS, measured.journal.single)
-    ratio = Spread((measured.startup.here.median / measured.startup.empty.median,))
+    ratio = measured.startup.here.over(measured.startup.empty)
     yield _at_most("`invoke --list` over an empty collection's", STARTUP_RATIO, ratio)
 
 
-def _step_targets(where: str, rows: dict[str, Row]) -> Iterator[tuple[str, str, str, str]]:
+def _step_targets(
+    where: str, rows: dict[str, Row], fabric: float
+) -> Iterator[tuple[str, str, str, str]]:
     for name, limit in ((PROBE, PROBE_MS), (CHANGE, CHANGE_MS)):
         row = rows.get(name)
         if row is None or row.wall is None:
             continue
         yield _at_most(f"{name}, ms a step: {where}", limit, row.wall)
-        for other, least in ((CONTROL_MASTER, 1.0), (FABRIC, FABRIC_RATIO)):
+        for other, least in ((CONTROL_MASTER, 1.0), (FABRIC, fabric)):
             ratio = _ratio(rows.get(other), row)
             if ratio is not None:
                 yield _at_least(f"{TITLES[other]} over a {name}: {where}", least, ratio)

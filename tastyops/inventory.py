@@ -6,7 +6,7 @@ import os
 import re
 import zoneinfo
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tastyops.errors import InvalidFile, UsageError, did_you_mean, shown
@@ -35,6 +35,8 @@ class Host:
     console: Mapping[str, Any] | None = None
     power: Mapping[str, Any] | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
+    practice: bool = False
+    """Whether what is logged of it is practice: a practice host, or one of a practice inventory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Inventory:
         return tuple(chosen.values())
 
 
-KEYS = ("timezone", "operators", "logs", "runs", "hosts", "groups")
+KEYS = ("timezone", "practice", "operators", "logs", "runs", "hosts", "groups")
 HOST_KEYS = (
     "address", "port", "user", "identity_file", "known_hosts", "sudo", "connection", "console",
     "power", "vars",
@@ -111,6 +113,8 @@ class _Reader:
         if fields is None:
             return None
         hosts = self._hosts(fields, tree)
+        if self._practice(fields):
+            hosts = {name: replace(host, practice=True) for name, host in hosts.items()}
         return Inventory(
             path=self.path,
             timezone=self._timezone(fields),
@@ -148,6 +152,15 @@ class _Reader:
             hint = did_you_mean(name, zoneinfo.available_timezones()) or "for example Europe/London"
             self.findings.add(place, f"there is no time zone {shown(name)}", hint)
         return name
+
+    def _practice(self, fields: _Fields) -> bool:
+        if "practice" not in fields:
+            return False
+        node = fields["practice"][1]
+        value = plain_value(node) if isinstance(node, Scalar) else None
+        if not isinstance(value, bool):
+            self.findings.expected(node, "'practice'", "true or false")
+        return value is True
 
     def _operators(self, fields: _Fields) -> tuple[str, ...]:
         if "operators" not in fields or is_null(fields["operators"][1]):

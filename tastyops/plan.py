@@ -81,7 +81,7 @@ def make_plan(
         work_titles={work.number: public(work.title) for work in runbook.works},
         digest=_digest(runbook, hosts, inputs, start_at),
         start_at=start_at,
-        practice=any(host.connection == "practice" for host in hosts),
+        practice=any(host.practice or host.connection == "practice" for host in hosts),
         controller=controller,
         left_out=left_out,
         lanes=lanes,

@@ -28,6 +28,8 @@ _EXITS = {
 }
 """Worst first: what a run with several kinds of failure ends with."""
 
+_GOOD = frozenset(outcome.value for outcome in Outcome if outcome.good)
+
 _RUN = Address()
 
 
@@ -53,12 +55,15 @@ def _work_moves(
     steps = [step for step in work.steps if step.id not in plan.left_out]
     if not steps:
         return [Append(_RUN, WorkEnded(work.number, NOT_PART))]
-    stop = _stop(plan, state)
+    stop = _stop(plan, state, kept.well)
     for step in [] if stop and work.number not in state.works_started else steps:
+        if step.id in kept.well:
+            continue
         unfinished = [host for host in plan.lanes[step.id] if not _ended(state, host, step)]
         if not unfinished:
             if _bad_lanes(plan, state, step):
                 break
+            kept.well.add(step.id)
             continue
         if stop and not any(state.lane(host, step.id).begun for host in unfinished):
             break
@@ -78,22 +83,24 @@ def _ended(state: RunState, host: str, step: Step) -> bool:
 
 
 def _bad_lanes(plan: Plan, state: RunState, step: Step) -> list[Outcome]:
-    outcomes = []
+    bad = []
     for host in plan.lanes[step.id]:
         lane = state.lanes.get((host, step.id))
-        if lane is not None and lane.ended is not None:
-            outcomes.append(Outcome(lane.ended.outcome))
-    return [outcome for outcome in outcomes if not outcome.good]
+        if lane is not None and lane.ended is not None and lane.ended.outcome not in _GOOD:
+            bad.append(Outcome(lane.ended.outcome))
+    return bad
 
 
 def _worst(outcomes: Collection[Outcome]) -> Outcome:
     return next(outcome for outcome in _EXITS if outcome in outcomes)
 
 
-def _stop(plan: Plan, state: RunState) -> tuple[Step | None, Outcome] | None:
+def _stop(
+    plan: Plan, state: RunState, well: Collection[str] = ()
+) -> tuple[Step | None, Outcome] | None:
     """The step that stops the run and how it ended; None while the run goes on."""
     for step in plan.runbook.steps():
-        bad = _bad_lanes(plan, state, step)
+        bad = [] if step.id in well else _bad_lanes(plan, state, step)
         if bad:
             return step, _worst(bad)
     return (None, Outcome.CANCELLED) if state.cancel is not None else None

@@ -68,9 +68,14 @@ class Live:
 
 @dataclass(slots=True)
 class LiveLanes:
-    """The generators kept between calls, by host, step and attempt."""
+    """What is kept between calls on one state, so that none begins at the beginning.
+
+    ``kept``: the generators, by host, step and attempt. ``well``: the steps that ended well on
+    every host, which no later event changes.
+    """
 
     kept: dict[tuple[str, str, int], Live] = field(default_factory=dict)
+    well: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

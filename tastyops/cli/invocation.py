@@ -54,7 +54,13 @@ class VerbatimParser(InvokeParser):
 def collection(*own: Task[Any]) -> Collection:
     """All verbs as Invoke tasks, and the project's own tasks beside them."""
     vars(program)["Parser"] = VerbatimParser  # the name Program looks its parser up by
-    return Collection(*(_task(verb) for verb in VERBS), *own)
+    found = Collection(*own)
+    for verb in VERBS:
+        folder, _, _ = verb.name.rpartition(".")
+        if folder and folder not in found.collections:
+            found.add_collection(Collection(folder))
+        (found.collections[folder] if folder else found).add_task(_task(verb))
+    return found
 
 
 def _task(verb: Verb) -> Task[Any]:
@@ -68,4 +74,4 @@ def _task(verb: Verb) -> Task[Any]:
         raise Exit(code=main([verb.name, *words], program="invoke", dry=dry))
 
     body.__doc__ = verb.help + "."
-    return Task(body, name=verb.name, positional=["words"])
+    return Task(body, name=verb.name.rpartition(".")[2], positional=["words"])

@@ -97,7 +97,7 @@ def _dispatch(arguments: list[str], program: str, dry: bool) -> int:
 
 def _overview(program: str) -> None:
     lines = [f"usage: {program} VERB …", ""]
-    lines += [f"  {verb.name:8} {verb.help}" for verb in VERBS]
+    lines += [f"  {verb.name:11} {verb.help}" for verb in VERBS]
     lines += ["", f"`{program} VERB --help` tells more."]
     print("\n".join(lines))  # noqa: T201
 

@@ -124,17 +124,19 @@ def _carry_out(plan: Plan, setting: _Setting, stack: ExitStack) -> int:
     run_id = new_run_id(datetime.now(UTC))
     journal, log = _open(plan, setting, attending, run_id)
     stack.callback(journal.close)
-    stack.enter_context(signals.stopping(
-        lambda why: hand_in(journal.directory, setting.who, CancelAsked(why), datetime.now(UTC))
-    ))
     with _screen(plan, setting) as (listener, operators):
         drive = Drive(
             plan, RunState(), run_id, journal=journal, dialer=setting.place.dialer,
             clock=setting.place.clock, who=setting.who, operators=operators,
             listeners=(LogKeeper(log), Losable(listener)),
         )
-        drive.append(_opened(plan, setting, attending, log))
-        state = drive.run()
+
+        def stop(why: str) -> None:
+            hand_in(journal.directory, setting.who, CancelAsked(why), datetime.now(UTC))
+
+        with signals.stopping(stop, lambda: drive.state.closed is not None):
+            drive.append(_opened(plan, setting, attending, log))
+            state = drive.run()
     return _farewell(state, log, run_id, as_json=setting.args.json)
 
 
@@ -146,19 +148,19 @@ def _open(
     book = project.log_book(setting.inventory, setting.args.logs)
     project.keep_apart(runs, book.directory)
     try:
-        journal = RunJournal.create(runs, run_id, plan.runbook.source, setting.masker)
-        try:
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, runs / run_id, ignore_errors=True)
+            journal = RunJournal.create(runs, run_id, plan.runbook.source, setting.masker)
+            undo.callback(journal.close)
             head = _head(plan, setting, attending)
-            return journal, book.open(head, setting.place.clock.now(), setting.masker)
-        except BaseException:
-            journal.close()
-            shutil.rmtree(journal.directory, ignore_errors=True)
-            raise
+            log = book.open(head, setting.place.clock.now(), setting.masker)
+            undo.pop_all()
     except JournalUnwritable as error:
         raise JournalUnwritable(
             error.what, still_true="No host was touched.",
             next_step="Make room, mend the permissions, or choose with --logs DIR and --runs DIR.",
         ) from error
+    return journal, log
 
 
 def _attending(setting: _Setting) -> list[str]:

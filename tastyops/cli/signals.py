@@ -52,27 +52,38 @@ def like_ctrl_c() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stopping(stop: Callable[[str], None]) -> Iterator[None]:
+def stopping(stop: Callable[[str], None], over: Callable[[], bool]) -> Iterator[None]:
     """The first signal calls ``stop`` with its reason; another Ctrl-C or SIGTERM raises Aborted.
 
     A second SIGHUP does not count: one closed terminal sends it twice, itself and by way of the
-    shell. Once asked to stop, Ctrl-C means nothing more when the run is over.
+    shell. When the run is ``over`` only its last words are being written, and no signal counts.
     """
     asked = False
 
     def told(number: int, frame: FrameType | None) -> None:
         nonlocal asked
+        if over():
+            return
         if not asked:
             asked = True
             stop(_REASONS[signal.Signals(number)])
         elif number != signal.SIGHUP:
+            _ignore(*_REASONS)
             _see_to_the_end()
             raise Aborted
 
     with _handled(dict.fromkeys(_REASONS, told)):
-        yield
-    if asked:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            yield
+        finally:
+            if asked:
+                _ignore(signal.SIGINT)
+
+
+def _ignore(*numbers: signal.Signals) -> None:
+    """From now on: somebody leans on Ctrl-C, and what is left to do takes no time."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _see_to_the_end() -> None:
@@ -101,4 +112,5 @@ def _handled(handlers: Mapping[signal.Signals, _Handler]) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, handler)

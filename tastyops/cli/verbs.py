@@ -22,6 +22,14 @@ VERBS = (
     Verb("verify", "Verify that a run's journal is as it was written", "verify"),
     Verb("hosts", "List the inventory's hosts and groups", "hosts"),
     Verb("trust", "Show a host's key and, if you say so, trust it", "trust"),
+    Verb("lab.build", "Build the lab machine, unless it is in the cache", "lab.build"),
+    Verb("lab.up", "Start the lab machine, or find the one that runs", "lab.up"),
+    Verb("lab.down", "End the lab machine and all that belongs to it", "lab.down"),
+    Verb("lab.reset", "Give the lab machine back as it was when it was built", "lab.reset"),
+    Verb("lab.status", "Show what of the lab runs and where it listens", "lab.status"),
+    Verb("lab.ssh", "Open a shell on the lab machine, or run a command there", "lab.ssh"),
+    Verb("lab.console", "Join the lab machine's serial console", "lab.console"),
+    Verb("lab.break", "Break the lab machine in one of several ways", "lab.breaking"),
 )
 
 BY_NAME = {verb.name: verb for verb in VERBS}

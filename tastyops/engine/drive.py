@@ -90,6 +90,7 @@ class Drive:
         self._asking: set[LaneKey] = set()
         self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
         self._unheard: list[Event] = []
+        self._forgettable: list[tuple[str, str]] = []
         self._aborting = threading.Event()
 
     def run(self) -> RunState:
@@ -110,6 +111,7 @@ class Drive:
         try:
             ready = [self._prepared(move) for move in self._moves()]
             self._commit()  # outcomes and intents in one; only then is anything sent
+            self._forget()
             for send in ready:
                 send(pool)
             self._wait()
@@ -308,8 +310,12 @@ class Drive:
                 continue
             self.append(body, at, who)
         if done.forget is not None:
-            host, name = done.forget
-            self._commit()  # the outcome is durable before the host forgets it
+            self._forgettable.append(done.forget)
+
+    def _forget(self) -> None:
+        """Lets the hosts forget the changes whose outcomes are durable now."""
+        forgettable, self._forgettable = self._forgettable, []
+        for host, name in forgettable:
             self._links[host].forget(name)
 
     def _answered(self, key: LaneKey | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -165,7 +166,8 @@ class Link:
     def forget(self, name: str) -> None:
         """Drops the host's files of a change that is safe in the journal."""
         if self._session is not None:
-            self._session.forget(name)
+            with contextlib.suppress(LinkLost):  # the next command finds out, and connects anew
+                self._session.forget(name)
 
     def finish(self, *, forget: bool) -> None:
         """Ends the link at the end of a run; with ``forget`` the run's directory goes too."""

@@ -26,14 +26,11 @@ class Bmc:
     """Where it listens (``lan``, UDP), where QEMU and the console hub are, and its files."""
 
     folder: Path
+    password_file: Path
+    """Holds the password, so that no command line does."""
     lan: int
     machine: int
     console: int
-
-    @property
-    def password_file(self) -> Path:
-        """Holds the password, so that no command line does."""
-        return self.folder / "ipmi-password"
 
     def write(self, start_script: Path) -> None:
         """Writes its configuration."""

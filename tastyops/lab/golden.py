@@ -144,5 +144,5 @@ def locked(path: Path, why_not: str, *, patience: float = 2.0) -> Iterator[None]
             return True
 
         if not processes.waited_for(taken, patience):
-            raise LabFailed(f"It cannot be done now: {why_not}.", next_step="Try again when it ended.")
+            raise LabFailed(f"Not now: {why_not}.", next_step="Try again when it has ended.")
         yield

@@ -14,6 +14,9 @@ import paramiko
 from tastyops.errors import LabFailed
 
 _PATIENCE = 30.0
+_SETTING = 0.5
+"""Seconds from asking for a time to its being set: a login and a shell on a slow machine."""
+
 # Without a handler of its own the logging module prints paramiko's errors on the terminal.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
@@ -63,7 +66,8 @@ class Guest:
 
     def set_clock(self) -> None:
         """Gives it the time of this machine; a restored one still has its snapshot's."""
-        self.run(f"date -u -s @{time.time() + 0.3:.2f} >/dev/null; hwclock -w -u 2>/dev/null || true")
+        now = time.time() + _SETTING
+        self.run(f"date -u -s @{now:.2f} >/dev/null; hwclock -w -u 2>/dev/null || true")
 
     def _connected(self) -> paramiko.SSHClient:
         client = paramiko.SSHClient()
@@ -83,7 +87,8 @@ class Guest:
 
 def _answer(client: paramiko.SSHClient, command: str, timeout: float) -> tuple[int, str]:
     transport = client.get_transport()
-    assert transport
+    if transport is None:
+        raise EOFError("the connection is gone")
     channel = transport.open_session(timeout=_PATIENCE)
     channel.settimeout(timeout)
     channel.set_combine_stderr(True)

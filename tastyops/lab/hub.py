@@ -7,6 +7,7 @@ that does not read is left behind rather than the machine held up. ``python -m t
 from __future__ import annotations
 
 import contextlib
+import re
 import selectors
 import socket
 import sys
@@ -23,16 +24,34 @@ SCROLLBACK = 2000
 """What a listener sees first of what was said before it came."""
 
 LISTENERS = 16
+IAC = b"\xff"
+_TELNET = re.compile(
+    rb"([^\xff]+)|\xff(?:(\xff)|[\xfb-\xfe].|\xfa.*?\xff\xf0|[\xf0-\xf9])", re.DOTALL
+)
+"""RFC 854: text, an escaped byte, or a negotiation, which is left out."""
+
 _PIECE = 65536
 
 
 @dataclass(eq=False)
 class _Peer:
-    """One connection and what is still to be written to it."""
+    """One connection and what is still to be written to it; the power switch speaks telnet."""
 
     socket: socket.socket
-    machine: bool
+    machine: bool = False
+    telnet: bool = False
     waiting: bytearray = field(default_factory=bytearray)
+    _held: bytes = b""
+
+    def heard(self, data: bytes) -> bytes:
+        """What was typed, without telnet's negotiation, which may come in pieces."""
+        if not self.telnet:
+            return data
+        data, said, at = self._held + data, b"", 0
+        while found := _TELNET.match(data, at):
+            said, at = said + (found[1] or found[2] or b""), found.end()
+        self._held = data[at:][:BEHIND]
+        return said
 
 
 class Hub:
@@ -44,37 +63,38 @@ class Hub:
     def __init__(self, serial: Path, console: Path, port: int, log: Path) -> None:
         self._log, self._hung = log, console.with_name("hung")
         self._selector = selectors.DefaultSelector()
+        self._doors: set[_Peer] = set()
         self._peers: set[_Peer] = set()
         self._recent = b""
-        self._listen(_unix(serial), machine=True)
-        self._listen(_unix(console), machine=False)
-        self._listen(socket.create_server(("127.0.0.1", port)), machine=False)
+        self._listen(_Peer(_unix(serial), machine=True))
+        self._listen(_Peer(_unix(console)))
+        self._listen(_Peer(socket.create_server(("127.0.0.1", port)), telnet=True))
 
-    def _listen(self, server: socket.socket, *, machine: bool) -> None:
-        server.setblocking(False)
-        self._selector.register(server, selectors.EVENT_READ, machine)
+    def _listen(self, door: _Peer) -> None:
+        door.socket.setblocking(False)
+        self._doors.add(door)
+        self._selector.register(door.socket, selectors.EVENT_READ, door)
 
     def serve(self) -> None:
         """Passes bytes until the process is ended."""
         while True:
             for key, events in self._selector.select():
-                if isinstance(key.data, bool):
-                    self._accept(key.fileobj, machine=key.data)
-                elif key.data in self._peers:
+                if key.data in self._peers:
                     self._attend(key.data, events)
+                elif key.data in self._doors:
+                    self._accept(key.data)
 
-    def _accept(self, server: object, *, machine: bool) -> None:
-        assert isinstance(server, socket.socket)
+    def _accept(self, door: _Peer) -> None:
         with contextlib.suppress(OSError):
-            connection, _ = server.accept()
+            connection, _ = door.socket.accept()
             if len(self._peers) > LISTENERS:
                 connection.close()
                 return
             connection.setblocking(False)
-            peer = _Peer(connection, machine)
+            peer = _Peer(connection, door.machine, door.telnet)
             self._peers.add(peer)
             self._selector.register(connection, selectors.EVENT_READ, peer)
-            if not machine and not self._hung.exists():
+            if not peer.machine and not self._hung.exists():
                 self._send(peer, self._recent)
 
     def _attend(self, peer: _Peer, events: int) -> None:
@@ -86,7 +106,7 @@ class Hub:
                 data = peer.socket.recv(_PIECE)
                 if not data:
                     raise ConnectionResetError
-                self._pass_on(peer, data)
+                self._pass_on(peer, peer.heard(data))
         except BlockingIOError:
             return
         except OSError:
@@ -112,7 +132,7 @@ class Hub:
                 self._log.replace(self._log.with_name(f"{self._log.name}.1"))
 
     def _send(self, peer: _Peer, data: bytes) -> None:
-        peer.waiting += data
+        peer.waiting += data.replace(IAC, IAC + IAC) if peer.telnet else data
         if len(peer.waiting) > BEHIND:
             if peer.machine:  # a guest that does not read its serial port: what was typed is lost
                 peer.waiting.clear()

@@ -96,7 +96,8 @@ def complete(
             )
         except subprocess.TimeoutExpired as error:
             raise LabFailed(
-                f"{name} took longer than {timeout:g} seconds.", next_step=f"Its output is in {log}."
+                f"{name} took longer than {timeout:g} seconds.",
+                next_step=f"Its output is in {log}.",
             ) from error
         except OSError as error:
             raise LabFailed(f"{name} cannot be started: {error.strerror}.") from error

@@ -26,7 +26,8 @@ class Qmp:
         except OSError as error:
             self._socket.close()
             raise LabFailed(
-                f"QEMU does not answer at {path}: {error}.", next_step="`invoke lab.status` tells more."
+                f"QEMU does not answer at {path}: {error}.",
+                next_step="`invoke lab.status` tells more.",
             ) from error
         except BaseException:
             self._socket.close()
@@ -57,7 +58,7 @@ class Qmp:
             if status in ("failed", "cancelled"):
                 raise LabFailed(f"The machine's memory: {told.get('error-desc', status)}.")
             if time.monotonic() > due:
-                raise LabFailed(f"The machine's memory is still {status} after {patience:g} seconds.")
+                raise LabFailed(f"The machine's memory: {status} after {patience:g} seconds.")
             time.sleep(0.1)
 
     def _line(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The record of a running lab: what was started, where it listens. One JSON file, replaced whole."""
+"""The record of a running lab: what was started, where it listens. One file, replaced whole."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ class Record:
     @property
     def switch(self) -> Bmc:
         """Its power switch."""
-        return Bmc(self.folder, self.ports.lan, self.ports.machine, self.ports.console)
+        ports, secret = self.ports, places.state() / "ipmi-password"
+        return Bmc(self.folder, secret, ports.lan, ports.machine, ports.console)
 
     @property
     def guest(self) -> Guest:
@@ -79,6 +80,11 @@ class Record:
     def qemu(self) -> Process | None:
         """QEMU, whoever started it: we, or the power switch."""
         return from_file(self.machine.pid_file, str(self.machine.pid_file))
+
+    @property
+    def console(self) -> Path:
+        """The hub's socket for whoever wants the serial console."""
+        return self.folder / "console"
 
     @property
     def start_script(self) -> Path:

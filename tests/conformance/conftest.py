@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,15 @@ from tastyops.inventory import Host
 from tastyops.ports import Dialer, Session
 from tastyops.practice.server import PracticeHost
 from tastyops.ssh.session import SshDialer
+from tests.lab.machine import SESSION_SECONDS, Lab
+from tests.lab.machine import lab as lab  # a fixture
 from tests.sshd.server import Sshd
 
-TARGETS = ["practice_host", pytest.param("real_sshd", marks=pytest.mark.sshd)]
+TARGETS = [
+    "practice_host",
+    pytest.param("real_sshd", marks=pytest.mark.sshd),
+    pytest.param("lab_machine", marks=[pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]),
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,14 @@ def practice_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     empty.touch()
     with PracticeHost.start("kalimdor", scale=1.0) as practice:
         yield Target(SshDialer(empty), practice.host)
+
+
+@pytest.fixture
+def lab_machine(lab: Lab, tmp_path: Path) -> Target:
+    """The real machine in QEMU."""
+    empty = tmp_path / "ssh_config"
+    empty.touch()
+    return Target(SshDialer(empty), lab.host)
 
 
 @pytest.fixture(params=TARGETS)

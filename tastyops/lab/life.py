@@ -1,0 +1,248 @@
+"""A lab's life: up, reset, down. What is started here is ended here, by process id."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tastyops.errors import LabFailed
+from tastyops.lab import processes, qemu, recipe, record
+from tastyops.lab.golden import Golden, Say, build, create, locked
+from tastyops.lab.places import cache, state
+from tastyops.lab.qmp import Qmp
+from tastyops.lab.record import Ports, Record
+
+BOOT_SECONDS = 300.0
+"""A cold boot to ssh: 40 on an idle machine of two cores without KVM."""
+
+SETTLE_SECONDS = 180.0
+MEMORY_SECONDS = 120.0
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A booted machine put aside: layers over the golden disks, and its memory."""
+
+    folder: Path
+
+    @property
+    def disks(self) -> tuple[Path, ...]:
+        """The layers that belong to the memory; never written to again."""
+        return tuple(self.folder / f"{disk.name}.qcow2" for disk in recipe.DISKS)
+
+    @property
+    def memory(self) -> Path:
+        """The memory and the devices, as QEMU writes them to migrate."""
+        return self.folder / "memory"
+
+
+def ready_for(golden: Golden, accelerator: str) -> Ready:
+    """Where the booted machine is put aside: QEMU's version and accelerator must be the same."""
+    said = subprocess.run(
+        [qemu.PROGRAM, "--version"], capture_output=True, text=True, timeout=20, check=True
+    ).stdout.splitlines()[0]
+    shape = qemu.Machine(accelerator, tuple(Path(disk.name) for disk in recipe.DISKS), Path(), 0,
+                         Path(), 0)  # fmt: skip
+    processor = _processor() if accelerator == "kvm" else ""
+    parts = (golden.folder.name, accelerator, processor, said, *shape.arguments())
+    return Ready(cache() / f"ready-{recipe.digest(*parts)}")
+
+
+def _processor() -> str:
+    """What -cpu host stands for here; memory saved on one processor may not run on another."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    return "\n".join(line for line in lines if line.startswith(("model name", "flags")))
+
+
+def up(say: Say, *, cold: bool = False) -> Record:
+    """A working lab: the one that runs, or one started now. Raises LabFailed."""
+    record.writable()
+    with _alone():
+        found = record.read()
+        if found and running(found):
+            broken = f", broken by {', '.join(found.faults)}" if found.faults else ""
+            say(f"The lab is up already ({found.began}{broken}).")
+            return found
+        golden = build(say)
+        return _afresh(golden, say, cold=cold)
+
+
+def reset(say: Say, *, cold: bool = False) -> Record:
+    """A pristine lab, whatever became of the one before. Raises LabFailed."""
+    record.writable()
+    with _alone():
+        return _afresh(build(say), say, cold=cold)
+
+
+def down(say: Say) -> None:
+    """Ends the lab and forgets what was changed on it; what was built stays."""
+    record.writable()
+    with _alone():
+        found = record.read()
+        if found is None:
+            say("The lab is down.")
+            return
+        stop(found)
+        found.forget()
+        say("The lab is down; what was built stays in the cache.")
+
+
+def running(found: Record) -> bool:
+    """Whether machine, hub and power switch all run."""
+    helpers = [found.hub, found.bmc]
+    return found.qemu is not None and all(each and each.alive for each in helpers)
+
+
+def stop(found: Record) -> None:
+    """Ends every process of a lab, the machine first. What is gone already is passed over."""
+    for process in (found.qemu, found.bmc, found.hub, found.qemu):
+        # QEMU twice: the switch might have started it again before it was ended itself.
+        if process is not None:
+            process.end()
+
+
+def _alone() -> AbstractContextManager[None]:
+    return locked(state() / "lock", "another lab command is under way", patience=BOOT_SECONDS)
+
+
+def _afresh(golden: Golden, say: Say, *, cold: bool) -> Record:
+    old = record.read()
+    _clear()
+    ports = old.ports if old else Ports.free()
+    accelerator = golden.accelerator()
+    try:
+        if cold:
+            return _cold(golden, accelerator, ports, say)
+        return _from_ready(golden, accelerator, ports, say)
+    except BaseException:
+        _clear()  # half a lab helps nobody
+        raise
+
+
+def _clear() -> None:
+    left = record.read()
+    if left is not None:
+        stop(left)
+        left.forget()
+
+
+def _from_ready(golden: Golden, accelerator: str, ports: Ports, say: Say) -> Record:
+    """The booted machine put aside; where it cannot be restored a new one takes its place."""
+    ready = ready_for(golden, accelerator)
+    if ready.folder.is_dir():
+        try:
+            return _restored(golden, accelerator, ports, ready)
+        except LabFailed as error:
+            say(f"The booted machine in the cache cannot be restored ({error}); making another.")
+            _clear()
+            shutil.rmtree(ready.folder)
+    with locked(cache() / "ready.lock", "another lab boots", patience=2 * BOOT_SECONDS):
+        if not ready.folder.is_dir():
+            _put_aside(_cold(golden, accelerator, ports, say), ready, say)
+    return _restored(golden, accelerator, ports, ready)
+
+
+def _cold(golden: Golden, accelerator: str, ports: Ports, say: Say) -> Record:
+    say(f"Booting it ({accelerator}; about a minute without KVM) …")
+    made = _prepared(golden, accelerator, ports, golden.disks, "cold")
+    processes.start([str(made.start_script)], made.folder / "qemu.log")
+    made.guest.wait(BOOT_SECONDS)
+    made.guest.run("systemctl is-system-running --wait || true", timeout=SETTLE_SECONDS)
+    return made
+
+
+def _restored(golden: Golden, accelerator: str, ports: Ports, ready: Ready) -> Record:
+    made = _prepared(golden, accelerator, ports, ready.disks, "restored")
+    processes.start([str(made.start_script), "-incoming", "defer"], made.folder / "qemu.log")
+    with _answering(made) as qmp:
+        qmp.ask("migrate-incoming", uri=_file_uri("cat", "<", ready.memory))
+        qmp.migrated(MEMORY_SECONDS)
+        qmp.ask("cont")
+    made.guest.wait(BOOT_SECONDS)
+    made.guest.set_clock()
+    return made
+
+
+def _put_aside(booted: Record, ready: Ready, say: Say) -> None:
+    """Saves memory and layers of a machine that has just booted, and ends it."""
+    say("Keeping the booted machine, to be restored in seconds from now on …")
+    # Only sync: dropping caches makes ext4 of Linux 6.1.192 fail (a NULL page in its allocator).
+    booted.guest.run("sync", timeout=120)
+    part = ready.folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(mode=0o700)
+    memory = part / "memory"
+    with Qmp(booted.machine.qmp) as qmp:
+        qmp.ask("stop")
+        qmp.ask("migrate-set-parameters", max_bandwidth=10 << 30)
+        qmp.ask("migrate", uri=_file_uri("cat", ">", memory))
+        qmp.migrated(MEMORY_SECONDS)
+        qmp.ask("quit")
+    if not processes.waited_for(lambda: booted.qemu is None, START_SECONDS):
+        raise LabFailed("QEMU does not end after its memory was saved.")
+    for disk in booted.machine.disks:
+        shutil.move(disk, part / disk.name)
+    stop(booted)
+    booted.forget()
+    part.rename(ready.folder)
+
+
+def _prepared(
+    golden: Golden, accelerator: str, ports: Ports, disks: tuple[Path, ...], began: str
+) -> Record:
+    """Layers over these disks, hub and power switch running; only the machine is still off."""
+    folder = Path(tempfile.mkdtemp(prefix="tastyops-lab-"))  # short, for the sockets' sake
+    made = Record(golden, accelerator, folder, ports, began)
+    made.save()
+    for layer, disk in zip(made.machine.disks, disks, strict=True):
+        layer.unlink(missing_ok=True)
+        create(layer, backing=disk)
+    known_hosts = state() / "known_hosts"
+    known_hosts.write_text(f"[127.0.0.1]:{ports.ssh} {golden.host_key}\n")
+    made.start_script.write_text(made.machine.script())
+    made.start_script.chmod(0o700)
+    made.switch.write(made.start_script)
+    return _helped(made)
+
+
+def _helped(made: Record) -> Record:
+    """Starts the console hub and the power switch."""
+    for log in (record.console_log(), record.visitor_log()):
+        log.write_bytes(b"")
+    hub_log, bmc_log = made.folder / "hub.log", made.folder / "bmc.log"
+    hub = processes.start(
+        [sys.executable, "-m", "tastyops.lab.hub", str(made.machine.serial), str(made.console),
+         str(made.ports.console), str(record.console_log())],
+        hub_log,
+    )  # fmt: skip
+    made = replace(made, hub=hub)
+    made.save()
+    if not processes.waited_for(lambda: made.console.exists() or not hub.alive, START_SECONDS):
+        raise LabFailed("The console hub does not start.")
+    bmc = processes.start(made.switch.arguments(), bmc_log)
+    made = replace(made, bmc=bmc)
+    made.save()
+    for helper, log in ((hub, hub_log), (bmc, bmc_log)):
+        if not helper.alive:
+            raise LabFailed(f"{log.stem} ended at once: {processes.last_words(log)}")
+    return made
+
+
+def _answering(made: Record) -> Qmp:
+    processes.waited_for(lambda: made.qemu is not None and made.machine.qmp.exists(), START_SECONDS)
+    if made.qemu is None:
+        raise LabFailed(f"QEMU ended at once: {processes.last_words(made.folder / 'qemu.log')}")
+    return Qmp(made.machine.qmp, timeout=60)
+
+
+def _file_uri(program: str, direction: str, path: Path) -> str:
+    """QEMU's way to save or load memory, by way of a shell: the path is quoted."""
+
+    return f"exec:{program} {direction} {shlex.quote(str(path))}"

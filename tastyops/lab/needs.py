@@ -1,0 +1,74 @@
+"""What the lab needs on this machine, named with the command that installs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tastyops.errors import UsageError
+from tastyops.lab import processes
+from tastyops.lab.golden import Say
+
+INSTALL_SECONDS = 900
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A program, and the Debian or Ubuntu package it comes in."""
+
+    program: str
+    package: str
+
+
+TO_RUN = (
+    Need("qemu-system-x86_64", "qemu-system-x86"),
+    Need("qemu-img", "qemu-utils"),
+    Need("ipmi_sim", "openipmi"),
+    Need("ipmitool", "ipmitool"),
+    Need("ssh", "openssh-client"),
+)
+TO_BUILD = (
+    Need("debootstrap", "debootstrap"),
+    Need("mke2fs", "e2fsprogs"),
+    Need("unshare", "util-linux"),
+)
+
+
+def missing(*, building: bool) -> list[str]:
+    """Packages that are not there, each once."""
+    needs = (*TO_RUN, *TO_BUILD) if building else TO_RUN
+    wanted = [need.package for need in needs if shutil.which(need.program, path=_PATH) is None]
+    return list(dict.fromkeys(wanted))
+
+
+def command(packages: list[str]) -> list[str]:
+    """What installs them."""
+    return ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+
+
+def see_to(say: Say, log: Path, *, building: bool, install: bool) -> None:
+    """Installs what is missing if asked to; raises UsageError that names it otherwise."""
+    os.environ["PATH"] = _PATH  # an ordinary user's has no /usr/sbin, where some of these are
+    packages = missing(building=building)
+    root = os.geteuid() == 0
+    if packages and not (install and root):
+        words = " ".join(command(packages))
+        raise UsageError(
+            f"The lab needs {', '.join(packages)} on this machine.",
+            still_true="Nothing was installed or started.",
+            next_step=f"Run `apt-get update && {words}` as root"
+            + (", or say --install." if root else "; --install does it when run as root."),
+        )
+    if building and not root:
+        raise UsageError(
+            "Building the lab needs root (debootstrap and chroot do); running it does not.",
+            next_step="Run `lab.build` as root, XDG_CACHE_HOME set to a directory you can read.",
+        )
+    if packages:
+        say(f"Installing {', '.join(packages)} …")
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        processes.complete(["apt-get", "-q", "update"], log, timeout=300, environment=quiet)
+        processes.complete(command(packages), log, timeout=INSTALL_SECONDS, environment=quiet)

@@ -1,0 +1,64 @@
+"""Hands on the lab's console: a terminal here, joined to the machine's serial port."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+from tastyops.errors import LabFailed
+
+LEAVE = b"\x1d"
+"""Ctrl-], as telnet has it."""
+
+
+def join(console: Path) -> None:
+    """Joins standard input and output to the console until Ctrl-] or the end of input."""
+    link = socket.socket(socket.AF_UNIX)
+    try:
+        link.connect(str(console))
+    except OSError as error:
+        link.close()
+        raise LabFailed(
+            f"The console does not answer: {error.strerror}.",
+            next_step="`invoke lab.status` tells whether the lab is up.",
+        ) from error
+    with link, _raw(sys.stdin.fileno()):
+        _pass_bytes(link, sys.stdin.fileno(), sys.stdout.fileno())
+
+
+def _pass_bytes(link: socket.socket, typed: int, shown: int) -> None:
+    watched: list[int] = [link.fileno(), typed]
+    while link.fileno() in watched:
+        ready, _, _ = select.select(watched, [], [])
+        if link.fileno() in ready:
+            data = link.recv(65536)
+            if not data:
+                return
+            os.write(shown, data)
+        if typed in ready:
+            data = os.read(typed, 4096)
+            before, leaving, _ = data.partition(LEAVE)
+            link.sendall(before)
+            if leaving or not data:
+                return
+
+
+@contextlib.contextmanager
+def _raw(descriptor: int) -> Iterator[None]:
+    """A terminal that passes every key on; anything else is left as it is."""
+    if not os.isatty(descriptor):
+        yield
+        return
+    kept = termios.tcgetattr(descriptor)
+    tty.setraw(descriptor)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, kept)

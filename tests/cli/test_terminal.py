@@ -1,0 +1,386 @@
+"""What a person sees and types: the live checklist, the questions, the plain lines."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from tastyops.journal.events import (
+    Address,
+    Asked,
+    Body,
+    CancelAsked,
+    Event,
+    Intended,
+    Reported,
+    Settled,
+    StepEnded,
+    StepStarted,
+    WorkEnded,
+    WorkStarted,
+)
+from tastyops.plan import Plan
+from tastyops.terminal import people
+from tastyops.terminal.live import LiveScreen
+from tastyops.terminal.losable import Losable
+from tastyops.terminal.people import AtTerminal, Unattended, typed
+from tastyops.terminal.plain import PlainLines
+from tastyops.terminal.view import RunView
+from tests.cli.project import Project, wait_for
+from tests.core.driving import plan_of
+
+START = datetime(2026, 2, 11, 13, 20, tzinfo=UTC)
+LANE = Address("web1", "1.1", 1)
+WIDE = "日本語" * 30
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return plan_of(
+        """
+        title: T
+        hosts: web1
+        works:
+          - work: First
+            steps: [{run: one, name: Do it}]
+          - work: A second one with quite a long title
+            steps: [{run: two}]
+        """,
+        "web1",
+    )
+
+
+def event(body: Body, at: Address = LANE, after: float = 0.0) -> Event:
+    moment = START + timedelta(seconds=after)
+    return Event("r", 1, 1, moment, moment, "dwm", at, body)
+
+
+class Screen:
+    """A live screen on a terminal of memory; ``drawn`` is what it shows at this moment."""
+
+    def __init__(self, plan: Plan, width: int = 60, height: int = 20) -> None:
+        self.file, self.other = io.StringIO(), io.StringIO()
+        self.console, self.beside = (
+            Console(
+                file=file, force_terminal=True, width=width, height=height, color_system=None,
+                highlight=False, legacy_windows=False,
+            )
+            for file in (self.file, self.other)
+        )
+        self.view = RunView(plan)
+        self.now = START
+        self.live = LiveScreen(self.view, 0, lambda: self.now, self.console)
+
+    def drawn(self) -> list[str]:
+        self.other.seek(0)
+        self.other.truncate()
+        self.beside.print(self.live._draw())
+        return [line.rstrip() for line in self.other.getvalue().splitlines()]
+
+
+def test_the_checklist_fills_in(plan: Plan) -> None:
+    screen = Screen(plan)
+    assert screen.drawn() == ["", " · First", " · A second one with quite a long title"]
+    with screen.live as live:
+        live.event(event(WorkStarted(1), Address()))
+        live.event(event(StepStarted("run", {})))
+        screen.now = START + timedelta(seconds=83)
+        live.event(event(Reported("d", done=0.4, note="copying")))
+        live.running(LANE, f"old\n\x1b[2J\x1b[31mred\a\rnext\n{WIDE}\n".encode(), b"")
+        drawn = screen.drawn()
+        assert drawn[:3] == ["", " ▶ First", "     web1: 1.1 Do it  1:23 · copying"]
+        assert drawn[3].endswith(" 40%")
+        assert drawn[4:7] == ["       │ old", "       │ red", "       │ next"]
+        assert drawn[7].endswith("…")
+        assert drawn[8:] == [" · A second one with quite a long title"]
+        live.event(event(StepEnded("done"), after=90))
+        live.event(event(WorkEnded(1, "Completed"), Address(), 90))
+        assert screen.drawn()[1] == " ✔ First (Completed)"
+    assert screen.file.getvalue().rstrip().endswith("A second one with quite a long title")
+    assert "13:21:30 1.1 Do it: done" in screen.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 40, 60])
+def test_nothing_is_wider_than_the_terminal(plan: Plan, width: int) -> None:
+    screen = Screen(plan, width)
+    for body in (WorkStarted(1), StepStarted("run", {}), Reported("d", done=0.4, note="n" * 99)):
+        screen.view.take(event(body))
+    screen.live.running(LANE, f"{WIDE}\n{'x' * 300}\n".encode(), b"")
+    assert max(cell_len(line) for line in screen.drawn()) <= width
+
+
+def test_the_running_work_is_drawn_however_many_there_are() -> None:
+    works = "".join(f"  - work: Work {n}\n    steps: [{{run: x}}]\n" for n in range(1, 41))
+    screen = Screen(plan_of(f"title: T\nhosts: web1\nworks:\n{works}", "web1"))
+    screen.view.take(event(WorkStarted(30), Address()))
+    screen.view.take(event(StepStarted("run", {}), Address("web1", "30.1", 1)))
+    drawn = screen.drawn()
+    assert len(drawn) < 20
+    assert " ▶ Work 30" in drawn
+    assert "     web1: 30.1 run  0:00" in drawn
+    assert re.fullmatch(r" … \d+ more works", drawn[-1])
+
+
+def test_lines_wait_while_a_question_is_asked(plan: Plan) -> None:
+    screen = Screen(plan)
+    with screen.live as live:
+        live.pause()
+        before = len(screen.file.getvalue())
+        live.event(event(StepStarted("run", {})))
+        assert screen.file.getvalue()[before:] == ""
+        live.resume()
+        assert "13:20:00 1.1 Do it …" in screen.file.getvalue()[before:]
+        live.pause()
+        before = len(screen.file.getvalue())
+        live.event(event(CancelAsked("enough"), Address()))
+        assert screen.file.getvalue()[before:].startswith("\n13:20:00 Stopping: enough (dwm).")
+    after = len(screen.file.getvalue())
+    live.resume()  # by the thread that still waits at the keyboard
+    assert len(screen.file.getvalue()) == after
+
+
+def test_plain_lines_say_what_failed_and_steer_no_terminal(plan: Plan) -> None:
+    out = io.StringIO()
+    lines = PlainLines(RunView(plan), out, 60)
+    output = {"status": 3, "out": {"head": "\x1b[31mout\x1b[0m\n"}, "err": {"head": "why\n"}}
+    lines.event(event(StepStarted("run", {})))
+    lines.event(event(Intended("d", {"change": ["sh", "-c", "do it"]}, "", "")))
+    lines.event(event(Settled("d", "output", output, {})))
+    lines.event(event(Asked("d", "confirm", "\x1b]0;title\x07Really?", "", None)))
+    lines.event(event(Reported("d", note="still starting")))
+    lines.event(event(Reported("d", note="still starting")))
+    lines.event(event(StepEnded("failed", why="it ended with\x1b[2J status 3")))
+    assert out.getvalue().splitlines() == [
+        "14:20:00 1.1 Do it …",
+        "14:20:00 1.1 Do it asks: 0;titleReally?",
+        "14:20:00 1.1 Do it: still starting",
+        "14:20:00 1.1 Do it: failed: it ended with status 3",
+        "14:20:00   $ do it    (status 3)",
+        "14:20:00   | out",
+        "14:20:00   | why",
+    ]
+
+
+def test_a_listener_that_cannot_write_is_left_alone(plan: Plan) -> None:
+    class Full(io.StringIO):
+        tries = 0
+
+        def write(self, _: str) -> int:
+            self.tries += 1
+            raise BrokenPipeError(32, "Broken pipe")
+
+    out = Full()
+    screen = Losable(PlainLines(RunView(plan), out, 0))
+    for _ in range(3):
+        screen.event(event(WorkStarted(1), Address()))
+    assert (screen.lost, out.tries) == (True, 1)
+
+
+# -- the keyboard ------------------------------------------------------------------------------
+
+
+class Keyboard:
+    """A pseudo-terminal as the standard input and error of ``people``; pytest keeps its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ours, theirs = os.openpty()
+        os.set_blocking(self.ours, False)
+        self._file = os.fdopen(theirs, "r+b", buffering=0)
+        self.input = io.TextIOWrapper(self._file, encoding="utf-8", write_through=True)
+        monkeypatch.setattr(people, "sys", SimpleNamespace(stdin=self.input, stderr=self.input))
+        self.seen = ""
+
+    def wait(self, text: str) -> None:
+        def look() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                self.seen += os.read(self.ours, 4096).decode("utf-8", "replace")
+            return text in self.seen
+
+        wait_for(look, f"{text!r} on the terminal")
+        self.seen = self.seen.partition(text)[2]
+
+    def type(self, text: str) -> None:
+        os.write(self.ours, text.encode("utf-8", "surrogateescape"))
+
+    def close(self) -> None:
+        os.close(self.ours)
+        self.input.close()
+
+
+@pytest.fixture
+def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keyboard]:
+    made = Keyboard(monkeypatch)
+    yield made
+    monkeypatch.undo()
+    made.close()
+
+
+def asked(question: str, text: str = "Really?", default: str | None = None) -> dict[str, object]:
+    return {"question": question, "text": text, "default": default, "step": "1.1", "host": ""}
+
+
+@pytest.mark.parametrize(
+    ("question", "typing", "answer"),
+    [
+        (asked("confirm"), [("[yes/no] ", "maybe\n"), ("answer yes or no", "YES\n")], "yes"),
+        (asked("confirm"), [("[yes/no] ", "done\n"), ("answer yes or no", " n \n")], "n"),
+        (asked("manual", "Pull it."), [("Type done", "ok\n"), ("done or no", "done\n")], "done"),
+        (asked("ask"), [("Really? ", "\n"), ("It wants a value", "sd b\n")], "sd b"),
+        (asked("ask", default="sda"), [("[sda] ", "\n")], "sda"),
+        (asked("ask"), [("Really? ", "\x1b[Dx\n"), ("control character", "é\udcff\n")], "é�"),
+        (asked("ask", "A\x1b[2J\nB?"), [("A B? ", "x\n")], "x"),
+        (asked("confirm"), [("[yes/no] ", "\x04")], None),
+    ],
+)
+def test_a_person_answers(
+    question: dict[str, object], typing: list[tuple[str, str]], answer: str | None,
+    keyboard: Keyboard,
+) -> None:
+    calls: list[str] = []
+    person = AtTerminal("dwm", pause=lambda: calls.append("p"), resume=lambda: calls.append("r"))
+    answers: list[tuple[str, str] | None] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(person.answer(question)), daemon=True
+    )
+    thread.start()
+    keyboard.wait("\a")
+    for prompt, reply in typing:
+        keyboard.wait(prompt)
+        keyboard.type(reply)
+    thread.join(20)
+    assert answers == [(answer, "dwm") if answer is not None else None]
+    assert calls == ["p", "r"]
+
+
+def test_what_was_typed_before_the_question_is_no_answer(keyboard: Keyboard) -> None:
+    keyboard.type("yes\n")
+    keyboard.wait("yes")  # the terminal has echoed it, so it lies there to be read
+    answers: list[str] = []
+    thread = threading.Thread(target=lambda: answers.append(typed("Now? ")), daemon=True)
+    thread.start()
+    keyboard.wait("Now? ")
+    keyboard.type("no\n")
+    thread.join(20)
+    assert answers == ["no"]
+
+
+def test_yes_answers_confirmations_only() -> None:
+    person = Unattended("dwm", yes=True, answers={"1.1": "sdb"})
+    assert person.answer(asked("confirm")) == ("yes", "dwm")
+    assert person.answer({**asked("confirm"), "by": "another operator"}) is None
+    assert person.answer(asked("manual")) is None
+    assert person.answer(asked("ask")) == ("sdb", "dwm")
+    assert Unattended("dwm", yes=True, answers={}).answer(asked("ask", default="sda")) == ("sda", "dwm")
+    assert Unattended("dwm", yes=False, answers={}).answer(asked("confirm")) is None
+
+
+# -- a real terminal ---------------------------------------------------------------------------
+
+NO_TMUX = "the test in a real terminal needs tmux (Debian: apt-get install tmux)"
+
+
+class Tmux:
+    """A terminal of 60 columns and 20 rows with a shell in it."""
+
+    def __init__(self, project: Project, place: Path) -> None:
+        self._command = ["tmux", "-S", str(place / "t"), "-f", "/dev/null"]
+        self._environment = {**project.environment, "LC_ALL": "C.UTF-8", "PS1": "$ "}
+        shell = ["env", "-i", *(f"{k}={v}" for k, v in self._environment.items()), "TERM=screen"]
+        self._run("new-session", "-d", "-x", "60", "-y", "20", "-c", str(project.path),
+                  *shell, "bash", "--norc", "--noprofile")
+
+    def _run(self, *words: str) -> str:
+        return subprocess.run(
+            [*self._command, *words], env=self._environment, check=True, capture_output=True,
+            encoding="utf-8", timeout=20,
+        ).stdout
+
+    def press(self, *keys: str) -> None:
+        self._run("send-keys", *keys)
+
+    @property
+    def screen(self) -> str:
+        return "\n".join(line.rstrip() for line in self._run("capture-pane", "-p", "-J").splitlines())
+
+    def wait(self, pattern: str) -> str:
+        def look() -> str:
+            return self.screen if re.search(pattern, self.screen, re.M) else ""
+
+        try:
+            return str(wait_for(look, pattern))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.screen}") from None
+
+    def close(self) -> None:
+        self._run("kill-server")
+
+
+@pytest.fixture
+def tmux(project: Project, tmp_path: Path) -> Iterator[Tmux]:
+    if shutil.which("tmux") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(NO_TMUX, pytrace=False)
+        pytest.skip(NO_TMUX)
+    made = Tmux(project, tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_run_in_a_real_terminal(tmux: Tmux, project: Project) -> None:
+    project.write(
+        "book.yml",
+        r"""
+        title: Questions
+        hosts: kalimdor
+        works:
+          - work: Show and ask
+            steps:
+              - run: "printf '\\033[2J\\033[31mRED\\033[0m %s\\n' 日本語日本語日本語日本語日本語日本語日本語日本語日本語; sleep 150"
+              - confirm: Shall we go on?
+              - ask: Which disk is it?
+                register: disk
+          - work: Wait
+            steps:
+              - run: echo {{ disk.value }}; sleep 7200
+          - work: Never
+            steps: [{run: echo never}]
+        """,
+    )
+    tmux.press(f"{sys.executable} -m invoke run book.yml; echo code=$?", "Enter")
+    live = tmux.wait(r"│ RED .*…$")
+    assert re.search(r"^ ▶ Show and ask\n     kalimdor: 1\.1 run  \d:\d\d\n       │ RED 日本語", live, re.M)
+    assert live.rstrip().endswith(" · Wait\n · Never")
+
+    tmux.wait(r"^Shall we go on\? \[yes/no\]$")
+    tmux.press("nonsense", "Enter")
+    tmux.wait(r"^Please answer yes or no\.\nShall we go on\? \[yes/no\]$")
+    tmux.press("ye")
+    tmux.wait(r"^Shall we go on\? \[yes/no\] ye$")  # what is typed can be seen
+    tmux.press("s", "Enter")
+    asking = tmux.wait(r"^Which disk is it\?$")
+    assert "Shall we go on? [yes/no] yes\n" in asking  # and stays
+    tmux.press("sdb", "Enter")
+
+    live = tmux.wait(r"│ sdb$")
+    assert "Which disk is it? sdb\n" in live
+    assert live.rstrip().endswith(" · Never")
+    tmux.press("C-c")
+    end = tmux.wait(r"^code=\d+$")
+    assert "Stopping: interrupted at the terminal" in end
+    assert " ✔ Show and ask (Completed)\n ✘ Wait (Not completed)\n - Never (Cancelled)\n" in end
+    assert end.rstrip().endswith("code=3\n$")
+    assert "sdb" not in project.page()

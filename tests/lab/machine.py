@@ -1,0 +1,128 @@
+"""One lab machine for a whole test session, beside any the user runs: own state, shared cache."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tastyops.errors import TastyopsError
+from tastyops.inventory import Host, read_inventory
+from tastyops.lab import golden, known, life, needs, record
+from tastyops.lab.guest import Guest
+from tastyops.lab.record import Record
+
+SESSION_SECONDS = 2400
+"""Until a session's first lab test must have ended: it may have to build the machine."""
+
+TEST_SECONDS = 900
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Lab:
+    """The running machine, and tastyops' own programs pointed at it."""
+
+    folder: Path
+    made: Record
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "NO_COLOR": "1", **_places(self.folder)}
+
+    @property
+    def guest(self) -> Guest:
+        return self.made.guest
+
+    @property
+    def inventory(self) -> Path:
+        return self.folder / "config/tastyops/inventories/lab.yml"
+
+    @property
+    def host(self) -> Host:
+        text = self.inventory.read_bytes()
+        return read_inventory(text, str(self.inventory)).hosts["kalimdor"]
+
+    def reset(self, *, cold: bool = False) -> None:
+        """A pristine machine."""
+        self.made = life.reset(_quiet, cold=cold)
+        known.write(self.made, self.inventory.parent)
+
+    def tastyops(
+        self, *words: str, timeout: float = 600, program: str = "tastyops"
+    ) -> subprocess.CompletedProcess[str]:
+        """A verb, as an operator would say it; a program that hangs fails the test."""
+        return subprocess.run(
+            [str(Path(sys.executable).with_name(program)), *words], cwd=ROOT, text=True,
+            env=self.environment, capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL,
+        )
+
+    def run(self, runbook: Path, *words: str, timeout: float = 600) -> str:
+        """Runs a runbook; gives what it said, its exit code in the last line."""
+        ended = self.tastyops(
+            "run", str(runbook), "--inventory", "lab", "--yes", *words, timeout=timeout
+        )
+        return f"{ended.stdout}{ended.stderr}\nexit {ended.returncode}"
+
+    def record(self) -> Record:
+        found = record.read()
+        assert found
+        return found
+
+
+def _quiet(_: str) -> None:
+    """Nobody reads along."""
+
+
+def _places(folder: Path) -> dict[str, str]:
+    return {
+        "XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config")
+    }
+
+
+@functools.cache
+def shared(folder: Path) -> Lab:
+    """The session's machine. pytest gives each conftest a fixture of its own; this is one."""
+    os.environ.update(_places(folder))
+    try:
+        install = os.environ.get("CI") == "true"
+        building = not golden.expected().complete
+        needs.see_to(_quiet, record.writable() / "needs.log", building=building, install=install)
+        made = life.up(_quiet)
+    except TastyopsError as error:
+        why = "\n".join(error.lines())
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"the lab cannot run here: {why}", pytrace=False)
+        pytest.skip(f"the lab cannot run here: {why}")
+    lab = Lab(folder, made)
+    known.write(made, lab.inventory.parent)
+    return lab
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The session's lab; it is ended with the session."""
+    kept = {name: os.environ.get(name) for name in _places(Path())}
+    yield shared(tmp_path_factory.getbasetemp() / "lab")
+    found = record.read()
+    if found is not None:
+        life.down(_quiet)
+    for name, value in kept.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
+def until(so: Callable[[], bool], seconds: float, what: str) -> None:
+    """Waits until something is so."""
+    due = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < due, f"not within {seconds:g} seconds: {what}"
+        time.sleep(0.5)

@@ -1,0 +1,67 @@
+"""What the lab is made from: the digest, the mirror apt is set to."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tastyops.errors import UsageError
+from tastyops.lab import mirror, recipe
+from tastyops.lab.faults import FAULTS
+from tastyops.lab.mirror import Mirror
+
+ISSUE = ["disk1", "initrd", "array", "xfs-home", "fill-var", "power", "console", "network"]
+
+
+def test_the_digest_is_of_what_it_is_made_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = recipe.digest()
+    assert recipe.digest() == first
+    assert recipe.digest("more") != first
+    copy = tmp_path / "guest"
+    shutil.copytree(recipe.GUEST_FILES, copy)
+    monkeypatch.setattr(recipe, "GUEST_FILES", copy)
+    assert recipe.digest() == first
+    (copy / "install.sh").write_text("another")
+    changed = recipe.digest()
+    assert changed != first
+    monkeypatch.setattr(recipe, "PACKAGES", (*recipe.PACKAGES, "one-more"))
+    assert recipe.digest() not in (first, changed)
+
+
+def test_the_mirror_is_the_one_apt_is_set_to() -> None:
+    found = mirror.chosen([
+        "Elsewhere|Elsewhere|bookworm|main|https://elsewhere.example/debian",
+        "Debian|Debian|bookworm-updates|main|https://mirror.example/debian",
+        "Debian|Debian|bookworm|contrib|https://contrib.example/debian",
+        "Debian|Debian|bookworm|main|https://mirror.example/debian",
+        "Debian|Debian-Security|bookworm-security|main|https://mirror.example/security",
+    ])  # fmt: skip
+    assert found == Mirror("https://mirror.example/debian", "https://mirror.example/security")
+    assert found.sources("bookworm").splitlines() == [
+        "deb https://mirror.example/debian bookworm main",
+        "deb https://mirror.example/debian bookworm-updates main",
+        "deb https://mirror.example/security bookworm-security main",
+    ]
+
+
+def test_a_mirror_of_another_release_serves_as_well() -> None:
+    found = mirror.chosen(["Debian|Debian|trixie|main|https://mirror.example/debian"])
+    assert found.sources("bookworm").count("bookworm-security") == 0
+    assert found.archive == "https://mirror.example/debian"
+
+
+@pytest.mark.parametrize("lines", [[], ["Ubuntu|Ubuntu|noble|main|https://mirror.example/ubuntu"]])
+def test_no_debian_mirror_is_told(lines: list[str]) -> None:
+    with pytest.raises(UsageError, match="no mirror of Debian"):
+        mirror.chosen(lines)
+
+
+def test_every_fault_of_the_issue_is_there_and_documented() -> None:
+    assert [fault.name for fault in FAULTS] == ISSUE
+    page = (Path(__file__).parents[2] / "docs/lab.md").read_text()
+    for fault in FAULTS:
+        assert f"| `{fault.name}` |" in page

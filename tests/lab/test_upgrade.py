@@ -1,0 +1,38 @@
+"""The kernel upgrade, for real: a package installed by apt, a warning read, another kernel."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tastyops.lab import record
+from tests.lab.machine import ROOT, SESSION_SECONDS, Lab
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
+
+
+def test_the_kernel_is_upgraded_from_runbook_to_finished_log(pristine: Lab) -> None:
+    kernels = pristine.made.golden.kernels
+    assert pristine.guest.run("uname -r").strip() == kernels["running"]
+    assert kernels["newest"] not in pristine.guest.run("ls /boot")
+    boot_id = pristine.guest.run("cat /proc/sys/kernel/random/boot_id")
+    before = len(record.visitor_log().read_bytes())
+
+    said = pristine.run(ROOT / "runbooks/kernel-upgrade.yml", timeout=1500)
+    assert said.endswith("exit 0"), said
+
+    assert pristine.guest.run("uname -r").strip() == kernels["newest"]
+    assert pristine.guest.run("cat /proc/sys/kernel/random/boot_id") != boot_id
+    assert "install ok installed" in pristine.guest.run(
+        f"dpkg-query --show --showformat='${{Status}}' linux-image-{kernels['newest']}"
+    )
+    shown = record.visitor_log().read_bytes()[before:].decode("utf-8", "replace")
+    assert "Broadcast message from root@kalimdor" in shown
+    assert "The system goes down for a reboot." in shown
+    (page,) = (pristine.folder / "state/tastyops/lab/logs").glob("*/*.md")
+    text = page.read_text()
+    assert re.match(r"\[AT RISK \d{4}/001\] PRACTICE", text), text
+    assert f"running kernel {kernels['newest']}." in text
+    assert "Reboot triggered with 1-minute grace." in text
+    assert "Status: Completed" in text
