@@ -24,7 +24,8 @@ def perform(args: Namespace, *, dry: bool) -> int:
     """Prints both lists."""
     inventory = project.load_inventory(args.inventory)
     files = sorted(RUNBOOKS.glob(project.RUNBOOK_FILES))
-    runs = run_directories(project.runs_directory(inventory, args.runs))
+    places = project.record_places(inventory, args)
+    runs = [run for directory, _ in places for run in run_directories(directory)]
     _show("Runbooks", (f"{file}  {_title(file, inventory)}" for file in files))
     _show("Runs", (_run_line(directory, inventory) for directory in runs))
     return int(ExitCode.COMPLETED)

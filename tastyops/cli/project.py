@@ -127,14 +127,32 @@ def chosen_hosts(inventory: Inventory, runbook: Runbook, wanted: Sequence[str]) 
     return chosen
 
 
-def log_book(inventory: Inventory, given: str | None) -> LogBook:
+def log_book(inventory: Inventory, given: str | None, *, practice: bool = False) -> LogBook:
     """The directory of logs."""
-    return LogBook(Path(given or inventory.logs), say=say)
+    return LogBook(Path(given or _apart(inventory, inventory.logs, practice)), say=say)
 
 
-def runs_directory(inventory: Inventory, given: str | None) -> Path:
+def runs_directory(inventory: Inventory, given: str | None, *, practice: bool = False) -> Path:
     """The directory of runs."""
-    return Path(given or inventory.runs)
+    return Path(given or _apart(inventory, inventory.runs, practice))
+
+
+def _apart(inventory: Inventory, directory: str, practice: bool) -> Path:
+    """Where an inventory has real hosts too, its practice is recorded under ``practice/``."""
+    path = Path(directory)
+    mixed = any(not (h.practice or h.connection == "practice") for h in inventory.hosts.values())
+    return path.parent / "practice" / path.name if practice and mixed else path
+
+
+def record_places(inventory: Inventory, args: Namespace) -> list[tuple[Path, LogBook]]:
+    """Every pair of directories this inventory's runs and logs may lie in, the public one first."""
+    places = {
+        runs_directory(inventory, args.runs, practice=practice): log_book(
+            inventory, args.logs, practice=practice
+        )
+        for practice in (False, True)
+    }
+    return list(places.items())
 
 
 def keep_apart(runs: Path, logs: Path) -> None:
@@ -159,19 +177,21 @@ def status_of(state: RunState, timezone: str) -> str:
 
 def find_record(args: Namespace, wanted: str) -> tuple[Path | None, LogFile | None]:
     """The run and the log somebody means by a run id, ``last``, or a log number."""
-    inventory = load_inventory(args.inventory)
-    runs, book = runs_directory(inventory, args.runs), log_book(inventory, args.logs)
-    log = book.find(wanted)
-    if log is not None:
-        attached = [e.body for e in log.events if e.body.kind == "run-attached"]
-        last = getattr(attached[-1], "run", "") if attached else ""
-        return (find_run(runs, last) if last else None), log
-    run = find_run(runs, wanted)
-    if run is None:
+    places = record_places(load_inventory(args.inventory), args)
+    for runs, book in places:
+        log = book.find(wanted)
+        if log is not None:
+            attached = [e.body for e in log.events if e.body.kind == "run-attached"]
+            last = getattr(attached[-1], "run", "") if attached else ""
+            return (find_run(runs, last) if last else None), log
+    found = [(run, book) for runs, book in places if (run := find_run(runs, wanted))]
+    if not found:
+        looked = ", ".join(f"{runs} and {book.directory}" for runs, book in places)
         raise UsageError(
-            f"There is no run or log {wanted!r} in {runs} and {book.directory}.",
+            f"There is no run or log {wanted!r} in {looked}.",
             next_step="`invoke list` shows what there is.",
         )
+    run, book = max(found, key=lambda pair: pair[0].name)
     return run, _log_of(run, book)
 
 

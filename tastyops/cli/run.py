@@ -144,8 +144,9 @@ def _open(
     plan: Plan, setting: _Setting, attending: Sequence[str], run_id: str
 ) -> tuple[RunJournal, LogFile]:
     """The run's journal and its log, or neither; no number is taken unless both can be written."""
-    runs = project.runs_directory(setting.inventory, setting.args.runs)
-    book = project.log_book(setting.inventory, setting.args.logs)
+    args, practice = setting.args, plan.practice
+    runs = project.runs_directory(setting.inventory, args.runs, practice=practice)
+    book = project.log_book(setting.inventory, args.logs, practice=practice)
     project.keep_apart(runs, book.directory)
     try:
         with ExitStack() as undo:
@@ -201,7 +202,9 @@ class _screen:  # noqa: N801  reads as a function where it is used
 
     def __enter__(self) -> tuple[Listener, tuple[Operator, ...]]:
         setting, args = self._setting, self._setting.args
-        unattended = Unattended(setting.who, yes=args.yes, answers=setting.answers)
+        unattended = Unattended(
+            setting.who, yes=args.yes, answers=setting.answers, alone=not _may_ask(args)
+        )
         operators: list[Operator] = [unattended]
         listener: Listener
         person = AtTerminal(setting.who)

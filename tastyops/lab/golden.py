@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -76,7 +77,17 @@ def build(say: Say) -> Golden:
         part.mkdir(mode=0o700)
         _make(Golden(part), places.cache() / "build.log", say)
         part.rename(golden.folder)
+        _hand_over()
     return golden
+
+
+def _hand_over() -> None:
+    """What root builds in another user's cache (``sudo env XDG_CACHE_HOME=…``) becomes theirs."""
+    ours = places.cache().parent
+    owner = ours.parent.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        for path in (ours, *ours.rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _make(golden: Golden, log: Path, say: Say) -> None:

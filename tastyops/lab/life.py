@@ -24,6 +24,7 @@ BOOT_SECONDS = 300.0
 SETTLE_SECONDS = 180.0
 MEMORY_SECONDS = 120.0
 START_SECONDS = 20.0
+RESTORE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,15 @@ def running(found: Record) -> bool:
 
 def stop(found: Record) -> None:
     """Ends every process of a lab, the machine first. What is gone already is passed over."""
-    for process in (found.qemu, found.bmc, found.hub, found.qemu):
-        # QEMU twice: the switch might have started it again before it was ended itself.
-        if process is not None:
-            process.end()
+    _end(found.qemu)
+    _end(found.bmc)
+    _end(found.hub)
+    _end(found.qemu)  # the switch might have started it again before it was ended itself
+
+
+def _end(process: processes.Process | None) -> None:
+    if process is not None:
+        process.end()
 
 
 def _alone() -> AbstractContextManager[None]:
@@ -115,7 +121,7 @@ def _alone() -> AbstractContextManager[None]:
 def _afresh(golden: Golden, say: Say, *, cold: bool) -> Record:
     old = record.read()
     _clear()
-    ports = old.ports if old else Ports.free()
+    ports = old.ports if old and old.ports.usable else Ports.free()
     accelerator = golden.accelerator()
     try:
         if cold:
@@ -152,7 +158,7 @@ def _from_ready(golden: Golden, accelerator: str, ports: Ports, say: Say) -> Rec
 def _cold(golden: Golden, accelerator: str, ports: Ports, say: Say) -> Record:
     say(f"Booting it ({accelerator}; about a minute without KVM) …")
     made = _prepared(golden, accelerator, ports, golden.disks, "cold")
-    processes.start([str(made.start_script)], made.folder / "qemu.log")
+    _switch_on(made)
     made.guest.wait(BOOT_SECONDS)
     made.guest.run("systemctl is-system-running --wait || true", timeout=SETTLE_SECONDS)
     return made
@@ -160,8 +166,8 @@ def _cold(golden: Golden, accelerator: str, ports: Ports, say: Say) -> Record:
 
 def _restored(golden: Golden, accelerator: str, ports: Ports, ready: Ready) -> Record:
     made = _prepared(golden, accelerator, ports, ready.disks, "restored")
-    processes.start([str(made.start_script), "-incoming", "defer"], made.folder / "qemu.log")
-    with _answering(made) as qmp:
+    _switch_on(made, "-incoming", "defer")
+    with Qmp(made.machine.qmp, timeout=RESTORE_SECONDS) as qmp:
         qmp.ask("migrate-incoming", uri=_file_uri("cat", "<", ready.memory))
         qmp.migrated(MEMORY_SECONDS)
         qmp.ask("cont")
@@ -235,11 +241,18 @@ def _helped(made: Record) -> Record:
     return made
 
 
-def _answering(made: Record) -> Qmp:
-    processes.waited_for(lambda: made.qemu is not None and made.machine.qmp.exists(), START_SECONDS)
-    if made.qemu is None:
-        raise LabFailed(f"QEMU ended at once: {processes.last_words(made.folder / 'qemu.log')}")
-    return Qmp(made.machine.qmp, timeout=60)
+def _switch_on(made: Record, *more: str) -> None:
+    """Starts QEMU, and comes back when its process id is on record and its socket there."""
+    log = made.folder / "qemu.log"
+    process = processes.start([str(made.start_script), *more], log)
+
+    def decided() -> bool:
+        on = made.qemu is not None and made.machine.qmp.exists()
+        return on or not process.alive
+
+    if not processes.waited_for(decided, START_SECONDS) or made.qemu is None:
+        process.end()
+        raise LabFailed(f"QEMU does not start: {processes.last_words(log)}")
 
 
 def _file_uri(program: str, direction: str, path: Path) -> str:

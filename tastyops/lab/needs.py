@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from tastyops.errors import UsageError
-from tastyops.lab import processes
+from tastyops.lab import places, processes
 from tastyops.lab.golden import Say
 
 INSTALL_SECONDS = 900
@@ -63,9 +64,12 @@ def see_to(say: Say, log: Path, *, building: bool, install: bool) -> None:
             + (", or say --install." if root else "; --install does it when run as root."),
         )
     if building and not root:
+        base = places.cache().parent.parent
+        base.mkdir(parents=True, exist_ok=True)  # by you: what is built in it will be yours
         raise UsageError(
             "Building the lab needs root (debootstrap and chroot do); running it does not.",
-            next_step="Run `lab.build` as root, XDG_CACHE_HOME set to a directory you can read.",
+            still_true="Nothing was started.",
+            next_step=f"Run `sudo env XDG_CACHE_HOME={shlex.quote(str(base))} invoke lab.build`.",
         )
     if packages:
         say(f"Installing {', '.join(packages)} …")

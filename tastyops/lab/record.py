@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,31 @@ class Ports:
     @classmethod
     def free(cls) -> Ports:
         """Four that are free now, all different."""
-        held, numbers = [], []
-        for kind in (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM):
-            taken = socket.socket(socket.AF_INET, kind)
-            taken.bind(("127.0.0.1", 0))
-            held.append(taken)
-            numbers.append(taken.getsockname()[1])
-        for taken in held:
-            taken.close()
-        return cls(*numbers)
+        with ExitStack() as held:
+            return cls(*(_bound(held, kind, 0) for kind in _KINDS))
+
+    @property
+    def usable(self) -> bool:
+        """Whether nobody else has taken one of them meanwhile."""
+        numbers = (self.ssh, self.console, self.machine, self.lan)
+        with ExitStack() as held:
+            try:
+                for kind, number in zip(_KINDS, numbers, strict=True):
+                    _bound(held, kind, number)
+            except OSError:
+                return False
+        return True
+
+
+_KINDS = (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
+
+
+def _bound(held: ExitStack, kind: socket.SocketKind, number: int) -> int:
+    taken = held.enter_context(socket.socket(socket.AF_INET, kind))
+    if kind == socket.SOCK_STREAM:  # as QEMU does: connections that just ended do not count
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    taken.bind(("127.0.0.1", number))
+    return int(taken.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,15 @@ def typed(prompt: str) -> str:
 
 
 class Unattended:
-    """``--yes`` answers plain confirmations, ``--var`` and defaults answer ``ask:``; no more."""
+    """``--yes`` answers plain confirmations, ``--var`` and defaults answer ``ask:``; no more.
 
-    def __init__(self, who: str, *, yes: bool, answers: Mapping[str, str]) -> None:
-        self._who, self._yes, self._answers = who, yes, answers
+    ``alone``: nobody is at the keyboard, so a question's default is its answer.
+    """
+
+    def __init__(
+        self, who: str, *, yes: bool, answers: Mapping[str, str], alone: bool = True
+    ) -> None:
+        self._who, self._yes, self._answers, self._alone = who, yes, answers, alone
 
     def answer(self, question: Mapping[str, Any]) -> tuple[str, str] | None:
         """The answer and who gave it; None for what needs a person."""
@@ -50,7 +55,7 @@ class Unattended:
         if kind == "confirm" and self._yes and not question.get("by"):
             return "yes", self._who
         if kind == "ask":
-            default = question.get("default") if self._yes else None
+            default = question.get("default") if self._alone else None
             value = self._answers.get(question["step"], default)
             return (value, self._who) if value is not None else None
         return None

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.project import Project, finish, wait_for
+from tests.cli.project import Project, finish
+from tests.sshd.server import Sshd
 
 UPGRADE = "runbooks/kernel-upgrade.yml"
 WORKS = (
@@ -80,7 +81,7 @@ def test_a_dry_run_then_takes_no_number_and_the_next_run_the_next(
     before = sorted(path for path in copied.path.rglob("*") if path.is_file())
     assert run("run", UPGRADE, "--dry-run").code == 0
     assert sorted(path for path in copied.path.rglob("*") if path.is_file()) == before
-    result = run("run", UPGRADE, "--yes", "--attending", "dwm, ncm")
+    result = run("run", UPGRADE, "--yes", "--attending", "dwm, ncm", "--var", "grace=3m")
     assert result.code == 0
     assert re.search(r"^# \[AT RISK \d{4}/002\]", copied.page(), re.M)
     assert "- **Attending:** dwm, ncm\n" in copied.page()
@@ -231,18 +232,6 @@ def test_a_practice_may_not_stand_among_public_logs(run: Run, project: Project) 
     assert len(list((project.path / "logs").rglob("*"))) == 2
 
 
-def test_a_page_edited_while_the_run_goes_on_is_noticed(project: Project) -> None:
-    process = project.start("tastyops", "run", project.runbook("run: sleep 60", "run: echo x"))
-    wait_for(lambda: "intended" in project.kinds(), "the first step to begin")
-    page = project.pages()[0]
-    page.write_text(page.read_text().replace("A test", "Another"))
-    result = finish(process)
-    assert result.code == 0
-    assert f"{page.relative_to(project.path)} was edited by hand." in result.err
-    assert "Another" in page.with_name(f"{page.name}.edited-1").read_text()
-    assert "Another" not in page.read_text()
-
-
 # -- looking at records ------------------------------------------------------------------------
 
 
@@ -342,3 +331,31 @@ def test_trust_wants_one_host(run: Run, project: Project) -> None:
     project.write("inventory.yml", "hosts:\n  a: {}\n  b: {}\ngroups: {both: [a, b]}\n")
     result = run("trust", "both")
     assert (result.code, "both is a group; a key belongs to one host." in result.err) == (2, True)
+
+
+@pytest.mark.sshd
+def test_trust_shows_a_key_and_records_it_only_when_told_to(
+    sshd: Sshd, run: Run, project: Project
+) -> None:
+    project.write("inventory.yml", f"""\
+        hosts:
+          box: {{address: 127.0.0.1, port: {sshd.port}, known_hosts: known, identity_file: {sshd.key}}}
+    """)
+    known = project.path / "known"
+    public = str(sshd.folder / "host_ed25519.pub")
+    listed = subprocess.run(["ssh-keygen", "-lf", public], capture_output=True, encoding="utf-8")
+    fingerprint = listed.stdout.split()[1]
+    book = project.runbook("run: echo hi", hosts="box")
+    assert run("run", book).code == 4
+    nobody = run("trust", "box")
+    assert nobody.code == 2
+    assert f"ssh-ed25519 {fingerprint}" in nobody.out
+    assert "Nobody is here to say whether that is the right key." in nobody.err
+    wrong = run("trust", "box", "--fingerprint", "SHA256:wrong")
+    assert (wrong.code, "That is not the fingerprint you gave" in wrong.err) == (3, True)
+    assert run("trust", "box", "--fingerprint", fingerprint, dry=True).code == 0
+    assert not known.exists()
+    assert run("trust", "box", "--fingerprint", fingerprint).out.endswith("Recorded in known.\n")
+    assert known.read_text().count("\n") == 1
+    assert run("trust", "box").out.endswith(f"ssh-ed25519 {fingerprint} is on record.\n")
+    assert run("run", book).code == 0

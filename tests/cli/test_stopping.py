@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,13 @@ STUBBORN = "trap '' TERM; sleep 7200"
 """Two practice hours, two real minutes: longer than any test waits."""
 
 
-def sleeping(project: Project, command: str = LONG, program: str = "invoke") -> subprocess.Popen[str]:
+def sleeping(
+    project: Project, command: str = LONG, program: str = "invoke",
+    before: Callable[[], object] | None = None,
+) -> subprocess.Popen[str]:
     """A run in the middle of its second work's first step."""
     project.write("three.yml", THREE.format(command=command).encode())
-    process = project.start(program, "run", "three.yml", "--yes")
+    process = project.start(program, "run", "three.yml", "--yes", before=before)
     wait_for(lambda: project.kinds().count("intended") == 2, "the second work to be under way")
     return process
 
@@ -116,12 +120,24 @@ def test_killed_it_is_in_progress_until_somebody_says_otherwise(project: Project
 
 
 def test_under_nohup_a_hangup_stays_ignored(project: Project) -> None:
-    project.write("three.yml", THREE.format(command="sleep 60").encode())
     ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
-    process = project.start("tastyops", "run", "three.yml", "--yes", before=ignore)
-    wait_for(lambda: project.kinds().count("intended") == 2, "the second work to be under way")
-    send(process, signal.SIGHUP)
-    assert finish(process).code == 0
+    process = sleeping(project, before=ignore)
+    send(process, signal.SIGHUP, signal.SIGINT)
+    assert finish(process).code == 3
+    (asked,) = [event for event in project.events() if event["kind"] == "cancel-asked"]
+    assert asked["body"]["because"] == "interrupted at the terminal"
+
+
+def test_a_page_edited_while_the_run_goes_on_is_noticed(project: Project) -> None:
+    process = sleeping(project)
+    page = project.pages()[0]
+    wait_for(lambda: "First (Completed)" in page.read_text(), "the page to be up to date")
+    page.write_text(page.read_text().replace("Three works", "Another"))
+    send(process, signal.SIGINT)
+    assert f"{page.relative_to(project.path)} was edited by hand." in finish(process).err
+    assert "Another" in page.with_name(f"{page.name}.edited-1").read_text()
+    assert "Another" not in page.read_text()
+    assert "Ended without completion" in page.read_text()
 
 
 # -- where the output goes ---------------------------------------------------------------------

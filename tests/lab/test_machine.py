@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -103,6 +105,20 @@ def test_a_console_in_use_reaches_from_login_to_shell(
     console.send("echo from-$((40 + 2)); exit\r")
     console.expect("from-42")
     assert b"from-42" in record.console_log().read_bytes()
+
+
+def test_hands_on_the_console(pristine: Lab) -> None:
+    program = str(Path(sys.executable).with_name("tastyops"))
+    hands = pexpect.spawn(
+        program, ["lab.console"], env=pristine.environment, timeout=60, encoding="utf-8"
+    )
+    hands.expect("leaves")
+    hands.send("\r")
+    hands.expect("kalimdor login: ")
+    hands.send("\x1d")
+    hands.expect(pexpect.EOF)
+    hands.close()
+    assert hands.exitstatus == 0
 
 
 def test_the_switch_cuts_and_gives_power(pristine: Lab) -> None:

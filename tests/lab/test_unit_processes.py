@@ -37,7 +37,7 @@ def made(tmp_path: Path) -> Record:
     folder = tmp_path / "folder"
     folder.mkdir()
     record.writable()
-    return Record(golden, "tcg", folder, Ports(1, 2, 3, 4), "cold")
+    return Record(golden, "tcg", folder, Ports.free(), "cold")
 
 
 def sleeper(tmp_path: Path) -> Process:
@@ -127,6 +127,9 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
 def test_ports_are_four_different_ones() -> None:
     ports = Ports.free()
     assert len({ports.ssh, ports.console, ports.machine, ports.lan}) == 4
+    assert ports.usable
+    with socket.create_server(("127.0.0.1", ports.console)):
+        assert not ports.usable
 
 
 def test_a_record_is_read_as_it_was_written(made: Record, tmp_path: Path) -> None:
@@ -198,7 +201,8 @@ def test_the_inventory_is_one_that_tastyops_takes(made: Record, tmp_path: Path) 
     path = known.write(made, tmp_path / "inventories")
     inventory = read_inventory(path.read_bytes(), str(path))
     (host,) = inventory.hosts.values()
-    assert (host.name, host.address, host.port, host.user) == ("kalimdor", "127.0.0.1", 1, "ops")
+    assert (host.name, host.address, host.user) == ("kalimdor", "127.0.0.1", "ops")
+    assert host.port == made.ports.ssh
     assert host.practice
     assert host.sudo is True
     assert host.known_hosts

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.errors import UsageError
+from tastyops.errors import InvalidFile, UsageError
+from tastyops.inventory import read_inventory
 from tastyops.lab import mirror, recipe
 from tastyops.lab.faults import FAULTS
 from tastyops.lab.mirror import Mirror
@@ -65,3 +66,12 @@ def test_every_fault_of_the_issue_is_there_and_documented() -> None:
     page = (Path(__file__).parents[2] / "docs/lab.md").read_text()
     for fault in FAULTS:
         assert f"| `{fault.name}` |" in page
+
+
+def test_practice_is_true_or_false() -> None:
+    hosts = "hosts: {kalimdor: {}}\n"
+    for said, practice in (("true", True), ("false", False)):
+        found = read_inventory(f"practice: {said}\n{hosts}".encode(), "lab.yml")
+        assert found.hosts["kalimdor"].practice is practice
+    with pytest.raises(InvalidFile, match="practice"):
+        read_inventory(f"practice: perhaps\n{hosts}".encode(), "lab.yml")
