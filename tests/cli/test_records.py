@@ -23,7 +23,7 @@ works:
   - work: Wait
     steps:
       - {ask: When did they say?, register: when, log: "They say {{ when.value }}.", publish: true}
-      - {ask: And then?, default: nothing, log: false}
+      - {ask: {question: And then, default: nothing}, log: false}
 """
 
 
