@@ -81,9 +81,18 @@ def stopping(stop: Callable[[str], None], over: Callable[[], bool]) -> Iterator[
 
 
 def _ignore(*numbers: signal.Signals) -> None:
-    """From now on: somebody leans on Ctrl-C, and what is left to do takes no time."""
+    """From now on: somebody leans on Ctrl-C, and what is left to do takes no time.
+
+    Not with SIG_IGN: Python complains on the terminal when one is just being delivered. And
+    blocked besides: while the interpreter ends, its handlers are gone before the process is.
+    """
     for number in numbers:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _nothing)
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Takes a signal that means nothing any more."""
 
 
 def _see_to_the_end() -> None:
@@ -112,5 +121,5 @@ def _handled(handlers: Mapping[signal.Signals, _Handler]) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if signal.getsignal(number) is not _nothing:
                 signal.signal(number, handler)

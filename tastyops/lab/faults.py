@@ -72,7 +72,9 @@ def _initrd(made: Record) -> None:
 def _array(made: Record) -> None:
     """mdadm.conf and the newest initrd forget the array that root is on, and take no other."""
     made.guest.run(
-        "set -e; sed -i -e '/^ARRAY .*\\/dev\\/md1 /d' -e '$a AUTO -all' /etc/mdadm/mdadm.conf;"
+        # AUTO -all: without it the array would only come back under another name.
+        "set -e; sed -i '/^ARRAY .*md1 /d' /etc/mdadm/mdadm.conf;"
+        " echo 'AUTO -all' >> /etc/mdadm/mdadm.conf;"
         " new=$(ls -v /boot/vmlinuz-* | tail -n 1);"
         " update-initramfs -u -k ${new#/boot/vmlinuz-}; sync",
         timeout=300,
