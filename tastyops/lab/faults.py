@@ -86,7 +86,9 @@ def _xfs_home(made: Record) -> None:
     users = "serial-getty@ttyS1 user@1000 user@1001"
     made.guest.run(
         f"set -e; systemctl stop {users}; sleep 1; umount /home;"
-        " xfs_db -x -c 'agf 0' -c 'write -d freeblks 77' /dev/vg0/home >/dev/null;"
+        " free=$(xfs_db -r -c 'agf 0' -c 'p freeblks' /dev/vg0/home | sed 's/.* //');"
+        # A little too many: with too few the kernel would not even mount it.
+        " xfs_db -x -c 'agf 0' -c \"write -d freeblks $((free + 5))\" /dev/vg0/home >/dev/null;"
         f" mount /home; systemctl start {users}",
         timeout=120,
     )
@@ -96,7 +98,9 @@ def _fill_var(made: Record) -> None:
     """Not a block is left on /var."""
     made.guest.run(
         "fallocate -l $(($(df --output=avail -B1 /var | tail -n 1) - 1048576)) /var/lab-fill;"
-        " dd if=/dev/zero of=/var/lab-fill-rest bs=64k 2>/dev/null; sync -f /var;"
+        " for size in 64k 4k; do sync -f /var;"
+        " dd if=/dev/zero of=/var/lab-fill-rest bs=$size oflag=append conv=notrunc 2>/dev/null;"
+        " done; sync -f /var;"
         " test $(df --output=avail -B1 /var | tail -n 1) -lt 65536",
         timeout=120,
     )

@@ -14,7 +14,8 @@ PROGRAM = "qemu-system-x86_64"
 _PROCESSORS = {
     "kvm": ("-accel", "kvm", "-cpu", "host"),
     # Emulating AVX costs more than it gains; an older processor boots faster.
-    "tcg": ("-accel", "tcg,thread=multi", "-cpu", "Nehalem"),
+    # Its translations may otherwise take as much memory again as the guest.
+    "tcg": ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem"),
 }
 
 

@@ -63,7 +63,7 @@ def test_the_start_script_says_the_same_and_takes_more() -> None:
 
 def test_the_accelerator_decides_the_processor() -> None:
     assert option(machine(accelerator="kvm").arguments(), "-cpu") == ["host"]
-    assert option(machine().arguments(), "-accel") == ["tcg,thread=multi"]
+    assert option(machine().arguments(), "-accel") == ["tcg,thread=multi,tb-size=512"]
 
 
 def test_the_builder_starts_the_installer_and_has_no_network() -> None:
