@@ -74,6 +74,9 @@ class _Laps:
         if self._ended == self._last:
             self.wall, self.cpu = now[0] - self._began[0], now[1] - self._began[1]
 
+    def caught_up(self) -> None:
+        pass
+
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """Nothing is shown."""
 

@@ -170,6 +170,9 @@ class Listener(Protocol):
     def event(self, event: Event) -> None:
         """One event, in order, from the engine's thread."""
 
+    def caught_up(self) -> None:
+        """All events so far have been told; called at least twice a second while a run is on."""
+
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """The last output, masked, of a command still running; from any thread."""
 

@@ -152,6 +152,8 @@ class Drive:
         for event in unheard:
             for listener in self._listeners:
                 listener.event(event)
+        for listener in self._listeners:
+            listener.caught_up()
 
     # -- performing ----------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from tastyops.document.times import local, long_date, offset_minutes
 from tastyops.errors import JournalDamaged, UsageError
 from tastyops.journal.chain import GENESIS, seal, unseal
 from tastyops.journal.events import Address, Event
-from tastyops.journal.public import LogOpened, PublicBody, PublicEvent, public_from_json
+from tastyops.journal.public import Closed, LogOpened, PublicBody, PublicEvent, public_from_json
 from tastyops.redact import Masker
 from tastyops.store.files import append_all, locked, must_write, write_whole
 
 _NUMBERED = re.compile(r"(\d{3,})-.*\.(?:md|jsonl)")
+LATEST = 1.0
+"""Seconds an entry of a run may wait to be written into its log."""
+
 _LOG_NUMBER = re.compile(r"(\d{4})/(\d{1,6})")
 
 
@@ -136,8 +140,17 @@ def _slug(title: str) -> str:
     return "-".join(words)[:60].rstrip("-") or "untitled"
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A line for the log; ``source`` is the run event it comes from (``run#seq``), if any."""
+
+    body: PublicBody
+    at: datetime
+    source: str = ""
+
+
 class LogFile:
-    """One log: its public journal, and the page that is rendered from it after every line."""
+    """One log: its public journal, and the page that is rendered from it."""
 
     def __init__(self, stem: Path, masker: Masker, *, say: Callable[[str], None]) -> None:
         self.journal = stem.with_name(stem.name + ".jsonl")
@@ -154,7 +167,8 @@ class LogFile:
         for data in _sound_lines(self.journal):
             event = public_from_json(data)
             self._head = str(data.get("hash", ""))
-            self._pages = [*self._pages[-1:], str(data.get("page", ""))]
+            if data.get("page"):
+                self._pages = [*self._pages[-1:], str(data["page"])]
             if event is not None:
                 self._events.append(event)
 
@@ -174,19 +188,29 @@ class LogFile:
 
     def append(self, body: PublicBody, at: datetime, source: str = "") -> None:
         """Adds a line and renders the page anew, both durable. Raises JournalUnwritable."""
-        body = self._masked(body)
-        draft = PublicEvent(len(self._events) + 1, datetime.now(UTC), at, body, source)
-        page = render_markdown(build([*self._events, draft])).encode()
-        event = PublicEvent(
-            draft.seq, draft.recorded_at, at, body, source, _digest(page), self._head
-        )
+        self.extend([Copied(body, at, source)])
+
+    def extend(self, copies: Sequence[Copied]) -> None:
+        """Adds lines and renders the page once. The last line carries the page's digest."""
+        if not copies:
+            return
+        now, first = datetime.now(UTC), len(self._events) + 1
+        drafts = [
+            PublicEvent(first + i, now, copy.at, self._masked(copy.body), copy.source)
+            for i, copy in enumerate(copies)
+        ]
+        page = render_markdown(build([*self._events, *drafts])).encode()
+        drafts[-1] = replace(drafts[-1], page=_digest(page))
         with must_write(self.journal):
             self._set_aside_an_edit()
-            line, self._head = seal(event.to_json())
-            _append_line(self.journal, line)
+            _append_line(self.journal, b"".join(map(self._sealed, drafts)))
             write_whole(self.page, page)
-        self._events.append(event)
-        self._pages = [*self._pages[-1:], event.page]
+        self._events += drafts
+        self._pages = [*self._pages[-1:], drafts[-1].page]
+
+    def _sealed(self, event: PublicEvent) -> bytes:
+        line, self._head = seal(replace(event, prev=self._head).to_json())
+        return line
 
     def _masked(self, body: PublicBody) -> PublicBody:
         if not self._masker.longest:
@@ -234,20 +258,35 @@ def _sound_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class LogKeeper:
-    """A listener that copies what a run may publish into its log, each event once."""
+    """A listener that copies what a run may publish into its log, each event once.
+
+    Quick steps share a rendering: what comes within ``LATEST`` seconds of the last is held back
+    that long at most. The run's own journal has it already, so nothing is lost with it.
+    """
 
     def __init__(self, log: LogFile) -> None:
         self._log = log
         self._copied = {event.source for event in log.events if event.source}
+        self._held: list[Copied] = []
+        self._written = 0.0
+        self._over = False
 
     def event(self, event: Event) -> None:
-        """Copies one event."""
+        """Takes one event; it is written by ``caught_up``."""
         source = f"{event.run}#{event.seq}"
-        if source in self._copied:
-            return
-        for body in public_bodies(event):
-            self._log.append(body, event.happened_at, source)
-        self._copied.add(source)
+        if source not in self._copied:
+            bodies = public_bodies(event)
+            self._held += [Copied(body, event.happened_at, source) for body in bodies]
+            self._over |= any(isinstance(body, Closed) for body in bodies)
+            self._copied.add(source)
+
+    def caught_up(self) -> None:
+        """Writes what is held back, if the last time is long enough ago or the run is over."""
+        now = time.monotonic()
+        if self._held and (self._over or now - self._written >= LATEST):
+            held, self._held = self._held, []
+            self._log.extend(held)
+            self._written = now
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """Output is never published."""

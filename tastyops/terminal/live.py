@@ -107,6 +107,9 @@ class LiveScreen:
         for line in lines:
             self._console.print(line, soft_wrap=True)
 
+    def caught_up(self) -> None:
+        """Nothing waits."""
+
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """The last output of a command still running."""
         self._view.running(at, out, err)

@@ -26,6 +26,9 @@ class Losable:
             except OSError:
                 self.lost = True
 
+    def caught_up(self) -> None:
+        """Nothing waits."""
+
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """The last output of a command still running."""
         with contextlib.suppress(OSError):

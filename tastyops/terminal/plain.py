@@ -33,6 +33,9 @@ class PlainLines:
         self._out.write(f"{moment:%H:%M:%S} {sentence}\n")
         self._out.flush()
 
+    def caught_up(self) -> None:
+        """Nothing waits."""
+
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """Output is not shown as it comes; it is in the journal."""
 
@@ -48,6 +51,9 @@ class JsonLines:
         data = event_to_json(event) | {"hash": event.hash}
         self._out.write(json.dumps(data) + "\n")  # in ASCII: it steers no terminal
         self._out.flush()
+
+    def caught_up(self) -> None:
+        """Nothing waits."""
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """Not an event."""

@@ -65,6 +65,9 @@ class Hearing:
     def event(self, event: Event) -> None:
         self.heard.append(event)
 
+    def caught_up(self) -> None:
+        pass
+
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         pass
 
