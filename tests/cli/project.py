@@ -132,10 +132,17 @@ class Project:
         **environment: str,
     ) -> subprocess.Popen[str]:
         """Starts `invoke` or `tastyops` without a terminal, in a session of its own."""
+
+        def begin() -> None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)  # pytest may run where they are ignored
+            if before is not None:
+                before()
+
         return subprocess.Popen(
             [*_STARTERS[program], *words], cwd=self.path, env={**self.environment, **environment},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            encoding="utf-8", start_new_session=True, preexec_fn=before,
+            encoding="utf-8", start_new_session=True, preexec_fn=begin,
         )
 
     def invoke(self, *words: str, **environment: str) -> Finished:

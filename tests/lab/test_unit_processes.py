@@ -197,6 +197,33 @@ def test_half_a_lab_is_not_left_behind(
     assert record.read() is None
 
 
+def test_a_booted_machine_that_cannot_be_restored_is_made_again(
+    made: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = life.Ready(tmp_path / "ready")
+    ready.folder.mkdir()
+    (tmp_path / "cache/tastyops/lab").mkdir(parents=True)
+    done: list[str] = []
+
+    def restored(*_: object) -> Record:
+        done.append("restore")
+        if done == ["restore"]:
+            raise LabFailed("short read")
+        return made
+
+    monkeypatch.setattr(life, "build", lambda say: made.golden)
+    monkeypatch.setattr(Golden, "accelerator", lambda self: "tcg")
+    monkeypatch.setattr(life, "ready_for", lambda *_: ready)
+    monkeypatch.setattr(life, "_restored", restored)
+    monkeypatch.setattr(life, "_cold", lambda *_: done.append("boot") or made)
+    monkeypatch.setattr(life, "_put_aside", lambda *_: done.append("put aside"))
+    said: list[str] = []
+    assert life.up(said.append) == made
+    assert done == ["restore", "boot", "put aside", "restore"]
+    assert "short read" in said[0]
+    assert not ready.folder.exists()
+
+
 def test_the_inventory_is_one_that_tastyops_takes(made: Record, tmp_path: Path) -> None:
     path = known.write(made, tmp_path / "inventories")
     inventory = read_inventory(path.read_bytes(), str(path))
