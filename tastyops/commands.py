@@ -125,11 +125,13 @@ class Output:
     seconds: float = 0.0
     at: float = 0.0
     timed_out: bool = False
+    stopped: bool = False
+    """Whether it was killed because a person cancelled the run."""
 
     @property
     def ok(self) -> bool:
-        """Whether it ended with 0 in time."""
-        return self.status == 0 and not self.timed_out
+        """Whether it ended with 0, in time and by itself."""
+        return self.status == 0 and not self.timed_out and not self.stopped
 
     @property
     def text(self) -> str:
@@ -246,4 +248,6 @@ def output_to_json(output: Output) -> dict[str, Any]:
             data[name] = blob_to_json(blob)
     if output.timed_out:
         data["timed_out"] = True
+    if output.stopped:
+        data["stopped"] = True
     return data

@@ -204,6 +204,13 @@ class Refused(ActionStopped):
 
 
 @dataclass
+class Stopped(ActionStopped):
+    """A person cancelled the run; thrown into the generator, which may still clear up."""
+
+    why: str = "the run was cancelled"
+
+
+@dataclass
 class Failed(ActionStopped):
     """The action could not do its work. ``registered`` is what it can still report."""
 

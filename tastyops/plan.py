@@ -242,11 +242,7 @@ def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: boo
             _need(step, "asks for confirmation", "Give --yes, or run it on a terminal.")
         if spec.person and not hands:
             _need(step, "is done by a person", "Run it on a terminal.")
-        if (
-            spec.name == "ask"
-            and step.params.get("default") is None
-            and step.id not in answers
-        ):
+        if spec.name == "ask" and step.params.get("default") is None and step.id not in answers:
             name = step.register or "name"
             _need(step, "asks for a value", f"Give --var {name}=…, or run it on a terminal.")
 

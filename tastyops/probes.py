@@ -66,9 +66,9 @@ BOOT_MENU = Reading(("cat", "/boot/grub/grub.cfg"), "boot_menu")
 BOOT_ENVIRONMENT = Reading(("grub-editenv", "/boot/grub/grubenv", "list"), "settings")
 
 
-def logind_call(method: str, signature: str, *arguments: str) -> tuple[str, ...]:
-    """The argv that calls a method of logind's manager."""
-    return ("busctl", "call", *_LOGIND, method, signature, *arguments)
+def logind_call(method: str, *signature_and_arguments: str) -> tuple[str, ...]:
+    """The argv that calls a method of logind's manager; without a signature it takes nothing."""
+    return ("busctl", "call", *_LOGIND, method, *signature_and_arguments)
 
 
 def package_status(package: str) -> Reading:

@@ -125,11 +125,25 @@ def _need(output: Output | Unknown, why: str) -> None:
         raise Failed(why, {"status": output.status})
 
 
-def wait(before: Before, due: float, patience: float) -> Generator[Command, Any, float]:
-    """Waits for another boot id; gives the seconds the host was away. Raises Failed if not back."""
+def grace(due: float) -> Generator[Command, Any, None]:
+    """Waits until the time set has come; the link stays open, since logins may be refused by then."""
     now: int | Offline = yield Probe(*EPOCH, offline=True)
     if not isinstance(now, Offline) and due > now:
         yield Sleep(due - now, "the grace period to end")
+    yield Report(note="the host is to go down now")
+
+
+def unschedule() -> Generator[Command, Any, None]:
+    """Takes back the reboot that was scheduled, when a person cancels the run during its grace."""
+    found: Scheduled | Offline | None = yield Probe(*SCHEDULED, offline=True)
+    if isinstance(found, Scheduled) and found.type == "reboot":
+        taken = yield Change(logind_call("CancelScheduledShutdown"), sudo=True)
+        _need(taken, "the scheduled reboot could not be taken back: it will happen")
+        yield Report(entry=PublicText.fixed("Scheduled reboot cancelled."))
+
+
+def wait(before: Before, patience: float) -> Generator[Command, Any, float]:
+    """Waits for another boot id; gives the seconds the host was away. Raises Failed if not back."""
     gone_at: float | None = None
     first: float | None = None
     while True:

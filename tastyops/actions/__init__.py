@@ -86,6 +86,8 @@ def require(output: Output | Unknown, why: str) -> None:
     held = re.search(rb"held by process (\d+) \(([\w.-]+)\)", output.err.tail or output.err.head)
     if held:
         why += f": the package lock is held by process {held[1].decode()} ({held[2].decode()})"
+    if output.stopped:
+        why += ": it was stopped"
     if output.timed_out:
         why += ": it took longer than its timeout and was stopped"
     raise Failed(why, {"status": output.status})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tastyops import reboot as restart
 from tastyops.actions import action, param
 from tastyops.commands import Steps
+from tastyops.errors import Stopped
 from tastyops.model.action import Facts
 
 
@@ -41,6 +42,11 @@ def reboot(params: Reboot, facts: Facts) -> Steps:
     """Reboot with a warning and a grace period, and prove that the host came back as expected."""
     before = yield from restart.snapshot()
     yield from restart.guard(before, facts, fallback=params.fallback is not None)
-    due = yield from restart.schedule(params.grace, params.message)
-    down = yield from restart.wait(before, due, params.patience)
+    try:
+        due = yield from restart.schedule(params.grace, params.message)
+        yield from restart.grace(due)
+    except Stopped:
+        yield from restart.unschedule()
+        raise
+    down = yield from restart.wait(before, params.patience)
     return (yield from restart.verify(before, params.kernel, params.patience, down))

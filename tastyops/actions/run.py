@@ -46,6 +46,8 @@ def run(params: Run, facts: Facts) -> Steps:
         "rc": output.status,
         "seconds": round(output.seconds, 3),
     }
+    if output.stopped:
+        raise Failed("it was stopped", registered)
     if output.timed_out:
         raise Failed("it took longer than its timeout and was stopped", registered)
     if output.status != 0:

@@ -151,6 +151,6 @@ def _closing(plan: Plan, state: RunState) -> RunClosed:
     unfinished = any(w.status in (NOT_COMPLETED, CANCELLED) for w in state.works.values())
     if stop is None or not unfinished:
         return RunClosed(COMPLETED, int(ExitCode.COMPLETED))
-    nothing = not any(lane.begun for lane in state.lanes.values())
+    nothing = all(work.status in (CANCELLED, NOT_PART) for work in state.works.values())
     status = CANCELLED if nothing and stop[1] is Outcome.CANCELLED else ENDED_WITHOUT
     return RunClosed(status, int(_EXITS[stop[1]]), _why(plan, state))

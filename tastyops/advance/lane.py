@@ -25,7 +25,7 @@ from tastyops.commands import (
     describe,
     digest,
 )
-from tastyops.errors import ActionStopped, CannotKnow, Failed, ProbeFailed, TemplateError
+from tastyops.errors import ActionStopped, CannotKnow, Failed, ProbeFailed, Stopped, TemplateError
 from tastyops.journal.events import (
     Address,
     Asked,
@@ -55,6 +55,8 @@ class Live:
     sent: int = 0
     returned: Registered | None = None
     error: BaseException | None = None
+    stopped: bool = False
+    """Whether it was told that the run is cancelled; what it still yields is clearing up."""
 
     def step(self, value: Any, *, throw: ActionStopped | None = None) -> None:
         """Feeds one value and keeps what came: the next command, the return, or the error."""
@@ -156,6 +158,8 @@ def _shown(value: Any) -> Any:
 
 def _again(view: LaneView) -> Move:
     """The pause after an attempt that did not do, and then the next one."""
+    if view.state.cancel is not None:
+        return _end(view, Outcome.CANCELLED, why="cancelled before it was tried again")
     n = view.lane.retry_n or 0
     pause = Sleep(view.lane.retries[-1].delay, "before trying again")
     past = view.lane.history.get(n)
@@ -205,6 +209,10 @@ def _replay(view: LaneView) -> Move:
     while live.command is not None:
         n = live.sent + 1
         past = view.lane.history.get(n)
+        if _to_stop(view, live, past):
+            live.stopped = True
+            live.step(None, throw=Stopped())
+            continue
         if past is None:
             return _first(view, n, live.command)
         if past.digest != digest(live.command):
@@ -219,6 +227,16 @@ def _replay(view: LaneView) -> Move:
         live.sent = n
         _feed(live, past, view.step.address)
     return _finish(view, live)
+
+
+def _to_stop(view: LaneView, live: Live, past: Past | None) -> bool:
+    """Whether the generator is to be told of a cancel instead of having its next command done.
+
+    On replay that is where the journal goes on with another command than the one it yields.
+    """
+    if view.state.cancel is None or live.stopped or live.command is None:
+        return False
+    return past is None or past.digest != digest(live.command)
 
 
 def _first(view: LaneView, n: int, command: Command) -> Move:
@@ -289,10 +307,8 @@ def _finish(view: LaneView, live: Live) -> Move:
     elif error is not None:
         why = f"an error in the action itself: {type(error).__name__}: {error}"
     failed = error is not None
-    if (
-        (view.step.until is not None
-        and not isinstance(error, ActionStopped))
-        or _may_retry(view, error)
+    if (view.step.until is not None and not isinstance(error, ActionStopped)) or _may_retry(
+        view, error
     ):
         again = _until(view, registered, failed, why)
         if again is not None:

@@ -91,6 +91,8 @@ class Drive:
         self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
         self._unheard: list[Event] = []
         self._forgettable: list[tuple[str, str]] = []
+        self._ending: set[LaneKey] = set()
+        """The lanes whose command was told to end, until it has."""
         self._aborting = threading.Event()
 
     def run(self) -> RunState:
@@ -294,8 +296,10 @@ class Drive:
         """Takes in the first thing that comes back, and all else that has come by then."""
         if not self._busy and not self._asking:
             return
-        with contextlib.suppress(queue.Empty):
+        try:
             self._take(self._done.get(timeout=SPOOL_PAUSE))
+        except queue.Empty:
+            self._end_commands()  # one may have begun just as it was told to end
         while not self._done.empty():
             self._take(self._done.get())
         for who, body in self._journal.spooled():
@@ -304,6 +308,7 @@ class Drive:
     def _take(self, done: _Done) -> None:
         if done.key is not None:
             self._busy.discard(done.key)
+            self._ending.discard(done.key)
             self._asking.discard(done.key)
         if done.fatal is not None:
             raise done.fatal  # an output that cannot be kept stops the run
@@ -347,8 +352,13 @@ class Drive:
         self._asking.clear()  # what waits for an answer waits no longer
         self.append(CancelAsked(because), who=who)
         self._commit()
-        for link in self._links.values():
-            link.stop()
+        self._ending = set(self._busy)
+        self._end_commands()
+
+    def _end_commands(self) -> None:
+        for host, _ in self._ending:
+            if host in self._links:
+                self._links[host].stop()
 
     def _abandon(self) -> None:
         """An error no event can express: leave the journal as it is and let go of the hosts.

@@ -198,6 +198,11 @@ def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]
         }[ended.state]
         return Settled(digest, "lost", {}, command, why)
     output = Output(
-        ended.status, out, err, round(ended.seconds, 6), timed_out=ended.state == "timed out"
+        ended.status,
+        out,
+        err,
+        round(ended.seconds, 6),
+        timed_out=ended.state == "timed out",
+        stopped=ended.state == "stopped",
     )
     return Settled(digest, "output", output_to_json(output), command)

@@ -118,6 +118,10 @@ class _Lookout:
                 preview.commands.append(shlex.join(command.argv))
             return self._probe(move, command)
         if isinstance(command, Change):
+            try:
+                self._prober(move.at.host)  # a host that cannot be reached cannot be changed
+            except Unreachable as error:
+                return Settled(move.digest, "unreachable", {}, {}, error.what)
             self._changed_hosts.setdefault(move.at.host, move.step.address)
             preview.commands.append(self._shown(move, command))
         if isinstance(command, Sleep) and key not in self._withheld:
@@ -130,7 +134,7 @@ class _Lookout:
         host = self._plan.host(move.at.host)
         wish = next((w for w in (command.sudo, move.step.sudo) if w is not None), None)
         root = wish if wish is not None else bool(host and host.sudo)
-        uid = self._probers[move.at.host].hello.uid if move.at.host in self._probers else 0
+        uid = self._probers[move.at.host].hello.uid
         return ("sudo " if root and uid != 0 else "") + shlex.join(command.argv)
 
     def _probe(self, move: Perform, command: Probe) -> Body:

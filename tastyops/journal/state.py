@@ -127,6 +127,7 @@ def result_value(body: Settled, at: datetime, load: Load | None) -> Any:
         seconds=float(result.get("seconds", 0.0)),
         at=moment,
         timed_out=bool(result.get("timed_out", False)),
+        stopped=bool(result.get("stopped", False)),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 LONGEST_ENTRY = 1000
 """Characters in one public sentence; a longer one is cut, with an ellipsis."""
 
-_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|\x1b")
+_ESCAPE = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|\x1b")
 
 
 def one_line(text: str) -> str:

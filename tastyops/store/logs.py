@@ -122,7 +122,10 @@ class LogBook:
 
     def all(self) -> list[LogFile]:
         """Every log, oldest first."""
-        found = sorted(self.directory.glob("[0-9][0-9][0-9][0-9]/*.jsonl"))
+        everything = self.directory.glob("[0-9][0-9][0-9][0-9]/[0-9]*-*.jsonl")
+        found = sorted(
+            everything, key=lambda path: (path.parent.name, len(path.name.split("-")[0]), path.name)
+        )
         return [LogFile(path.with_suffix(""), Masker(), say=self._say) for path in found]
 
     def find(self, number: str) -> LogFile | None:

@@ -34,7 +34,7 @@ JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool
 
 def new_run_id(now: datetime) -> str:
     """An id that sorts by time and is unique without asking anybody."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S%f}"[:18] + f"-{secrets.token_hex(2)}"
 
 
 class RunJournal:

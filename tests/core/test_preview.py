@@ -25,8 +25,11 @@ def test_a_change_is_shown_and_not_sent() -> None:
         ("would run", ["sh -c 'rm -rf /tmp/x'"])
     ]
     assert host.sent == []
-    assert host.links == 0
     assert not found.incomplete
+    assert dry(
+        plan_of("{title: T, hosts: web1, works: [{work: W, steps: [{run: x}]}]}", "web1"),
+        web1=FakeHost(refuse=9),
+    ).unreachable
 
 
 def test_what_a_withheld_change_would_tell_is_not_made_up() -> None:

@@ -32,7 +32,7 @@ def test_the_kernel_is_upgraded_from_runbook_to_finished_log(pristine: Lab) -> N
     assert "The system goes down for a reboot." in shown
     (page,) = (pristine.folder / "state/tastyops/lab/logs").glob("*/*.md")
     text = page.read_text()
-    assert re.match(r"\[AT RISK \d{4}/001\] PRACTICE", text), text
+    assert re.match(r"# \[AT RISK \d{4}/001\] PRACTICE", text), text
     assert f"running kernel {kernels['newest']}." in text
     assert "Reboot triggered with 1-minute grace." in text
-    assert "Status: Completed" in text
+    assert "**Status:** Completed at" in text
