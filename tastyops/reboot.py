@@ -126,7 +126,7 @@ def _need(output: Output | Unknown, why: str) -> None:
 
 
 def grace(due: float) -> Generator[Command, Any, None]:
-    """Waits until the time set has come; the link stays open, since logins may be refused by then."""
+    """Waits for the time set; the link stays open, since logins may be refused by then."""
     now: int | Offline = yield Probe(*EPOCH, offline=True)
     if not isinstance(now, Offline) and due > now:
         yield Sleep(due - now, "the grace period to end")

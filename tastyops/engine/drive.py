@@ -7,7 +7,6 @@ thread; and the loop waits for the first thing to come back.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence

@@ -166,7 +166,7 @@ def test_plain_lines_say_what_failed_and_steer_no_terminal(plan: Plan) -> None:
     lines.event(event(StepEnded("failed", why="it ended with\x1b[2J status 3")))
     assert out.getvalue().splitlines() == [
         "14:20:00 1.1 Do it …",
-        "14:20:00 1.1 Do it asks: 0;titleReally?",
+        "14:20:00 1.1 Do it asks: Really?",
         "14:20:00 1.1 Do it: still starting",
         "14:20:00 1.1 Do it: failed: it ended with status 3",
         "14:20:00   $ do it    (status 3)",
