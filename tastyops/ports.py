@@ -148,8 +148,8 @@ class JournalSink(Protocol):
     def append(self, body: Body, at: Address, *, who: str, happened: datetime) -> Event:
         """Gives the event its number and its place in the chain; not yet durable."""
 
-    def commit(self) -> None:
-        """Makes everything appended so far durable."""
+    def commit(self, durable: bool = True) -> None:
+        """Writes everything appended so far; ``durable`` also sees it through to the disk."""
 
     def capture(self, no_log: bool = False) -> Capture:
         """A place for one command's output; with ``no_log`` only its size is kept."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ MOST_THREADS = 64
 SPOOL_PAUSE = 0.5
 """Seconds between two looks at what other processes handed in."""
 
+
+SOON = 0.1
+"""Seconds within which what was only read is durable, and told of."""
+
+URGENT = frozenset({"intended", "asked", "run-opened", "run-closed", "cancel-asked"})
+"""Events that are durable, with all before them, before anything else is done."""
 
 THE_RUN = Address()
 """Where events of the run as a whole belong."""
@@ -93,6 +100,7 @@ class Drive:
         self._ending: set[LaneKey] = set()
         """The lanes whose command was told to end, until it has."""
         self._aborting = threading.Event()
+        self._durable_at = 0.0
 
     def run(self) -> RunState:
         """Carries the run on until it is closed. Raises JournalUnwritable, NeedsPerson."""
@@ -112,7 +120,6 @@ class Drive:
         try:
             ready = [self._prepared(move) for move in self._moves()]
             self._commit()  # outcomes and intents in one; only then is anything sent
-            self._forget()
             for send in ready:
                 send(pool)
             self._wait()
@@ -147,8 +154,20 @@ class Drive:
         self._unheard.append(event)
 
     def _commit(self) -> None:
-        """Makes all appended events durable, and only then tells of them."""
+        """Writes all appended events, and once they are durable tells of them.
+
+        An intent must be durable before it is sent. What was only read is not worth a disk's wait
+        of its own: it is durable with the next intent, or soon.
+        """
+        now = time.monotonic()
+        idle = not self._unheard
+        quick = self.state.closed is None and now - self._durable_at < SOON
+        if quick and not idle and not any(e.body.kind in URGENT for e in self._unheard):
+            self._journal.commit(durable=False)
+            return
         self._journal.commit()
+        self._durable_at = now
+        self._forget()
         unheard, self._unheard = self._unheard, []
         for event in unheard:
             for listener in self._listeners:
@@ -296,7 +315,7 @@ class Drive:
         if not self._busy and not self._asking:
             return
         try:
-            self._take(self._done.get(timeout=SPOOL_PAUSE))
+            self._take(self._done.get(timeout=SOON if self._unheard else SPOOL_PAUSE))
         except queue.Empty:
             self._end_commands()  # one may have begun just as it was told to end
         while not self._done.empty():

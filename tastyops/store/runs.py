@@ -47,6 +47,7 @@ class RunJournal:
         self._seq = seq
         self._head = head
         self._pending: list[bytes] = []
+        self._synced = True
         self._path = directory / JOURNAL
         with must_write(self._path):
             self._fd = os.open(
@@ -95,14 +96,16 @@ class RunJournal:
         data = json.loads(self._masker.text(json.dumps(body.to_json(), ensure_ascii=False)))
         return body_from_json(body.kind, data)
 
-    def commit(self) -> None:
-        """Writes what is pending in one write and one fdatasync. Raises JournalUnwritable."""
-        if not self._pending:
-            return
+    def commit(self, durable: bool = True) -> None:
+        """Writes what is pending in one write, and one fdatasync. Raises JournalUnwritable."""
         data, self._pending = b"".join(self._pending), []
         with must_write(self._path):
-            append_all(self._fd, data)
-            os.fdatasync(self._fd)
+            if data:
+                append_all(self._fd, data)
+                self._synced = False
+            if durable and not self._synced:
+                os.fdatasync(self._fd)
+                self._synced = True
 
     def capture(self, no_log: bool = False) -> OutputCapture:
         """A place for one command's output."""
