@@ -10,15 +10,12 @@ from typing import Any
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 PROBE, CHANGE = "probe", "change"
-SILENT_PROBE, SILENT_CHANGE = "probe-silent", "change-silent"
 FABRIC, CONTROL_MASTER = "fabric", "controlmaster"
 COMMAND_PROBE, COMMAND_CHANGE = "command-probe", "command-change"
 
 TITLES = {
     PROBE: "tastyops, probe",
     CHANGE: "tastyops, change",
-    SILENT_PROBE: "tastyops, probe, `log: false`",
-    SILENT_CHANGE: "tastyops, change, `log: false`",
     FABRIC: "Fabric",
     CONTROL_MASTER: "OpenSSH, ControlMaster",
     COMMAND_PROBE: "`tastyops run`, probes",
