@@ -19,14 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import (
-    CHANGE,
-    CONTROL_MASTER,
-    FABRIC,
-    PROBE,
-    SILENT_CHANGE,
-    SILENT_PROBE,
-)
+from benchmarks.figures import CHANGE, CONTROL_MASTER, FABRIC, PROBE
 from benchmarks.order import Order, Target, inventory, runbook
 
 if TYPE_CHECKING:
@@ -53,29 +46,39 @@ def peak_mb(pid: int | str = "self") -> float:
 
 
 class _Laps:
-    """A listener that reads the clocks when the first step has ended everywhere, and the last.
+    """The run's clock, which reads the processor's too, and a listener that knows what it read.
 
-    It stands behind the log's listener, so what the log costs is in the figures.
+    Listeners hear of events late and many at a time; what counts is when an event was recorded:
+    the end of the first step on the last host, and the end of the last step there.
     """
 
     def __init__(self, hosts: int, steps: int) -> None:
         self._first, self._last = hosts, hosts * (steps + 1)
         self._ended = 0
+        self._read: dict[datetime, tuple[float, float]] = {}
         self._began = (0.0, 0.0)
         self.wall = self.cpu = 0.0
+
+    def now(self) -> datetime:
+        now = datetime.now(UTC)
+        self._read[now] = (time.perf_counter(), time.process_time())
+        return now
+
+    def sleep(self, seconds: float, wake: Callable[[float], bool]) -> None:
+        wake(seconds)
 
     def event(self, event: Event) -> None:
         if event.kind != "step-ended":
             return
         self._ended += 1
-        now = (time.perf_counter(), time.process_time())
+        read = self._read[event.happened_at]
         if self._ended == self._first:
-            self._began = now
+            self._began = read
         if self._ended == self._last:
-            self.wall, self.cpu = now[0] - self._began[0], now[1] - self._began[1]
+            self.wall, self.cpu = read[0] - self._began[0], read[1] - self._began[1]
 
     def caught_up(self) -> None:
-        pass
+        """Nothing is held back."""
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """Nothing is shown."""
@@ -88,9 +91,7 @@ def _planned(order: Order) -> Plan:
     from tastyops.plan import make_plan
     from tastyops.validate import validate
 
-    reads = order.contender in (PROBE, SILENT_PROBE)
-    silent = order.contender in (SILENT_PROBE, SILENT_CHANGE)
-    source = runbook(order.steps + 1, reads=reads, silent=silent).encode()
+    source = runbook(order.steps + 1, reads=order.contender == PROBE).encode()
     hosts = read_inventory(inventory(order).encode(), "inventory.yml")
     known = {**hosts.hosts, **hosts.groups}
     book = validate(source, "bench.yml", registry(), known, frozenset())
@@ -99,7 +100,6 @@ def _planned(order: Order) -> Plan:
 
 def tastyops(order: Order) -> Found:
     """The engine with a real journal and log on disk."""
-    from tastyops.cli.places import WallClock
     from tastyops.engine.drive import Drive
     from tastyops.journal.events import RunOpened
     from tastyops.journal.state import RunState
@@ -120,7 +120,7 @@ def tastyops(order: Order) -> Found:
         run,
         journal=journal,
         dialer=SshDialer(Path(order.ssh_config)),
-        clock=WallClock(),
+        clock=laps,
         who=who,
         listeners=(LogKeeper(log), laps),
     )
@@ -270,8 +270,6 @@ def _cpu_with_children() -> float:
 CONTENDERS: dict[str, Callable[[Order], Found]] = {
     PROBE: tastyops,
     CHANGE: tastyops,
-    SILENT_PROBE: tastyops,
-    SILENT_CHANGE: tastyops,
     FABRIC: fabric,
     CONTROL_MASTER: control_master,
 }

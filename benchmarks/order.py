@@ -59,12 +59,10 @@ def inventory(order: Order) -> str:
     return json.dumps({"hosts": hosts, "groups": {"everywhere": list(hosts)}})
 
 
-def runbook(steps: int, *, reads: bool, silent: bool) -> str:
+def runbook(steps: int, *, reads: bool) -> str:
     """A runbook of no-op steps on every target."""
     step: dict[str, object] = {"run": "true"}
     if reads:
         step["reads"] = True
-    if silent:
-        step["log"] = False
     works = [{"work": "Do nothing, often", "steps": [step] * steps}]
     return json.dumps({"title": "Benchmark", "hosts": "everywhere", "works": works})

@@ -108,7 +108,7 @@ def _command(order: Order) -> Sequence[str]:
     """``tastyops run`` of the same steps, one more as everywhere."""
     folder = Path(order.folder)
     (folder / "inventory.yml").write_text(inventory(order))
-    text = runbook(order.steps + 1, reads=order.contender == COMMAND_PROBE, silent=False)
+    text = runbook(order.steps + 1, reads=order.contender == COMMAND_PROBE)
     (folder / "bench.yml").write_text(text)
     return [
         "-c",

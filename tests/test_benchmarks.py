@@ -135,19 +135,17 @@ def test_without_sshd_the_package_is_named(
 
 
 @pytest.mark.parametrize("reads", [True, False])
-@pytest.mark.parametrize("silent", [True, False])
-def test_what_tastyops_is_given_is_valid(reads: bool, silent: bool) -> None:
+def test_what_tastyops_is_given_is_valid(reads: bool) -> None:
     targets = [Target(f"sh{n:02}", 22, "bench", "/tmp/key") for n in range(2)]
     order = Order(PROBE, targets, 3, "/tmp/known_hosts", "/tmp/config", "/tmp/run", "/tmp/s")
     assert Order.from_json(order.to_json()) == order
     hosts = read_inventory(inventory(order).encode(), "inventory.yml")
     book = validate(
-        runbook(3, reads=reads, silent=silent).encode(),
+        runbook(3, reads=reads).encode(),
         "bench.yml",
         registry(),
         {**hosts.hosts, **hosts.groups},
         frozenset(),
     )
     assert [step.reads for step in book.steps()] == [reads] * 3
-    assert [step.log_silent for step in book.steps()] == [silent] * 3
     assert len(hosts.select(["everywhere"])) == 2
