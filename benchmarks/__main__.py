@@ -67,6 +67,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Returns the exit code: 2 when something has to be installed first, never one for a time."""
     args = parser().parse_args(words)
     from benchmarks.site import missing
+    from benchmarks.steps import ContenderError
 
     lacking = missing()
     if lacking:
@@ -78,6 +79,9 @@ def main(words: Sequence[str] | None = None) -> int:
             measured = measure(args, stack)
     except KeyboardInterrupt:
         return 130
+    except ContenderError as error:
+        _say(f"benchmarks: {error}")
+        return 1
     print(render(measured))
     if args.json:
         args.json.write_text(json.dumps(measured.to_json(), indent=1) + "\n")

@@ -24,6 +24,10 @@ _COMMAND = "from tastyops.cli.program import console_script; console_script()"
 Say = Callable[[str], None]
 
 
+class ContenderError(Exception):
+    """A contender did not do its steps; it said why on standard error."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ended:
     """A contender's process: what it printed, and the seconds it took."""
@@ -143,7 +147,7 @@ def _run(words: Sequence[str], home: Path) -> _Ended:
     child.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - began
     if child.returncode:
-        raise RuntimeError(f"{words[1][:60]} ended with {child.returncode}:\n{printed}")
+        raise ContenderError(f"{words[1][:60]} ended with {child.returncode}. {printed}".strip())
     return _Ended(printed, wall, used.ru_utime + used.ru_stime)
 
 
