@@ -103,11 +103,6 @@ class Blob:
             raise ValueError(f"{self.size} bytes of output is more than can be read")
         return self.load()
 
-    def last_lines(self, count: int = 10) -> list[str]:
-        """The last lines as text, for a failure message."""
-        text = (self.tail or self.head).decode("utf-8", "replace")
-        return text.splitlines()[-count:]
-
 
 EMPTY = Blob.of(b"")
 
