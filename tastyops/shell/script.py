@@ -5,8 +5,8 @@ way of the commands it runs: they get neither its descriptors, its umask nor its
 
 Names: R the run, H the greeting's nonce (set in front of the script). d the run's directory, m the
 account's umask, u its uid, b the boot id, i counts probes, pw the password line, N a newline,
-n the request's nonce, f the path of the files at hand, c the status to answer, Q whether the queue
-is open, W the process that waits for the next change.
+n the request's nonce, f the path of the files at hand, c the status to answer, Q the descriptor of
+the queue that W, the process that waits for the next change, reads (8 and 9 take turns).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ printf "%s\n" $? >"$f.rc"
 
 # A change's process started ahead, while the controller is busy with the last one's outcome:
 # starting setsid and sh costs more than all else. It waits for its words on a queue that only the
-# main shell holds open, so it ends when that shell does, however that ends.
+# main shell holds open, so it ends when that shell does, however that ends. Two queues take turns,
+# so that the next process can be started while this change runs without reading this one's words.
 _WAITING = (
     r"""
 d=$1; m=$2; N=$3
@@ -99,17 +100,18 @@ s=${s##*) }; set -- $s
 [ "$t" = "${20}" ]
 }
 
-# a new queue; the next process waiting at it; why a name could not be claimed
+# new queues; the next process waiting at the other one; why a name could not be claimed
 j() {
 Q=; W=
-rm -f "$d/$$.q"
-if mkfifo "$d/$$.q" 2>/dev/null; then
-exec 8<>"$d/$$.q"
-Q=1
+rm -f "$d/$$.q8" "$d/$$.q9"
+if mkfifo "$d/$$.q8" "$d/$$.q9" 2>/dev/null; then
+exec 8<>"$d/$$.q8" 9<>"$d/$$.q9"
+Q=8
 fi
 }
 x() {
-setsid sh -c "$v" sh "$d" $m "$N" <"$d/$$.q" >/dev/null 2>&1 8>&- &
+Q=$((17-Q))
+setsid sh -c "$v" sh "$d" $m "$N" <"$d/$$.q$Q" >/dev/null 2>&1 8>&- 9>&- &
 W=$!
 }
 o() {
@@ -142,14 +144,14 @@ case $V in
 p)
 f=$d/$$.$i; i=$((i+1))
 eval "set -- $r"
-(umask $m; exec "$@" </dev/null >"$f.out" 2>"$f.err" 8>&-)
+(umask $m; exec "$@" </dev/null >"$f.out" 2>"$f.err" 8>&- 9>&-)
 c=$?
 e
 ;;
 P)
 f=$d/$$.$i; i=$((i+1))
 eval "set -- $r"
-printf '%s\n' "$pw" | (umask $m; exec "$@" >"$f.out" 2>"$f.err" 8>&-)
+printf '%s\n' "$pw" | (umask $m; exec "$@" >"$f.out" 2>"$f.err" 8>&- 9>&-)
 c=$?
 e
 ;;
@@ -166,14 +168,13 @@ a full
 continue
 fi
 [ -n "$W" ] || x
-printf '%s\n' "$r" >&8
-wait $W
+printf '%s\n' "$r" >&$Q
+t=$W; x
+wait $t
 if [ $? = 99 ]; then
-W=
 o
 elif [ -e "$f.pid" ]; then
 l
-x
 else
 j
 l
@@ -186,7 +187,7 @@ if [ -e "$f.pid" ]; then
 a claimed
 continue
 fi
-printf '%s\n' "$pw" | setsid sh -c "$w" sh "$f" $m "$@" >/dev/null 2>&1 8>&- &
+printf '%s\n' "$pw" | setsid sh -c "$w" sh "$f" $m "$@" >/dev/null 2>&1 8>&- 9>&- &
 wait $!
 if [ $? = 99 ]; then
 o
