@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tastyops import templates
@@ -40,6 +42,17 @@ class Plan:
     """Ids of the steps before ``--start-at``."""
     lanes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The host names of each step's lanes, by step id."""
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """Where each step stands in the runbook, by its id."""
+        return {step.id: place for place, step in enumerate(self.runbook.steps())}
+
+    @cached_property
+    def registering(self) -> tuple[Step, ...]:
+        """The steps of this run that leave something for later ones."""
+        steps = self.runbook.steps()
+        return tuple(step for step in steps if step.register and step.id not in self.left_out)
 
     def spec(self, step: Step) -> ActionSpec:
         """The step's action."""
@@ -177,13 +190,13 @@ def _base_names(
 def lane_names(plan: Plan, state: RunState, host: str, before: Step) -> dict[str, Any]:
     """The names a step's templates may use: inputs, vars, and what earlier steps registered."""
     names = _base_names(plan.runbook, plan.hosts, plan.inputs, plan.host(host))
-    for step in plan.runbook.steps():
-        if step.id == before.id:
+    position = plan.position[before.id]
+    for step in plan.registering:
+        if plan.position[step.id] >= position:
             break
-        if step.register and step.id not in plan.left_out:
-            value = result_of(plan, state, host, step)
-            if value is not None:
-                names[step.register] = value
+        value = result_of(plan, state, host, step)
+        if value is not None:
+            names[str(step.register)] = value
     return names
 
 
@@ -209,13 +222,12 @@ def lane_facts(
     plan: Plan, state: RunState, host: str, step: Step, names: Mapping[str, Any]
 ) -> Facts:
     """What the step's action may know besides its parameters."""
-    earlier: dict[str, Registered] = {}
-    for other in plan.runbook.steps():
-        if other.id == step.id:
-            break
-        result = result_of(plan, state, host, other)
-        if result is not None:
-            earlier[other.action] = result
+
+    def earlier(action: str) -> Registered:
+        before = itertools.takewhile(lambda other: other.id != step.id, plan.runbook.steps())
+        results = (result_of(plan, state, host, s) for s in before if s.action == action)
+        return next((r for r in reversed(list(results)) if r is not None), {})
+
     place = plan.host(host)
     return Facts(
         host=host,

@@ -38,7 +38,7 @@ def services_verify(params: ServicesVerify, facts: Facts) -> Steps:
     if state not in ("running", "degraded"):
         raise Failed(f"the system is {state}")
     failed = set((yield Probe(*FAILED_UNITS))) - set(params.ignore)
-    before = set(facts.earlier.get("reboot", {}).get("failed_before", ()))
+    before = set(facts.earlier("reboot").get("failed_before", ()))
     fresh = sorted(failed - before)
     registered = {"state": state, "failed": fresh, "already_failed": sorted(failed & before)}
     if fresh:

@@ -28,8 +28,6 @@ _EXITS = {
 }
 """Worst first: what a run with several kinds of failure ends with."""
 
-_GOOD = frozenset(outcome.value for outcome in Outcome if outcome.good)
-
 _RUN = Address()
 
 
@@ -55,13 +53,13 @@ def _work_moves(
     steps = [step for step in work.steps if step.id not in plan.left_out]
     if not steps:
         return [Append(_RUN, WorkEnded(work.number, NOT_PART))]
-    stop = _stop(plan, state, kept.well)
+    stop = _stop(plan, state)
     for step in [] if stop and work.number not in state.works_started else steps:
         if step.id in kept.well:
             continue
         unfinished = [host for host in plan.lanes[step.id] if not _ended(state, host, step)]
         if not unfinished:
-            if _bad_lanes(plan, state, step):
+            if state.bad and _bad_lanes(plan, state, step):
                 break
             kept.well.add(step.id)
             continue
@@ -83,24 +81,18 @@ def _ended(state: RunState, host: str, step: Step) -> bool:
 
 
 def _bad_lanes(plan: Plan, state: RunState, step: Step) -> list[Outcome]:
-    bad = []
-    for host in plan.lanes[step.id]:
-        lane = state.lanes.get((host, step.id))
-        if lane is not None and lane.ended is not None and lane.ended.outcome not in _GOOD:
-            bad.append(Outcome(lane.ended.outcome))
-    return bad
+    keys = ((host, step.id) for host in plan.lanes[step.id])
+    return [state.bad[key] for key in keys if key in state.bad]
 
 
 def _worst(outcomes: Collection[Outcome]) -> Outcome:
     return next(outcome for outcome in _EXITS if outcome in outcomes)
 
 
-def _stop(
-    plan: Plan, state: RunState, well: Collection[str] = ()
-) -> tuple[Step | None, Outcome] | None:
+def _stop(plan: Plan, state: RunState) -> tuple[Step | None, Outcome] | None:
     """The step that stops the run and how it ended; None while the run goes on."""
-    for step in plan.runbook.steps():
-        bad = [] if step.id in well else _bad_lanes(plan, state, step)
+    for step in plan.runbook.steps() if state.bad else ():
+        bad = _bad_lanes(plan, state, step)
         if bad:
             return step, _worst(bad)
     return (None, Outcome.CANCELLED) if state.cancel is not None else None

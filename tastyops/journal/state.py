@@ -27,6 +27,7 @@ from tastyops.journal.events import (
     WorkEnded,
     WorkStarted,
 )
+from tastyops.model.outcome import Outcome
 
 LaneKey = tuple[str, str]
 """A host and a step's id."""
@@ -92,6 +93,8 @@ class RunState:
     cancel: CancelAsked | None = None
     cancel_who: str = ""
     connected: dict[str, Connected] = field(default_factory=dict)
+    bad: dict[LaneKey, Outcome] = field(default_factory=dict)
+    """The lanes whose step ended, and not well."""
 
     def lane(self, host: str, step: str) -> Lane:
         """The lane, made when first spoken of."""
@@ -152,6 +155,8 @@ def _apply(state: RunState, event: Event, load: Load | None) -> None:
             state.cancel, state.cancel_who = body, event.who
         case _ if event.at.step:
             _apply_to_lane(state.lane(event.at.host, event.at.step), event, load)
+            if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
+                state.bad[event.at.host, event.at.step] = Outcome(body.outcome)
         case _:
             pass  # notes, remarks on the clock, kinds of other versions: kept, not acted on
 

@@ -31,7 +31,7 @@ class Param:
 class Facts:
     """What an action may know besides its parameters: the host, the step, earlier results.
 
-    ``earlier`` has, for each action name, what its last step on this host registered.
+    ``earlier(action)`` is what the last earlier step of that action registered on this host.
     """
 
     host: str
@@ -42,7 +42,7 @@ class Facts:
     controller: str = ""
     """The boot id of the machine tastyops runs on."""
     names: Mapping[str, Any] = field(default_factory=dict)
-    earlier: Mapping[str, Registered] = field(default_factory=dict)
+    earlier: Callable[[str], Registered] = lambda action: {}
 
 
 @dataclass(frozen=True, slots=True)

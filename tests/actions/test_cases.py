@@ -69,8 +69,9 @@ def value_of(command: Any, line: dict[str, Any]) -> Any:
 
 
 def facts_of(case: dict[str, Any]) -> Facts:
-    given = case.get("facts", {})
-    return Facts(**{"host": "kalimdor", "step": "1.1", **given})
+    given = {"host": "kalimdor", "step": "1.1", **case.get("facts", {})}
+    earlier = given.pop("earlier", {})
+    return Facts(**given, earlier=lambda action: earlier.get(action, {}))
 
 
 def converse(case: dict[str, Any]) -> tuple[list[str], Any]:

@@ -41,7 +41,7 @@ def test_the_kernel_upgrade_of_the_seed(machine: Machine) -> None:
     assert machine.boot_id != before
     assert "The practice system will reboot at" in machine.terminals["dwm"].text
     assert any(entry.startswith("Reboot triggered") for entry in driver.entries)
-    verified = drive(machine, earlier={"reboot": back}).run(services_verify)
+    verified = drive(machine, earlier={"reboot": back}.get).run(services_verify)
     assert verified == {"state": "running", "failed": [], "already_failed": []}
     assert machine.execute(["uname", "-r"]).out.decode() == f"{NEW}\n"
 
@@ -94,7 +94,7 @@ def test_a_service_that_breaks_is_found(make: Make) -> None:
     with pytest.raises(Failed, match="2 unit"):
         drive(machine).run(services_verify)
     earlier = {"reboot": {"failed_before": ["exim4.service", "snmpd.service"]}}
-    verified = drive(machine, earlier=earlier).run(services_verify, services=["apache2", "ssh"])
+    verified = drive(machine, earlier=earlier.get).run(services_verify, services=["apache2", "ssh"])
     assert verified
     assert verified["state"] == "degraded"
 
