@@ -100,6 +100,8 @@ class Drive:
         self._ending: set[LaneKey] = set()
         """The lanes whose command was told to end, until it has."""
         self._aborting = threading.Event()
+        self._durable = 0
+        """How many of the unheard events are on the disk."""
         self._durable_at = 0.0
 
     def run(self) -> RunState:
@@ -122,6 +124,7 @@ class Drive:
             self._commit()  # outcomes and intents in one; only then is anything sent
             for send in ready:
                 send(pool)
+            self._spread()  # while the hosts work
             self._wait()
         except KeyboardInterrupt:
             if self._stopping.is_set():
@@ -154,22 +157,24 @@ class Drive:
         self._unheard.append(event)
 
     def _commit(self) -> None:
-        """Writes all appended events, and once they are durable tells of them.
+        """Writes all appended events.
 
         An intent must be durable before it is sent. What was only read is not worth a disk's wait
         of its own: it is durable with the next intent, or soon.
         """
         now = time.monotonic()
-        idle = not self._unheard
-        quick = self.state.closed is None and now - self._durable_at < SOON
-        if quick and not idle and not any(e.body.kind in URGENT for e in self._unheard):
-            self._journal.commit(durable=False)
-            return
-        self._journal.commit()
-        self._durable_at = now
-        self._forget()
-        unheard, self._unheard = self._unheard, []
-        for event in unheard:
+        urgent = self.state.closed is not None or now - self._durable_at >= SOON
+        urgent = urgent or any(e.body.kind in URGENT for e in self._unheard[self._durable :])
+        self._journal.commit(durable=urgent)
+        if urgent:
+            self._durable, self._durable_at = len(self._unheard), now
+            self._forget()
+
+    def _spread(self) -> None:
+        """Tells the listeners of what is durable."""
+        told, self._unheard = self._unheard[: self._durable], self._unheard[self._durable :]
+        self._durable = 0
+        for event in told:
             for listener in self._listeners:
                 listener.event(event)
         for listener in self._listeners:

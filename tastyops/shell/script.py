@@ -247,9 +247,10 @@ a $?
 d)
 eval "set -- $r"
 for t in "$@"; do
-t=$d/$t
-rm -f "$t.out" "$t.err" "$t.rc" "$t.pid" "$t.in"
+shift; t=$d/$t
+set -- "$@" "$t.out" "$t.err" "$t.rc" "$t.pid" "$t.in"
 done
+rm -f "$@"
 ;;
 r)
 rm -f "$d/$$".[0-9]*

@@ -122,7 +122,8 @@ class RunJournal:
     def spooled(self) -> Sequence[tuple[str, Body]]:
         """What other processes handed in since the last call, in the order it was handed in."""
         taken: list[tuple[str, Body]] = []
-        for path in sorted((self.directory / SPOOL).glob("*.json")):
+        spool = self.directory / SPOOL
+        for path in sorted(spool / name for name in os.listdir(spool) if name.endswith(".json")):
             try:
                 data = json.loads(path.read_bytes())
                 taken.append((str(data["who"]), body_from_json(str(data["kind"]), data["body"])))

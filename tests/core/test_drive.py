@@ -76,16 +76,20 @@ def test_an_intent_is_durable_before_the_change_goes_out(
 ) -> None:
     commit = RunJournal.commit
 
-    def slow(journal: RunJournal) -> None:
+    durable: list[bool] = []
+
+    def slow(journal: RunJournal, durable_too: bool = True) -> None:
         time.sleep(0.05)  # so that a change sent too early would be seen to be
-        commit(journal)
+        commit(journal, durable_too)
+        durable.append(durable_too)
 
     monkeypatch.setattr(RunJournal, "commit", slow)
     seen: list[bool] = []
     journal_path = tmp_path / "runs" / "r1" / "journal.jsonl"
 
     def look() -> tuple[int, str]:
-        seen.append('"kind":"intended"' in journal_path.read_text().splitlines()[-1])
+        written = '"kind":"intended"' in journal_path.read_text().splitlines()[-1]
+        seen.append(written and durable[-1])
         return 0, ""
 
     host = FakeHost({"first": look})
