@@ -76,12 +76,12 @@ def test_an_intent_is_durable_before_the_change_goes_out(
 ) -> None:
     commit = RunJournal.commit
 
-    durable: list[bool] = []
+    synced: list[bool] = []
 
-    def slow(journal: RunJournal, durable_too: bool = True) -> None:
+    def slow(journal: RunJournal, *, durable: bool = True) -> None:
         time.sleep(0.05)  # so that a change sent too early would be seen to be
-        commit(journal, durable_too)
-        durable.append(durable_too)
+        commit(journal, durable=durable)
+        synced.append(durable)
 
     monkeypatch.setattr(RunJournal, "commit", slow)
     seen: list[bool] = []
@@ -89,7 +89,7 @@ def test_an_intent_is_durable_before_the_change_goes_out(
 
     def look() -> tuple[int, str]:
         written = '"kind":"intended"' in journal_path.read_text().splitlines()[-1]
-        seen.append(written and durable[-1])
+        seen.append(written and synced[-1])
         return 0, ""
 
     host = FakeHost({"first": look})
