@@ -131,6 +131,20 @@ class NeedsPerson(TastyopsError):
     exit_code = ExitCode.USAGE
 
 
+class WaitsForPerson(TastyopsError):
+    """The run came to a question that nobody here can answer; it waits, and can be resumed."""
+
+    id = "waits-for-person"
+    exit_code = ExitCode.IN_DOUBT
+
+    def __init__(self, question: str) -> None:
+        super().__init__(
+            f"A question waits for a person: {question}",
+            still_true="Nothing more was done; the run stays In progress.",
+            next_step="`invoke resume` on a terminal goes on with it.",
+        )
+
+
 class Unreachable(TastyopsError):
     """No session with the host could be had."""
 
@@ -160,6 +174,13 @@ class LinkLost(Unreachable):
     """An open session stopped answering or was cut."""
 
     id = "link-lost"
+
+
+class RunIsLive(TastyopsError):
+    """Another process owns the run."""
+
+    id = "run-is-live"
+    exit_code = ExitCode.LOCKED
 
 
 class HostUnsuitable(Unreachable):

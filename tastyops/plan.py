@@ -189,7 +189,8 @@ def _base_names(
 
 def lane_names(plan: Plan, state: RunState, host: str, before: Step) -> dict[str, Any]:
     """The names a step's templates may use: inputs, vars, and what earlier steps registered."""
-    names = _base_names(plan.runbook, plan.hosts, plan.inputs, plan.host(host))
+    inputs = {**plan.inputs, **state.inputs} if state.inputs else plan.inputs
+    names = _base_names(plan.runbook, plan.hosts, inputs, plan.host(host))
     position = plan.position[before.id]
     for step in plan.registering:
         if plan.position[step.id] >= position:

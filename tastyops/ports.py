@@ -6,7 +6,7 @@ Every port has one conformance suite that its real and its practice implementati
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -142,6 +142,17 @@ class Capture(Sink, Protocol):
         """Both streams; nothing may be written afterwards."""
 
 
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """An event from another process, through the run's spool. ``who`` is its login."""
+
+    who: str
+    body: Body
+    at: Address = field(default_factory=Address)
+    happened: datetime | None = None
+    """The moment it speaks of, where that is not the moment it was handed in."""
+
+
 class JournalSink(Protocol):
     """The one writer of a run's journal. Raises JournalUnwritable."""
 
@@ -160,8 +171,8 @@ class JournalSink(Protocol):
     def mask(self, data: bytes) -> bytes:
         """``data`` with every secret of the run replaced."""
 
-    def spooled(self) -> Sequence[tuple[str, Body]]:
-        """What other processes handed in since the last call: who, and the event's body."""
+    def spooled(self) -> Sequence[HandedIn]:
+        """What other processes handed in since the last call, in the order it was handed in."""
 
 
 class Listener(Protocol):
@@ -180,5 +191,10 @@ class Listener(Protocol):
 class Operator(Protocol):
     """Whoever answers questions: a person at a terminal, ``--yes``, scripted hands."""
 
-    def answer(self, question: Mapping[str, Any]) -> tuple[str, str] | None:
-        """The answer and who gave it; None when nobody here can answer."""
+    def answer(
+        self, question: Mapping[str, Any], *, over: Callable[[], bool]
+    ) -> tuple[str, str] | None:
+        """The answer and who gave it; None when nobody here can answer.
+
+        ``over`` says whether the question is no longer asked, since somebody else answered it.
+        """

@@ -14,6 +14,7 @@ import pytest
 from tastyops.errors import JournalDamaged, JournalUnwritable, UsageError
 from tastyops.journal.events import Address, Noted, RunClosed
 from tastyops.journal.public import Closed, Entry, RunAttached
+from tastyops.ports import HandedIn
 from tastyops.redact import Masker
 from tastyops.store.logs import LogBook, LogFile, LogHead
 from tastyops.store.runs import (
@@ -133,7 +134,7 @@ def test_other_processes_hand_events_in_through_the_spool(tmp_path: Path) -> Non
     journal = make_journal(tmp_path)
     hand_in(journal.directory, "ncm", Noted("seen"), NOW)
     (journal.directory / "spool" / "0.json").write_text("not json")
-    assert journal.spooled() == [("ncm", Noted("seen"))]
+    assert journal.spooled() == [HandedIn("ncm", Noted("seen"))]
     assert journal.spooled() == []
     assert [p.name for p in (journal.directory / "spool").iterdir()] == ["0.rejected"]
     journal.close()

@@ -53,9 +53,7 @@ def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
     if params.update:
         updated = yield Change((*APT_GET, "update"), sudo=True)
         require(updated, "the package lists could not be refreshed")
-    installed = yield Change(
-        (*APT_GET, "--no-remove", "install", params.package), sudo=True, settle=status
-    )
+    installed = yield Change((*APT_GET, "--no-remove", "install", params.package), sudo=True)
     require(installed, "the package could not be installed")
     kept = kept_conffiles(installed)
     after: Package = yield status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from tastyops.advance import trouble
 from tastyops.advance.lane import LaneView, LiveLanes, lane_move
 from tastyops.advance.moves import Append, Move
 from tastyops.advance.wording import step_label
@@ -59,10 +60,15 @@ def _work_moves(
             continue
         unfinished = [host for host in plan.lanes[step.id] if not _ended(state, host, step)]
         if not unfinished:
-            if state.bad and _bad_lanes(plan, state, step):
-                break
-            kept.well.add(step.id)
-            continue
+            bad = bad_lanes(plan, state, step)
+            if not bad:
+                kept.well.add(step.id)
+                continue
+            if stop is None and (found := trouble.move(plan, state, step, bad)) is not None:
+                return [] if ("", step.id) in busy else [found]
+            if trouble.decision(state, step) == trouble.SKIP:
+                continue
+            break
         if stop and not any(state.lane(host, step.id).begun for host in unfinished):
             break
         if work.number not in state.works_started:
@@ -80,8 +86,9 @@ def _ended(state: RunState, host: str, step: Step) -> bool:
     return lane is not None and lane.ended is not None
 
 
-def _bad_lanes(plan: Plan, state: RunState, step: Step) -> list[Outcome]:
-    keys = ((host, step.id) for host in plan.lanes[step.id])
+def bad_lanes(plan: Plan, state: RunState, step: Step) -> list[Outcome]:
+    """How the lanes of a step ended that did not end well."""
+    keys = ((host, step.id) for host in plan.lanes[step.id] if state.bad)
     return [state.bad[key] for key in keys if key in state.bad]
 
 
@@ -92,10 +99,15 @@ def _worst(outcomes: Collection[Outcome]) -> Outcome:
 def _stop(plan: Plan, state: RunState) -> tuple[Step | None, Outcome] | None:
     """The step that stops the run and how it ended; None while the run goes on."""
     for step in plan.runbook.steps() if state.bad else ():
-        bad = _bad_lanes(plan, state, step)
-        if bad:
+        bad = bad_lanes(plan, state, step)
+        if bad and _stops(state, step):
             return step, _worst(bad)
     return (None, Outcome.CANCELLED) if state.cancel is not None else None
+
+
+def _stops(state: RunState, step: Step) -> bool:
+    decided = trouble.decision(state, step)
+    return decided == trouble.ABORT or (not decided and state.cancel is not None)
 
 
 def _why(plan: Plan, state: RunState) -> str:
@@ -104,27 +116,23 @@ def _why(plan: Plan, state: RunState) -> str:
     if stop is None:
         return ""
     step, outcome = stop
-    if step is None:
-        return "the run was cancelled"
+    return "the run was cancelled" if step is None else _phrase(plan, state, step, outcome)
+
+
+def _phrase(plan: Plan, state: RunState, step: Step, outcome: Outcome) -> str:
     label = step_label(step, lane_names(plan, state, plan.lanes[step.id][0], step))
-    words = {
-        Outcome.FAILED: "failed",
-        Outcome.CANCELLED: "was cancelled",
-        Outcome.UNREACHABLE: "could not reach the host",
-        Outcome.IN_DOUBT: "is in doubt",
-    }
-    return f"{label} {words[outcome]}"
+    return f"{label} {trouble.ENDS[outcome]}{trouble.CONSEQUENCES[trouble.decision(state, step)]}"
 
 
 def _work_end(plan: Plan, state: RunState, work: Work) -> WorkEnded:
     """A work's status. A half-done one is never plain Cancelled; one never started is."""
     steps = [step for step in work.steps if step.id not in plan.left_out]
-    bad = [outcome for step in steps for outcome in _bad_lanes(plan, state, step)]
+    own = [(step, bad) for step in steps if (bad := bad_lanes(plan, state, step))]
     done = all(_ended(state, host, step) for step in steps for host in plan.lanes[step.id])
-    if done and not bad:
+    if done and not own:
         late = f"from step {steps[0].address} on" if len(steps) < len(work.steps) else ""
         return WorkEnded(work.number, COMPLETED, late)
-    why = _why(plan, state)
+    why = _phrase(plan, state, own[0][0], _worst(own[0][1])) if own else _why(plan, state)
     touched = any(_touched(state, host, step) for step in steps for host in plan.lanes[step.id])
     return WorkEnded(work.number, NOT_COMPLETED if touched else CANCELLED, why)
 
@@ -139,10 +147,13 @@ def _touched(state: RunState, host: str, step: Step) -> bool:
 
 
 def _closing(plan: Plan, state: RunState) -> RunClosed:
+    """Completed only when every work was, or was cancelled by a person's choice."""
     stop = _stop(plan, state)
-    unfinished = any(w.status in (NOT_COMPLETED, CANCELLED) for w in state.works.values())
-    if stop is None or not unfinished:
+    bad = set(state.bad.values())
+    unfinished = [w for w in state.works.values() if w.status in (NOT_COMPLETED, CANCELLED)]
+    if not unfinished or (stop is None and all(w.status == CANCELLED for w in unfinished)):
         return RunClosed(COMPLETED, int(ExitCode.COMPLETED))
     nothing = all(work.status in (CANCELLED, NOT_PART) for work in state.works.values())
-    status = CANCELLED if nothing and stop[1] is Outcome.CANCELLED else ENDED_WITHOUT
-    return RunClosed(status, int(_EXITS[stop[1]]), _why(plan, state))
+    worst = stop[1] if stop else _worst(bad)
+    status = CANCELLED if nothing and worst is Outcome.CANCELLED else ENDED_WITHOUT
+    return RunClosed(status, int(_EXITS[worst]), _why(plan, state) or unfinished[0].why)

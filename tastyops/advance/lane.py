@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tastyops import probes, templates
-from tastyops.advance.moves import Append, Move, Parked, Perform
+from tastyops.advance.moves import Append, Move, Parked, Perform, PickUp
 from tastyops.advance.wording import ended_entry, failed_entry
 from tastyops.commands import (
     Ask,
+    Change,
     Command,
     Output,
     Probe,
@@ -96,6 +97,12 @@ class LaneView:
         number = self.lane.attempt if attempt is None else attempt
         return Address(self.host, self.step.id, number, n)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing new may be begun: the run is cancelled, or a person wants a say."""
+        asked = self.state.stop is not None and not self.step.background
+        return self.state.cancel is not None or asked
+
     def names(self) -> dict[str, Any]:
         """The names this lane's templates may use."""
         return lane_names(self.plan, self.state, self.host, self.step)
@@ -113,10 +120,12 @@ def lane_move(view: LaneView) -> Move:
 
 def _move(view: LaneView) -> Move:
     lane = view.lane
-    if view.state.cancel is not None and (not lane.begun or lane.question):
+    if view.stopping and (not lane.begun or lane.question or lane.again):
         return _end(view, Outcome.CANCELLED, why="cancelled before it began")
     if not lane.begun:
         return _before(view)
+    if lane.again:
+        return _start(view, lane.attempt + 1, view.names())
     if lane.retry_n is not None:
         return _again(view)
     return _replay(view)
@@ -158,7 +167,7 @@ def _shown(value: Any) -> Any:
 
 def _again(view: LaneView) -> Move:
     """The pause after an attempt that did not do, and then the next one."""
-    if view.state.cancel is not None:
+    if view.stopping:
         return _end(view, Outcome.CANCELLED, why="cancelled before it was tried again")
     n = view.lane.retry_n or 0
     pause = Sleep(view.lane.retries[-1].delay, "before trying again")
@@ -220,7 +229,7 @@ def _replay(view: LaneView) -> Move:
         if past.open:
             if past.asked:
                 return Parked(view.at(n), past.asked)
-            return _end(view, Outcome.IN_DOUBT, why=f"command {n} was begun; no outcome is known")
+            return _pick_up(view, n, past, live.command)
         ended = _bad_end(view, past, live.command)
         if ended is not None:
             return ended
@@ -229,12 +238,19 @@ def _replay(view: LaneView) -> Move:
     return _finish(view, live)
 
 
+def _pick_up(view: LaneView, n: int, past: Past, command: Command) -> Move:
+    if isinstance(command, Change):
+        name = f"{view.step.id}.{view.lane.attempt}.{n}"
+        return PickUp(view.at(n), command, past.digest, name, past.boot_id, view.step)
+    return _end(view, Outcome.IN_DOUBT, why=f"command {n} was begun; no outcome is known")
+
+
 def _to_stop(view: LaneView, live: Live, past: Past | None) -> bool:
     """Whether the generator is to be told of a cancel instead of having its next command done.
 
     On replay that is where the journal goes on with another command than the one it yields.
     """
-    if view.state.cancel is None or live.stopped or live.command is None:
+    if not view.stopping or live.stopped or live.command is None:
         return False
     return past is None or past.digest != digest(live.command)
 
@@ -266,6 +282,8 @@ def _bad_end(view: LaneView, past: Past, command: Command) -> Move | None:
         return _end(view, Outcome.UNREACHABLE, why=settled.why)
     if settled.how == "lost":
         return _end(view, Outcome.IN_DOUBT, why=settled.why)
+    if settled.how == "undone":
+        return _end(view, Outcome.FAILED, why=settled.why)
     declined = str(past.value).strip().lower() not in YES
     if (
         isinstance(command, Ask)
@@ -360,7 +378,7 @@ def _end(
 ) -> Append:
     """The step's end on this host, with its entry for the log."""
     registered = registered or {}
-    if view.state.cancel is not None and outcome is Outcome.FAILED:
+    if view.stopping and outcome is Outcome.FAILED:
         outcome = Outcome.CANCELLED
     entry = None
     if outcome in (Outcome.DONE, Outcome.ALREADY):
@@ -369,7 +387,7 @@ def _end(
         except (TemplateError, ActionStopped) as error:
             why = f"the step was done, but its `log:` could not be written: {error}"
             entry = None
-    elif not outcome.good:
+    elif not outcome.good and (view.lane.begun or view.state.stop is None):
         entry = failed_entry(view.step, view.names(), outcome)
     body: Body = StepEnded(outcome.value, registered, _labelled(view, entry), why, unknown)
     return Append(view.at(), body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tastyops.commands import Command
+from tastyops.commands import Change, Command
 from tastyops.journal.events import Address, Asked, Body
 from tastyops.model.runbook import Step
 
@@ -29,11 +29,30 @@ class Perform:
 
 
 @dataclass(frozen=True, slots=True)
+class PickUp:
+    """Find out what became of this change, which another process sent and did not see end."""
+
+    at: Address
+    command: Change
+    digest: str
+    fate: str
+    boot_id: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
 class Parked:
-    """The lane waits for an answer to this question."""
+    """The lane, or the step, waits for an answer to this question."""
 
     at: Address
     question: Asked
 
 
-Move = Append | Perform | Parked
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """The command this lane has under way is to be ended."""
+
+    at: Address
+
+
+Move = Append | Perform | PickUp | Parked | Halt

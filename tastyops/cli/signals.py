@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from tastyops.errors import ExitCode
 
@@ -36,6 +36,13 @@ _REASONS = {
 }
 
 
+class Stop(Protocol):
+    """Asks the run to stop; ``gently``: a person at its terminal may then say how to go on."""
+
+    def __call__(self, why: str, /, *, gently: bool) -> None:
+        """Called once for each first signal."""
+
+
 class Aborted(BaseException):
     """A second signal came. No Exception: nothing on the way may take it for an ordinary one."""
 
@@ -52,21 +59,24 @@ def like_ctrl_c() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stopping(stop: Callable[[str], None], over: Callable[[], bool]) -> Iterator[None]:
+def stopping(
+    stop: Stop, over: Callable[[], bool], answered: Callable[[], int] = lambda: 0
+) -> Iterator[None]:
     """The first signal calls ``stop`` with its reason; another Ctrl-C or SIGTERM raises Aborted.
 
     A second SIGHUP does not count: one closed terminal sends it twice, itself and by way of the
     shell. When the run is ``over`` only its last words are being written, and no signal counts.
+    ``answered`` counts how often a person decided how to go on: after that a signal is a first one.
     """
-    asked = False
+    asked = -1
 
     def told(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if over():
             return
-        if not asked:
-            asked = True
-            stop(_REASONS[signal.Signals(number)])
+        if asked != answered():
+            asked = answered()
+            stop(_REASONS[signal.Signals(number)], gently=number == signal.SIGINT)
         elif number != signal.SIGHUP:
             _ignore(*_REASONS)
             _see_to_the_end()
@@ -76,7 +86,7 @@ def stopping(stop: Callable[[str], None], over: Callable[[], bool]) -> Iterator[
         try:
             yield
         finally:
-            if asked:
+            if asked >= 0:
                 _ignore(signal.SIGINT)
 
 

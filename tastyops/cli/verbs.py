@@ -16,6 +16,10 @@ class Verb:
 
 VERBS = (
     Verb("run", "Carry out a runbook and write its log", "run"),
+    Verb("resume", "Go on with a run whose controller ended", "resume"),
+    Verb("cancel", "Cancel a run, also one whose controller ended", "cancel"),
+    Verb("status", "Show the runs that are under way or unfinished", "status"),
+    Verb("answer", "Answer a question of a run from another terminal", "answer"),
     Verb("check", "Check a runbook, or every runbook in a folder", "check"),
     Verb("list", "List the runbooks and the runs", "listing"),
     Verb("show", "Show a run's or a log's record", "show"),

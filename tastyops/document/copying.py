@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tastyops.journal.events import (
+    Decided,
     Event,
     Joined,
     Noted,
@@ -27,7 +28,7 @@ def public_bodies(event: Event) -> list[PublicBody]:
     match event.body:
         case RunOpened():
             return [RunAttached(event.run)]
-        case StepEnded(entry=str(text)) | Reported(entry=str(text)):
+        case StepEnded(entry=str(text)) | Reported(entry=str(text)) | Decided(entry=str(text)):
             return [Entry(text)]
         case Noted(text=text, public=True):
             return [Entry(text, remark=True)]

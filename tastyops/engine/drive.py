@@ -12,29 +12,29 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from tastyops.advance.core import advance
 from tastyops.advance.lane import LiveLanes, intended
-from tastyops.advance.moves import Append, Move, Parked, Perform
-from tastyops.commands import Change, Probe, Sleep, describe
-from tastyops.engine.links import Link, settled
-from tastyops.errors import JournalUnwritable, LinkLost, TastyopsError, Unreachable
+from tastyops.advance.moves import Append, Halt, Move, Parked, Perform, PickUp
+from tastyops.commands import Change, Sleep
+from tastyops.engine.links import Link
+from tastyops.engine.workers import Done, Work, Workers
+from tastyops.errors import WaitsForPerson
 from tastyops.journal.events import (
     Address,
     Answered,
     Body,
     CancelAsked,
     ClockStepped,
-    Disconnected,
     Event,
     Settled,
+    StopAsked,
 )
 from tastyops.journal.state import LaneKey, RunState
+from tastyops.model.runbook import Step
 from tastyops.plan import Plan
-from tastyops.ports import Clock, Dialer, JournalSink, Listener, Operator, Session
+from tastyops.ports import Clock, Dialer, HandedIn, JournalSink, Listener, Operator, Session
 
 MOST_THREADS = 64
 """Hosts that are worked on at the same time; the others wait their turn."""
@@ -42,25 +42,16 @@ MOST_THREADS = 64
 SPOOL_PAUSE = 0.5
 """Seconds between two looks at what other processes handed in."""
 
-
 SOON = 0.1
 """Seconds within which what was only read is durable, and told of."""
 
-URGENT = frozenset({"intended", "asked", "run-opened", "run-closed", "cancel-asked"})
+URGENT = frozenset(
+    {"intended", "asked", "run-opened", "run-closed", "cancel-asked", "stop-asked", "resumed"}
+)
 """Events that are durable, with all before them, before anything else is done."""
 
 THE_RUN = Address()
 """Where events of the run as a whole belong."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What a worker hands back. With a key its lane is free again; without, it works on."""
-
-    key: LaneKey | None
-    events: tuple[tuple[Address, Body, str], ...]
-    forget: tuple[str, str] | None = None
-    fatal: JournalUnwritable | None = None
 
 
 _Send = Callable[[ThreadPoolExecutor], object]
@@ -90,23 +81,25 @@ class Drive:
         self._operators = tuple(operators)
         self._listeners = tuple(listeners)
         self._stopping = threading.Event()
-        self._links = {h.name: Link(h, dialer, run, self._stopping) for h in plan.hosts}
+        self._links: dict[LaneKey, Link] = {}
+        """One to each host, and one more to each for every step in the background."""
+        self._dialer, self._run = dialer, run
+        self._workers = Workers(clock, journal, self._listeners, self._stopping)
         self._kept = LiveLanes()
         self._busy: set[LaneKey] = set()
         self._asking: set[LaneKey] = set()
-        self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
         self._unheard: list[Event] = []
-        self._forgettable: list[tuple[str, str]] = []
+        self._forgettable: list[tuple[Link, str]] = []
         self._ending: set[LaneKey] = set()
         """The lanes whose command was told to end, until it has."""
-        self._aborting = threading.Event()
         self._durable = 0
         """How many of the unheard events are on the disk."""
         self._durable_at = 0.0
 
     def run(self) -> RunState:
         """Carries the run on until it is closed. Raises JournalUnwritable, NeedsPerson."""
-        workers = max(1, min(len(self._links) + 1, MOST_THREADS))
+        beside = sum(step.background for step in self._plan.runbook.every_step())
+        workers = min(len(self._plan.hosts) * (1 + beside) + 1, MOST_THREADS)
         with ThreadPoolExecutor(workers, thread_name_prefix="lane") as pool:
             try:
                 while self.state.closed is None:
@@ -119,17 +112,23 @@ class Drive:
         return self.state
 
     def _turn(self, pool: ThreadPoolExecutor) -> None:
+        if self._stopping.is_set() and not self._ending:
+            self._stopping.clear()  # all that was to stop has; what follows is a person's wish
         try:
-            ready = [self._prepared(move) for move in self._moves()]
+            moves = self._moves()
+            ready = [self._prepared(move) for move in moves if not isinstance(move, Parked)]
             self._commit()  # outcomes and intents in one; only then is anything sent
             for send in ready:
                 send(pool)
-            self._spread()  # while the hosts work
+            self._spread()  # while the hosts work, and before anybody is asked about it
+            for move in moves:
+                if isinstance(move, Parked):
+                    self._park(move)
             self._wait()
         except KeyboardInterrupt:
             if self._stopping.is_set():
                 raise
-            self._cancel("interrupted at the terminal", self._who)
+            self._stop(CancelAsked("interrupted at the terminal"), self._who)
 
     def _moves(self) -> list[Move]:
         """The core's moves, after all its events have gone into the journal."""
@@ -185,133 +184,46 @@ class Drive:
     def _prepared(self, move: Move) -> _Send:
         """What sends a move on its way. For a change its intent goes into the journal here."""
         key = (move.at.host, move.at.step)
-        if isinstance(move, Parked):
-            self._asking.add(key)
-            asking = threading.Thread(target=self._ask, args=(key, move), daemon=True)
-            return lambda _: asking.start()
-        if not isinstance(move, Perform):
+        if isinstance(move, Halt):
+            self._ending.add(key)
+            return lambda _: self._end_commands()
+        if not isinstance(move, Perform | PickUp):
             raise TypeError(f"not a move to make: {move!r}")
         self._busy.add(key)
         work = self._work(key, move)
-        return lambda pool: pool.submit(self._guarded, key, move, work)
+        return lambda pool: pool.submit(self._workers.guarded, key, move, work)
 
-    def _work(self, key: LaneKey, move: Perform) -> Callable[[], _Done]:
-        link = self._links.get(move.at.host)
-        if isinstance(move.command, Sleep):
-            return lambda: self._sleep(key, move)
+    def _work(self, key: LaneKey, move: Perform | PickUp) -> Work:
+        workers, link = self._workers, self._link(move.at.host, move.step)
+        if isinstance(move, Perform) and isinstance(move.command, Sleep):
+            return lambda: workers.sleep(key, move)
         if link is None:
             nowhere = Settled(move.digest, "unreachable", why="this step has no host")
-            return lambda: _Done(key, ((move.at, nowhere, ""),))
+            return lambda: Done(key, ((move.at, nowhere, ""),))
         if link.session is None:
-            return lambda: self._connect(key, move, link)
+            return lambda: workers.connect(key, move, link)
+        if isinstance(move, PickUp):
+            return lambda: workers.change(key, move, link, move.boot_id)
         if isinstance(move.command, Change):
-            return self._change_work(key, move, link, link.session)
-        return lambda: self._probe(key, move, link)
+            return self._change(key, move, link, link.session)
+        return lambda: workers.probe(key, move, link)
 
-    def _guarded(self, key: LaneKey, move: Perform, work: Callable[[], _Done]) -> None:
-        """The one place where whatever goes wrong in a worker becomes a recorded outcome."""
-        try:
-            done = work()
-        except JournalUnwritable as error:
-            done = _Done(key, (), fatal=error)
-        except TastyopsError as error:
-            done = _Done(key, ((move.at, _unreachable(move, error), ""),))
-        except Exception as error:  # a bug of ours must end the step, not hang the run
-            why = f"an error in tastyops: {type(error).__name__}: {error}"
-            done = _Done(key, ((move.at, Settled(move.digest, "lost", why=why), ""),))
-        self._done.put(done)
+    def _link(self, host: str, step: Step) -> Link | None:
+        """The lane's own link: what runs in the background does not stand in the others' way."""
+        place = self._plan.host(host)
+        if place is None:
+            return None
+        key = (host, step.id if step.background else "")
+        if key not in self._links:
+            self._links[key] = Link(place, self._dialer, self._run, self._stopping)
+        return self._links[key]
 
-    def _connect(self, key: LaneKey, move: Perform, link: Link) -> _Done:
-        """Opens the link only; the core then says the same command again."""
-        offline_counts = isinstance(move.command, Probe) and move.command.offline
-        try:
-            connected = link.try_connect() if offline_counts else link.connect()
-        except Unreachable as error:
-            offline = offline_counts and error.id != "host-key-changed"
-            how, why = ("offline", error.id) if offline else ("unreachable", error.what)
-            body = Settled(move.digest, how, {}, describe(move.command), why)
-            return _Done(key, ((move.at, body, ""),))
-        return _Done(key, ((Address(host=link.host.name), connected, ""),))
-
-    def _probe(self, key: LaneKey, move: Perform, link: Link) -> _Done:
-        command = move.command
-        if not isinstance(command, Probe):
-            raise TypeError(f"not a command for a host: {command!r}")
-        capture = self._journal.capture(move.step.no_log)
-        try:
-            ended = link.probe(
-                command,
-                capture,
-                sudo=link.needs_root(command.sudo, move.step.sudo),
-                timeout=move.step.timeout,
-                tail=self._tail(move.at),
-            )
-        except LinkLost as error:
-            self._tell(link, Disconnected(error.what, expected=command.offline))
-            if command.offline:
-                body = Settled(move.digest, "offline", {}, describe(command), error.id)
-                return _Done(key, ((move.at, body, ""),))
-            if link.given_up:
-                raise
-            return _Done(key, ())  # it only reads: the core says it again, on a new link
-        return _Done(key, ((move.at, settled(move.digest, ended, capture, describe(command)), ""),))
-
-    def _change_work(
-        self, key: LaneKey, move: Perform, link: Link, session: Session
-    ) -> Callable[[], _Done]:
+    def _change(self, key: LaneKey, move: Perform, link: Link, session: Session) -> Work:
         """Journals the intent, here on the journal's thread; gives the rest for a worker."""
         boot_id = session.hello.boot_id
         fate = f"{session.hello.directory}/{move.fate}"
         self.append(intended(move, fate, boot_id), move.at)
-        return lambda: self._change(key, move, link, boot_id)
-
-    def _change(self, key: LaneKey, move: Perform, link: Link, boot_id: str) -> _Done:
-        command = move.command
-        if not isinstance(command, Change):
-            raise TypeError(f"not a change: {command!r}")
-        capture = self._journal.capture(move.step.no_log)
-        how: dict[str, Any] = {
-            "sudo": link.needs_root(command.sudo, move.step.sudo),
-            "timeout": move.step.timeout,
-            "tail": self._tail(move.at),
-        }
-        try:
-            ended = link.change(move.fate, command, capture, **how)
-        except LinkLost as error:
-            if self._aborting.is_set():
-                raise
-            self._tell(link, Disconnected(error.what))
-            self._tell(link, link.connect())
-            capture = self._journal.capture(move.step.no_log)
-            found, why = link.pick_up(
-                move.fate,
-                boot_id,
-                lambda: link.change(move.fate, command, capture, **how),
-                capture=capture,
-                **how,
-            )
-            if found is None:
-                return _Done(key, ((move.at, Settled(move.digest, "lost", why=why), ""),))
-            ended = found
-        outcome = (move.at, settled(move.digest, ended, capture, {}), "")
-        return _Done(key, (outcome,), (link.host.name, move.fate))
-
-    def _tell(self, link: Link, body: Body) -> None:
-        """From a worker: something about a host, said at once and not with the outcome."""
-        self._done.put(_Done(None, ((Address(host=link.host.name), body, ""),)))
-
-    def _sleep(self, key: LaneKey, move: Perform) -> _Done:
-        command = move.command
-        if isinstance(command, Sleep) and not self._stopping.is_set():
-            self._clock.sleep(command.seconds, self._stopping.wait)
-        return _Done(key, ((move.at, Settled(move.digest, "slept", {}, describe(command)), ""),))
-
-    def _tail(self, at: Address) -> Callable[[bytes, bytes], None]:
-        def show(out: bytes, err: bytes) -> None:
-            for listener in self._listeners:
-                listener.running(at, self._journal.mask(out), self._journal.mask(err))
-
-        return show
+        return lambda: self._workers.change(key, move, link, boot_id)
 
     # -- waiting -------------------------------------------------------------------------------
 
@@ -319,25 +231,26 @@ class Drive:
         """Takes in the first thing that comes back, and all else that has come by then."""
         if not self._busy and not self._asking:
             return
+        done = self._workers.done
         try:
-            self._take(self._done.get(timeout=SOON if self._unheard else SPOOL_PAUSE))
+            self._take(done.get(timeout=SOON if self._unheard else SPOOL_PAUSE))
         except queue.Empty:
             self._end_commands()  # one may have begun just as it was told to end
-        while not self._done.empty():
-            self._take(self._done.get())
-        for who, body in self._journal.spooled():
-            self._hand_in(who, body)
+        while not done.empty():
+            self._take(done.get())
+        for handed in self._journal.spooled():
+            self._hand_in(handed)
 
-    def _take(self, done: _Done) -> None:
+    def _take(self, done: Done) -> None:
         if done.key is not None:
             self._busy.discard(done.key)
             self._ending.discard(done.key)
             self._asking.discard(done.key)
         if done.fatal is not None:
-            raise done.fatal  # an output that cannot be kept stops the run
+            raise done.fatal
         for at, body, who in done.events:
-            if isinstance(body, Answered | CancelAsked) and self._answered(done.key):
-                continue
+            if isinstance(body, Answered) and self.state.question(at) is None:
+                continue  # somebody else was quicker, or it is no longer asked
             self.append(body, at, who)
         if done.forget is not None:
             self._forgettable.append(done.forget)
@@ -345,50 +258,66 @@ class Drive:
     def _forget(self) -> None:
         """Lets the hosts forget the changes whose outcomes are durable now."""
         forgettable, self._forgettable = self._forgettable, []
-        for host, name in forgettable:
-            self._links[host].forget(name)
+        for link, name in forgettable:
+            link.forget(name)
 
-    def _answered(self, key: LaneKey | None) -> bool:
-        return key is None or self.state.lane(*key).question is None
-
-    def _hand_in(self, who: str, body: Body) -> None:
+    def _hand_in(self, handed: HandedIn) -> None:
         """An event from another process."""
-        if isinstance(body, CancelAsked):
-            self._cancel(body.because, who)
+        body, at = handed.body, handed.at
+        if isinstance(body, CancelAsked | StopAsked):
+            self._stop(body, handed.who)
+        elif isinstance(body, Answered):
+            if answers(self.state, handed):
+                self._asking.discard((at.host, at.step))
+                self.append(body, at, handed.who)
         else:
-            self.append(body, who=who)
+            self.append(body, at, handed.who)
+
+    def _park(self, move: Parked) -> None:
+        key = (move.at.host, move.at.step)
+        self._asking.add(key)
+        threading.Thread(target=self._ask, args=(key, move), daemon=True).start()
 
     def _ask(self, key: LaneKey, move: Parked) -> None:
-        question = {"host": move.at.host, "step": move.at.step, **move.question.to_json()}
+        asked = move.question
+        question = {"host": move.at.host, "step": move.at.step, **asked.to_json()}
+
+        def over() -> bool:
+            return key not in self._asking
+
         for operator in self._operators:
-            answer = operator.answer(question)
+            answer = operator.answer(question, over=over)
             if answer is not None:
                 value, who = answer
                 body = Answered(value, hands=who == "practice hands")
-                self._done.put(_Done(key, ((move.at, body, who),)))
+                self._workers.done.put(Done(key, ((move.at, body, who),)))
                 return
-        self._done.put(_Done(key, ((move.at, CancelAsked("nobody is here to answer"), ""),)))
+        if not asked.by and not over():
+            self._workers.done.put(Done(key, (), fatal=WaitsForPerson(asked.text)))
 
-    def _cancel(self, because: str, who: str) -> None:
-        """Stops what runs now and lets the run end."""
+    def _stop(self, body: CancelAsked | StopAsked, who: str) -> None:
+        """Stops what runs now; the core then lets the run end, or asks how to go on."""
+        beside = {step.id for step in self._plan.runbook.every_step() if step.background}
+        spared = beside if isinstance(body, StopAsked) else frozenset()
         self._stopping.set()
         self._asking.clear()  # what waits for an answer waits no longer
-        self.append(CancelAsked(because), who=who)
+        self.append(body, who=who)
         self._commit()
-        self._ending = set(self._busy)
+        self._ending = {key for key in self._busy if key[1] not in spared}
         self._end_commands()
 
     def _end_commands(self) -> None:
-        for host, _ in self._ending:
-            if host in self._links:
-                self._links[host].stop()
+        for host, step in self._ending:
+            link = self._links.get((host, step)) or self._links.get((host, ""))
+            if link is not None:
+                link.stop()
 
     def _abandon(self) -> None:
         """An error no event can express: leave the journal as it is and let go of the hosts.
 
         What runs there goes on, and its fate is kept there.
         """
-        self._aborting.set()
+        self._workers.aborting.set()
         self._stopping.set()
 
     def _hang_up(self) -> None:
@@ -397,13 +326,12 @@ class Drive:
             link.finish(forget=closed and not _in_doubt(self.state))
 
 
-def _unreachable(move: Perform, error: TastyopsError) -> Settled:
-    how = "unreachable" if isinstance(error, Unreachable) else "lost"
-    why = error.what
-    if isinstance(move.command, Change) and how == "unreachable":
-        # it was sent, and the host did not come back to say what became of it
-        how = "lost"
-    return Settled(move.digest, how, {}, {}, why)
+def answers(state: RunState, handed: HandedIn) -> bool:
+    """Whether what was handed in answers a question that is open, by somebody who may."""
+    question = state.question(handed.at)
+    if question is None or (question.choices and str(handed.body.value) not in question.choices):  # type: ignore[attr-defined]
+        return False
+    return not question.by or handed.who != state.started_by
 
 
 def _in_doubt(state: RunState) -> bool:

@@ -64,6 +64,8 @@ class RunOpened(Body):
     practice: bool = False
     start_at: str = ""
     tastyops: str = ""
+    answers: dict[str, str] = field(default_factory=dict)
+    """Answers to ``ask`` steps that were given beforehand, by step id."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,10 @@ class Settled(Body):
 
 @dataclass(frozen=True)
 class Asked(Body):
-    """A question waits for a person. ``question``: ask, manual, confirm."""
+    """A question waits for a person. ``question``: ask, manual, confirm, failure, undo.
+
+    The last two stand at a step without a host; ``choices`` are the answers there are.
+    """
 
     kind: ClassVar[str] = "asked"
     digest: str
@@ -134,6 +139,7 @@ class Asked(Body):
     text: str
     by: str = ""
     default: str | None = None
+    choices: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,27 @@ class Answered(Body):
     kind: ClassVar[str] = "answered"
     value: str
     hands: bool = False
+
+
+@dataclass(frozen=True)
+class Decided(Body):
+    """What a person's answer to a failure means for the step. ``entry`` is public.
+
+    ``decision``: retry, skip, done (by a person's word), cancel-work, abort.
+    """
+
+    kind: ClassVar[str] = "decided"
+    decision: str
+    entry: str | None = None
+
+
+@dataclass(frozen=True)
+class InputChanged(Body):
+    """From now on an input has another value; only steps that begin later see it."""
+
+    kind: ClassVar[str] = "input-changed"
+    name: str
+    value: Any = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +246,46 @@ class CancelAsked(Body):
 
     kind: ClassVar[str] = "cancel-asked"
     because: str = ""
+
+
+@dataclass(frozen=True)
+class StopAsked(Body):
+    """A person wants what runs now to stop, and to be asked how to go on."""
+
+    kind: ClassVar[str] = "stop-asked"
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class Resumed(Body):
+    """Another process took the run up. ``last_seq``: how far the one before it came.
+
+    ``runbook`` and ``plan`` are digests, which differ from the opening's where a person accepted
+    that the runbook had been changed.
+    """
+
+    kind: ClassVar[str] = "resumed"
+    last_seq: int
+    runbook: str
+    plan: str
+    tastyops: str = ""
+
+
+@dataclass(frozen=True)
+class LineTorn(Body):
+    """The last line had not been written whole; ``file`` keeps its bytes. It was never acted on."""
+
+    kind: ClassVar[str] = "line-torn"
+    file: str
+    size: int
+
+
+@dataclass(frozen=True)
+class FellSilent(Body):
+    """A command has said nothing for ``seconds``; it goes on."""
+
+    kind: ClassVar[str] = "fell-silent"
+    seconds: float
 
 
 @dataclass(frozen=True)

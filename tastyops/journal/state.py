@@ -9,13 +9,16 @@ from typing import Any
 
 from tastyops.commands import Offline, Output, blob_from_json
 from tastyops.journal.events import (
+    Address,
     Answered,
     Asked,
     AttemptEnded,
     Body,
     CancelAsked,
     Connected,
+    Decided,
     Event,
+    InputChanged,
     Intended,
     Joined,
     Reported,
@@ -24,6 +27,7 @@ from tastyops.journal.events import (
     Settled,
     StepEnded,
     StepStarted,
+    StopAsked,
     WorkEnded,
     WorkStarted,
 )
@@ -65,6 +69,8 @@ class Lane:
     """The command number of the pause after an attempt that did not do; None while one runs."""
     ended: StepEnded | None = None
     begun: bool = False
+    again: bool = False
+    """Whether a person wants another attempt after the last one failed."""
     changed: bool = False
     """Whether any change was sent; a work with one such step is never plain Cancelled."""
 
@@ -73,6 +79,15 @@ class Lane:
         """The question that waits for an answer, if one does."""
         last = self.history.get(max(self.history, default=-1))
         return last.asked if last and last.asked and last.open else None
+
+
+@dataclass(slots=True)
+class Trouble:
+    """A step that did not end well, and what a person decided about it."""
+
+    asked: Asked
+    answer: str = ""
+    decision: str = ""
 
 
 @dataclass(slots=True)
@@ -95,14 +110,42 @@ class RunState:
     connected: dict[str, Connected] = field(default_factory=dict)
     bad: dict[LaneKey, Outcome] = field(default_factory=dict)
     """The lanes whose step ended, and not well."""
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    """The steps a person was asked about, by id; one that is tried again is none any more."""
+    stop: StopAsked | None = None
+    """Until a person has decided how to go on."""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """Inputs that were changed on the way."""
+    decisions: int = 0
+    started_by: str = ""
+    epoch: int = 1
 
     def lane(self, host: str, step: str) -> Lane:
         """The lane, made when first spoken of."""
         return self.lanes.setdefault((host, step), Lane())
 
+    def question(self, at: Address) -> Asked | None:
+        """The question that waits for an answer at this lane or step, if one does."""
+        trouble = self.troubles.get(at.step)
+        if trouble is not None and not at.host and not trouble.answer:
+            return trouble.asked
+        lane = self.lanes.get((at.host, at.step))
+        return lane.question if lane is not None and lane.ended is None else None
+
+    def questions(self) -> list[tuple[Address, Asked]]:
+        """Everything that waits for an answer."""
+        found = [
+            (Address(host, step, lane.attempt, max(lane.history)), lane.question)
+            for (host, step), lane in self.lanes.items()
+            if lane.question is not None and lane.ended is None
+        ]
+        steps = [(s, t.asked) for s, t in self.troubles.items() if not t.answer]
+        return [*found, *((Address(step=step), asked) for step, asked in steps)]
+
     def apply(self, event: Event, load: Load | None = None) -> None:
         """Takes one event in. ``load`` reads blobs by digest."""
         self.run, self.seq, self.head = event.run, event.seq, event.hash
+        self.epoch = event.epoch
         self.last_at = event.happened_at
         _apply(self, event, load)
 
@@ -135,10 +178,14 @@ def result_value(body: Settled, at: datetime, load: Load | None) -> Any:
 
 
 def _apply(state: RunState, event: Event, load: Load | None) -> None:
+    if event.at.step:
+        _apply_to_step(state, event, load)
+        return
     body: Body = event.body
     match body:
         case RunOpened():
             state.opened, state.opened_at = body, event.happened_at
+            state.started_by = event.who
             state.attending = list(body.attending)
         case RunClosed():
             state.closed = body
@@ -153,12 +200,48 @@ def _apply(state: RunState, event: Event, load: Load | None) -> None:
                 state.attending.append(name)
         case CancelAsked():
             state.cancel, state.cancel_who = body, event.who
-        case _ if event.at.step:
-            _apply_to_lane(state.lane(event.at.host, event.at.step), event, load)
-            if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
-                state.bad[event.at.host, event.at.step] = Outcome(body.outcome)
+        case StopAsked():
+            state.stop = body
+        case InputChanged(name=name, value=value):
+            state.inputs[name] = value
         case _:
             pass  # notes, remarks on the clock, kinds of other versions: kept, not acted on
+
+
+def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
+    body, step = event.body, event.at.step
+    match body:
+        case Asked(question="failure"):
+            state.troubles[step] = Trouble(body)
+        case Answered(value=value) if _about_trouble(state, event.at):
+            state.troubles[step].answer = value
+        case Decided(decision=decision):
+            _decide(state, step, decision)
+        case _:
+            _apply_to_lane(state.lane(event.at.host, step), event, load)
+    if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
+        state.bad[event.at.host, step] = Outcome(body.outcome)
+
+
+def _about_trouble(state: RunState, at: Address) -> bool:
+    trouble = state.troubles.get(at.step)
+    return trouble is not None and not trouble.decision and not at.host
+
+
+def _decide(state: RunState, step: str, decision: str) -> None:
+    state.stop = None
+    state.decisions += 1
+    state.troubles[step].decision = decision
+    if decision not in ("retry", "done"):
+        return
+    del state.troubles[step]
+    for key in [key for key in state.bad if key[1] == step]:
+        del state.bad[key]
+        lane = state.lanes[key]
+        if decision == "done":
+            lane.ended = StepEnded(Outcome.DONE.value)
+        else:
+            lane.ended, lane.history, lane.retries, lane.again = None, {}, [], lane.begun
 
 
 def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
@@ -166,6 +249,7 @@ def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
     match body:
         case StepStarted():
             lane.attempt, lane.begun, lane.retry_n = event.at.attempt, True, None
+            lane.again = False
             lane.history = {0: lane.history[0]} if 0 in lane.history else {}
         case Intended():
             lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id)

@@ -74,6 +74,7 @@ class Step:
     publish: bool = False
     sudo: bool | None = None
     no_log: bool = False
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,10 @@ class Runbook:
     inputs: Mapping[str, Input]
     vars: Mapping[str, Any]
     works: tuple[Work, ...]
+
+    def every_step(self) -> Iterator[Step]:
+        """Every step there is, those for when things go wrong too."""
+        yield from self.steps()
 
     def steps(self) -> Iterator[Step]:
         """Every step in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 WHO = "practice hands"
@@ -11,7 +11,9 @@ WHO = "practice hands"
 class Hands:
     """Does what ``manual`` asks for and says yes; a value is only ever a question's default."""
 
-    def answer(self, question: Mapping[str, Any]) -> tuple[str, str] | None:
+    def answer(
+        self, question: Mapping[str, Any], *, over: Callable[[], bool]
+    ) -> tuple[str, str] | None:
         """The answer and who gave it; None for a question that needs a person's knowledge."""
         if question.get("by"):
             return None  # another operator's approval stays another operator's

@@ -7,24 +7,30 @@ files 0600. ``docs/journal.md`` describes the format for other readers.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from tastyops.errors import JournalDamaged, UsageError
+from tastyops.errors import JournalDamaged, RunIsLive, UsageError
 from tastyops.journal.chain import GENESIS, Line, seal, unseal
 from tastyops.journal.events import (
     Address,
     Body,
     Event,
+    LineTorn,
     body_from_json,
     event_from_json,
     event_to_json,
+    stamp,
+    unstamp,
 )
 from tastyops.journal.state import RunState, fold
+from tastyops.ports import HandedIn
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
 from tastyops.store.files import append_all, must_write, sync_directory, write_whole
@@ -40,12 +46,15 @@ def new_run_id(now: datetime) -> str:
 class RunJournal:
     """The one writer of a run's journal; owns its sequence, its hash chain and its fsync."""
 
-    def __init__(self, directory: Path, run: str, masker: Masker, *, seq: int, head: str) -> None:
+    def __init__(
+        self, directory: Path, run: str, masker: Masker, *, seq: int, head: str, epoch: int = 1
+    ) -> None:
         self.directory = directory
         self._run = run
         self._masker = masker
         self._seq = seq
         self._head = head
+        self.epoch = epoch
         self._pending: list[bytes] = []
         self._synced = True
         self._path = directory / JOURNAL
@@ -53,6 +62,15 @@ class RunJournal:
             self._fd = os.open(
                 self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
+        except OSError as error:
+            os.close(self._fd)
+            raise RunIsLive(
+                f"The run {run} is under way in another process.",
+                still_true="Nothing was done to it.",
+                next_step="`invoke status` shows it; `invoke answer` and `invoke cancel` reach it.",
+            ) from error
 
     @classmethod
     def create(cls, runs: Path, run: str, runbook: bytes, masker: Masker) -> RunJournal:
@@ -67,12 +85,32 @@ class RunJournal:
             sync_directory(runs)
         return cls(directory, run, masker, seq=0, head=GENESIS)
 
+    @classmethod
+    def reopen(
+        cls, directory: Path, masker: Masker
+    ) -> tuple[RunJournal, RunState, LineTorn | None]:
+        """A run's journal to go on with, in its next epoch, and all that it says.
+
+        A last line that was not written whole was never acted on: its bytes are put aside, and the
+        event that says so is given back to be appended. Raises JournalDamaged for anything else.
+        """
+        journal = cls(directory, directory.name, masker, seq=0, head=GENESIS)
+        try:
+            torn = _put_aside_torn(directory)
+            state = read_state(directory)
+        except BaseException:
+            os.close(journal._fd)
+            raise
+        journal._seq, journal._head = state.seq, state.head or GENESIS
+        journal.epoch = state.epoch + 1
+        return journal, state, torn
+
     def append(self, body: Body, at: Address, *, who: str, happened: datetime) -> Event:
         """Seals an event into the chain; it is written by the next ``commit``."""
         self._seq += 1
         body = self._masked(body)
         event = Event(
-            self._run, self._seq, 1, datetime.now(UTC), happened, who, at, body, self._head
+            self._run, self._seq, self.epoch, datetime.now(UTC), happened, who, at, body, self._head
         )
         line, own = seal(event_to_json(event))
         self._pending.append(line)
@@ -107,6 +145,10 @@ class RunJournal:
                 os.fdatasync(self._fd)
                 self._synced = True
 
+    def mask_also(self, secrets: Collection[str]) -> None:
+        """Has these masked too from now on: a resumed run learns its secrets after its journal."""
+        self._masker = Masker(secrets)
+
     def capture(self, no_log: bool = False) -> OutputCapture:
         """A place for one command's output."""
         return OutputCapture(self.directory / BLOBS, self._masker, keep=not no_log)
@@ -119,14 +161,14 @@ class RunJournal:
         """``data`` with every secret of the run replaced."""
         return self._masker.mask(data)
 
-    def spooled(self) -> Sequence[tuple[str, Body]]:
+    def spooled(self) -> Sequence[HandedIn]:
         """What other processes handed in since the last call, in the order it was handed in."""
-        taken: list[tuple[str, Body]] = []
+        taken: list[HandedIn] = []
         spool = self.directory / SPOOL
         for path in sorted(spool / name for name in os.listdir(spool) if name.endswith(".json")):
             try:
                 data = json.loads(path.read_bytes())
-                taken.append((str(data["who"]), body_from_json(str(data["kind"]), data["body"])))
+                taken.append(_handed_in(data))
             except (OSError, ValueError, KeyError, TypeError):
                 path.rename(path.with_suffix(".rejected"))
                 continue
@@ -141,10 +183,68 @@ class RunJournal:
             os.close(self._fd)
 
 
-def hand_in(directory: Path, who: str, body: Body, now: datetime) -> None:
+def _handed_in(data: dict[str, Any]) -> HandedIn:
+    at = data.get("at", {})
+    where = Address(
+        str(at.get("host", "")),
+        str(at.get("step", "")),
+        int(at.get("attempt", 0)),
+        int(at.get("n", 0)),
+    )
+    happened = unstamp(data["happened"]) if data.get("happened") else None
+    body = body_from_json(str(data["kind"]), dict(data["body"]))
+    return HandedIn(str(data["who"]), body, where, happened)
+
+
+def is_live(directory: Path) -> bool:
+    """Whether a process owns the run now."""
+    try:
+        fd = os.open(directory / JOURNAL, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _put_aside_torn(directory: Path) -> LineTorn | None:
+    """Moves the bytes after the last line's end into a file of their own."""
+    path = directory / JOURNAL
+    with must_write(path):
+        whole = path.read_bytes()
+        end = whole.rfind(b"\n") + 1
+        if end == len(whole):
+            return None
+        name = f"torn-{end}.bin"
+        write_whole(directory / name, whole[end:], 0o600)
+        os.truncate(path, end)
+        sync_directory(directory)
+    return LineTorn(name, len(whole) - end)
+
+
+def hand_in(
+    directory: Path,
+    who: str,
+    body: Body,
+    now: datetime,
+    *,
+    at: Address | None = None,
+    happened: datetime | None = None,
+) -> None:
     """Hands an event to the process that owns the run, through its spool."""
     name = f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(3)}.json"
-    data = {"who": who, "kind": body.kind, "body": body.to_json()}
+    at = at or Address()
+    data = {
+        "who": who,
+        "kind": body.kind,
+        "body": body.to_json(),
+        "at": {"host": at.host, "step": at.step, "attempt": at.attempt, "n": at.n},
+        "happened": stamp(happened) if happened else "",
+    }
     with must_write(directory / SPOOL):
         write_whole(directory / SPOOL / name, json.dumps(data).encode(), 0o600)
 

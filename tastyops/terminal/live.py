@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tastyops.document.times import local
-from tastyops.journal.events import Address, CancelAsked, Event, StepEnded
+from tastyops.journal.events import Address, CancelAsked, Event, StepEnded, StopAsked
 from tastyops.model.outcome import Outcome
 from tastyops.terminal.view import LaneView, RunView, WorkView
 
@@ -82,7 +82,7 @@ class LiveScreen:
         """One event."""
         self._view.take(event)
         with self._turn:
-            if self._asking and isinstance(event.body, CancelAsked):
+            if self._asking and isinstance(event.body, CancelAsked | StopAsked):
                 self._console.print()  # the question will not be answered any more: leave its line
                 self._release()
             self._waiting += self._lines(event)

@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import sys
 import termios
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from tastyops.model.text import one_line
 
+
+class Menu(Protocol):
+    """What is offered when a step did not end well."""
+
+    def choose(self, question: Mapping[str, Any], over: Callable[[], bool]) -> str:
+        """One of the question's choices. Raises EOFError, Withdrawn."""
+
+
+NOBODY = "tastyops"
+"""Who gives the answer that holds where no person is."""
+
 _YES_OR_NO = ("y", "yes", "n", "no")
 
+_LOOK = 0.2
+"""Seconds between two looks at whether a question on the screen is still asked."""
 
-def typed(prompt: str) -> str:
-    """A line from the keyboard, without the blanks around it. Raises EOFError at Ctrl-D.
+
+class Withdrawn(Exception):
+    """Somebody else answered, or the run stopped, while this question was on the screen."""
+
+
+def typed(prompt: str, over: Callable[[], bool] = lambda: False) -> str:
+    """A line from the keyboard, without the blanks around it. Raises EOFError at Ctrl-D, Withdrawn.
 
     The prompt goes to standard error, so that standard output stays what the run writes. What was
     typed before the question was there is no answer to it and is dropped. The line is read past
@@ -29,6 +48,9 @@ def typed(prompt: str) -> str:
     sys.stderr.flush()
     line = b""
     while not line.endswith(b"\n"):
+        while not select.select([keyboard], [], [], _LOOK)[0]:
+            if over():
+                raise Withdrawn
         piece = os.read(keyboard, 4096)
         if not piece:
             break
@@ -41,17 +63,27 @@ def typed(prompt: str) -> str:
 class Unattended:
     """``--yes`` answers plain confirmations, ``--var`` and defaults answer ``ask:``; no more.
 
-    ``alone``: nobody is at the keyboard, so a question's default is its answer.
+    ``alone``: nobody is at the keyboard, so a question's default is its answer. ``patient``: what
+    failed waits for a person all the same.
     """
 
     def __init__(
-        self, who: str, *, yes: bool, answers: Mapping[str, str], alone: bool = True
+        self, who: str, *, yes: bool, answers: Mapping[str, str], alone: bool = True,
+        patient: bool = False,
     ) -> None:
         self._who, self._yes, self._answers, self._alone = who, yes, answers, alone
+        self._patient = patient
 
-    def answer(self, question: Mapping[str, Any]) -> tuple[str, str] | None:
-        """The answer and who gave it; None for what needs a person."""
+    def answer(
+        self, question: Mapping[str, Any], *, over: Callable[[], bool]
+    ) -> tuple[str, str] | None:
+        """The answer and who gave it; None for what needs a person.
+
+        What failed is not tried again and nothing is undone, unless the runbook says so.
+        """
         kind = question["question"]
+        if kind in ("failure", "undo") and self._alone and not self._patient:
+            return ("abort" if kind == "failure" else "no"), NOBODY
         if kind == "confirm" and self._yes and not question.get("by"):
             return "yes", self._who
         if kind == "ask":
@@ -68,32 +100,49 @@ class AtTerminal:
 
     def __init__(
         self, who: str, *, pause: Callable[[], None] = lambda: None,
-        resume: Callable[[], None] = lambda: None,
+        resume: Callable[[], None] = lambda: None, menu: Menu | None = None,
     ) -> None:
-        self._who, self._pause, self._resume = who, pause, resume
+        self._who, self._pause, self._resume, self._menu = who, pause, resume, menu
 
-    def answer(self, question: Mapping[str, Any]) -> tuple[str, str] | None:
-        """Asks, and asks again until the answer is one; None when the keyboard is gone."""
+    def answer(
+        self, question: Mapping[str, Any], *, over: Callable[[], bool]
+    ) -> tuple[str, str] | None:
+        """Asks, and asks again until the answer is one; None when the keyboard is gone.
+
+        Another operator's approval is not this one's to give.
+        """
+        if question.get("by"):
+            return None
         with self._turn:
+            if over():
+                return None
             self._pause()
             try:
-                return self._ask(question)
+                if question["question"] == "failure" and self._menu is not None:
+                    return self._menu.choose(question, over), self._who
+                return self._ask(question, over)
+            except Withdrawn:
+                print(file=sys.stderr)  # noqa: T201
+                return None
             except (EOFError, OSError):
                 return None
             finally:
                 self._resume()
 
-    def _ask(self, question: Mapping[str, Any]) -> tuple[str, str]:
+    def _ask(self, question: Mapping[str, Any], over: Callable[[], bool]) -> tuple[str, str]:
         kind, default = question["question"], question.get("default")
         text = one_line(str(question["text"]))
         proposed = "" if default is None else f" [{one_line(str(default))}]"
+        choices = tuple(question.get("choices", ()))
         prompt, words = {
             "confirm": (f"{text} [yes/no] ", _YES_OR_NO),
+            "undo": (f"{text} [yes/no] ", _YES_OR_NO),
+            "failure": (f"{text} [{'/'.join(choices)}] ", choices),
             "manual": (f"{text}\n  Type done when it is done, no to stop: ", ("done", *_YES_OR_NO)),
             "ask": (f"{text}{proposed} ", ()),
         }[kind]
         while True:
-            answer = typed(f"\a{prompt}")
+            answer = typed(f"\a{prompt}", over)
             if not answer.isprintable():
                 print("That holds a control character; once more, please.", file=sys.stderr)  # noqa: T201
                 continue
@@ -101,5 +150,9 @@ class AtTerminal:
                 return answer or str(default), self._who
             if answer.lower() in words:
                 return answer.lower(), self._who
-            wanted = {"confirm": "Please answer yes or no.", "manual": "Please answer done or no."}
-            print(wanted.get(kind, "It wants a value."), file=sys.stderr)  # noqa: T201
+            wanted = {
+                "ask": "It wants a value.",
+                "manual": "Please answer done or no.",
+                "failure": f"Please answer {', '.join(choices)}.",
+            }
+            print(wanted.get(kind, "Please answer yes or no."), file=sys.stderr)  # noqa: T201

@@ -15,13 +15,19 @@ from tastyops.journal.events import (
     Body,
     CancelAsked,
     Connected,
+    Decided,
     Disconnected,
     Event,
+    FellSilent,
+    InputChanged,
     Intended,
+    Noted,
     Reported,
+    Resumed,
     Settled,
     StepEnded,
     StepStarted,
+    StopAsked,
     WorkEnded,
     WorkStarted,
 )
@@ -172,8 +178,12 @@ class RunView:
                 said = f": {entry}"
             case Reported(note=note) if note and not self._heard(event, note):
                 said = f": {note}"
-            case Asked(text=text):
+            case Asked(text=text, question=kind) if kind != "failure":
                 said = f" asks: {text}"
+            case Decided(decision=decision):
+                said = f": {decision.replace('-', ' ')} ({event.who})"
+            case FellSilent(seconds=seconds):
+                said = f": silent for {seconds:.0f}s; it goes on"
         where = f"{event.at.host}: " if event.at.host and len(self.plan.hosts) > 1 else ""
         return f"{where}{step_title(self.plan, step)}{said}" if said else ""
 
@@ -194,8 +204,14 @@ def _ended_with(result: Mapping[str, Any]) -> str:
 def _of_link(event: Event) -> str:
     """What concerns a host, or the run as a whole."""
     match event.body:
-        case CancelAsked(because=because):
+        case CancelAsked(because=because) | StopAsked(because=because):
             return f"Stopping: {because} ({event.who}). Ctrl-C once more aborts."
+        case Resumed(last_seq=seq):
+            return f"Resumed by {event.who} after event {seq}."
+        case InputChanged(name=name, value=value):
+            return f"Input {name} is {value} from now on ({event.who})."
+        case Noted(text=text):
+            return f"Note by {event.who}: {text}"
         case Connected(skew=skew) if abs(skew) > 2:
             which = "ahead" if skew > 0 else "behind"
             return f"{event.at.host}: its clock is {abs(skew):.0f}s {which}"

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from tastyops.cli import conduct
 from tastyops.cli import run as run_verb
 from tastyops.practice import kalimdor
 from tastyops.practice.server import PracticeHost
-from tastyops.terminal import people
+from tastyops.terminal import menu, people
 from tests.cli.conftest import Result, Run
 from tests.cli.project import Project
 
@@ -250,8 +251,11 @@ def test_exit_2_an_input_without_a_value(run: Run, project: Project) -> None:
 def test_exit_3_a_person_says_no(
     run: Run, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_verb, "_may_ask", lambda _: True)
-    monkeypatch.setattr(people, "typed", lambda _: "no")
+    said = iter(["no", "abort"])
+    for module in (run_verb, conduct):
+        monkeypatch.setattr(module, "may_ask", lambda _: True)
+    for module in (people, menu):
+        monkeypatch.setattr(module, "typed", lambda *_: next(said))
     assert run("run", project.runbook("confirm: Really?", "run: echo hi")).code == 3
     assert "- The work (Cancelled: step 1.1 (confirm) was cancelled)" in project.page()
     assert not [event for event in project.events() if event["kind"] == "intended"]

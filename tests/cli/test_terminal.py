@@ -254,7 +254,7 @@ def test_a_person_answers(
     person = AtTerminal("dwm", pause=lambda: calls.append("p"), resume=lambda: calls.append("r"))
     answers: list[tuple[str, str] | None] = []
     thread = threading.Thread(
-        target=lambda: answers.append(person.answer(question)), daemon=True
+        target=lambda: answers.append(person.answer(question, over=lambda: False)), daemon=True
     )
     thread.start()
     for number, (said, reply) in enumerate(typing):
@@ -283,12 +283,12 @@ def test_what_was_typed_before_the_question_is_no_answer(keyboard: Keyboard) -> 
 
 def test_yes_answers_confirmations_only() -> None:
     person = Unattended("dwm", yes=True, answers={"1.1": "sdb"})
-    assert person.answer(asked("confirm")) == ("yes", "dwm")
-    assert person.answer({**asked("confirm"), "by": "another operator"}) is None
-    assert person.answer(asked("manual")) is None
-    assert person.answer(asked("ask")) == ("sdb", "dwm")
-    assert Unattended("dwm", yes=True, answers={}).answer(asked("ask", default="sda")) == ("sda", "dwm")
-    assert Unattended("dwm", yes=False, answers={}).answer(asked("confirm")) is None
+    assert person.answer(asked("confirm"), over=lambda: False) == ("yes", "dwm")
+    assert person.answer({**asked("confirm"), "by": "another operator"}, over=lambda: False) is None
+    assert person.answer(asked("manual"), over=lambda: False) is None
+    assert person.answer(asked("ask"), over=lambda: False) == ("sdb", "dwm")
+    assert Unattended("dwm", yes=True, answers={}).answer(asked("ask", default="sda"), over=lambda: False) == ("sda", "dwm")
+    assert Unattended("dwm", yes=False, answers={}).answer(asked("confirm"), over=lambda: False) is None
 
 
 # -- a real terminal ---------------------------------------------------------------------------
@@ -382,8 +382,11 @@ def test_a_run_in_a_real_terminal(tmux: Tmux, project: Project) -> None:
     assert "Which disk is it? sdb\n" in live
     assert live.rstrip().endswith(" · Never")
     tmux.press("C-c")
+    asking = tmux.wait(r"^What now\?$")
+    assert "Stopping: interrupted at the terminal" in asking
+    assert "Step 2.1 (run) was cancelled.\n  [r] try the step again\n  [s] skip it" in asking
+    tmux.press("a", "Enter")
     end = tmux.wait(r"^code=\d+$")
-    assert "Stopping: interrupted at the terminal" in end
     assert " ✔ Show and ask (Completed)\n ✘ Wait (Not completed)\n - Never (Cancelled)\n" in end
     assert end.rstrip().endswith("code=3\n$")
     assert "sdb" not in project.page()

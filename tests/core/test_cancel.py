@@ -87,7 +87,7 @@ def test_a_scheduled_reboot_is_taken_back(tmp_path: Path) -> None:
 
 def test_a_run_cancelled_before_it_did_anything_is_cancelled(tmp_path: Path) -> None:
     class No:
-        def answer(self, question: object) -> tuple[str, str]:
+        def answer(self, question: object, **_: object) -> tuple[str, str]:
             return "no", "dwm"
 
     text = "{title: T, hosts: web1, works: [{work: W, steps: [{confirm: Sure?}, {run: it}]}]}"

@@ -306,7 +306,7 @@ class Says:
         self.value = value
         self.asked: list[str] = []
 
-    def answer(self, question: dict[str, str]) -> tuple[str, str]:
+    def answer(self, question: dict[str, str], **_: object) -> tuple[str, str]:
         self.asked.append(question["text"])
         return self.value, "ncm"
 
@@ -352,7 +352,7 @@ def test_notes_and_cancels_come_from_other_processes(tmp_path: Path) -> None:
     started = threading.Event()
 
     class Waits:
-        def answer(self, question: object) -> None:
+        def answer(self, question: object, **_: object) -> None:
             started.set()
             threading.Event().wait(20)
 

@@ -1,0 +1,79 @@
+"""A step that did not end well: the question to a person, and what each answer means."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from tastyops.advance.moves import Append, Move, Parked
+from tastyops.advance.wording import step_label
+from tastyops.journal.events import Address, Asked, Decided
+from tastyops.journal.state import RunState
+from tastyops.model.outcome import Outcome
+from tastyops.model.runbook import Step
+from tastyops.plan import Plan, lane_names
+
+RETRY, SKIP, DONE, CANCEL_WORK, ABORT = "retry", "skip", "done", "cancel-work", "abort"
+CHOICES = (RETRY, SKIP, CANCEL_WORK, ABORT)
+
+ENDS = {
+    Outcome.FAILED: "failed",
+    Outcome.CANCELLED: "was cancelled",
+    Outcome.UNREACHABLE: "could not reach the host",
+    Outcome.IN_DOUBT: "is in doubt",
+}
+CONSEQUENCES = {"": "", ABORT: "", SKIP: " and was skipped", CANCEL_WORK: ""}
+"""What is added to how a step ended, for the reader of the log."""
+
+_ENTRIES = {
+    RETRY: "{label} is tried again.",
+    SKIP: "{label} was skipped.",
+    DONE: "{label} was done, as an operator found.",
+    CANCEL_WORK: "The rest of '{work}' was cancelled.",
+}
+
+
+def decision(state: RunState, step: Step) -> str:
+    """What was decided about the step; empty while nothing is."""
+    found = state.troubles.get(step.id)
+    return found.decision if found else ""
+
+
+def move(plan: Plan, state: RunState, step: Step, bad: Sequence[Outcome]) -> Move | None:
+    """The question, the wait for its answer, or the decision; None once that is made."""
+    at = Address(step=step.id, attempt=state.decisions + 1)
+    found = state.troubles.get(step.id)
+    if found is None:
+        return Append(at, _question(plan, state, step, bad))
+    if found.decision:
+        return None
+    if not found.answer:
+        return Parked(at, found.asked)
+    answer = found.answer if found.answer in found.asked.choices else ABORT
+    return Append(at, Decided(answer, _entry(plan, state, step, answer)))
+
+
+def _question(plan: Plan, state: RunState, step: Step, bad: Sequence[Outcome]) -> Asked:
+    hosts = [host for host in plan.lanes[step.id] if (host, step.id) in state.bad]
+    where = f" on {', '.join(hosts)}" if len(plan.hosts) > 1 and any(hosts) else ""
+    ends = ", ".join(dict.fromkeys(ENDS[outcome] for outcome in bad))
+    choices = [DONE, *CHOICES] if Outcome.IN_DOUBT in bad else list(CHOICES)
+    text = f"{_capital(_label(plan, state, step))} {ends}{where}."
+    mark = hashlib.sha256(f"{step.id} {state.decisions} {text}".encode()).hexdigest()[:32]
+    return Asked(mark, "failure", text, choices=choices)
+
+
+def _entry(plan: Plan, state: RunState, step: Step, answer: str) -> str | None:
+    sentence = _ENTRIES.get(answer)
+    if sentence is None:
+        return None
+    work = plan.work_titles[plan.work_of(step.id).number]
+    return _capital(sentence.format(label=_label(plan, state, step), work=work))
+
+
+def _label(plan: Plan, state: RunState, step: Step) -> str:
+    return step_label(step, lane_names(plan, state, plan.lanes[step.id][0], step))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,167 @@
+"""What ``run`` and ``resume`` share: the screen, who answers there, signals, the last words."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tastyops.cli import hostshell, output, places, signals
+from tastyops.document.times import offset_minutes
+from tastyops.engine.drive import Drive
+from tastyops.errors import ExitCode, UsageError
+from tastyops.inventory import Inventory
+from tastyops.journal.events import Body, CancelAsked, InputChanged, Noted, StopAsked
+from tastyops.journal.state import RunState
+from tastyops.plan import Plan
+from tastyops.ports import Listener, Operator
+from tastyops.redact import Masker
+from tastyops.store.logs import LogFile, LogKeeper
+from tastyops.store.runs import RunJournal, hand_in
+from tastyops.terminal.losable import Losable
+from tastyops.terminal.menu import FailureMenu
+from tastyops.terminal.people import AtTerminal, Unattended
+from tastyops.terminal.plain import JsonLines, PlainLines
+from tastyops.terminal.view import RunView
+from tastyops.validate.values import input_value
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything a run needs besides its plan."""
+
+    args: Namespace
+    inventory: Inventory
+    place: places.Place
+    masker: Masker
+    who: str
+    answers: Mapping[str, str]
+    patient: bool = False
+    """Whether what failed waits for a person even where none is."""
+
+    @property
+    def offset(self) -> int:
+        """The log's UTC offset, in minutes."""
+        return offset_minutes(self.inventory.timezone, self.place.clock.now())
+
+
+def may_ask(args: Namespace) -> bool:
+    """Whether a person is at the keyboard and has not said ``--yes``."""
+    return sys.stdin.isatty() and sys.stderr.isatty() and not args.yes
+
+
+def conduct(
+    plan: Plan,
+    state: RunState,
+    setting: Setting,
+    journal: RunJournal,
+    log: LogFile,
+    first: Sequence[Body],
+    keeper: LogKeeper,
+) -> int:
+    """Carries the run on to its end, ``first`` being its first events; returns the exit code."""
+    run = journal.directory.name
+
+    def hand(body: Body) -> None:
+        hand_in(journal.directory, setting.who, body, datetime.now(UTC))
+
+    with _Screen(plan, state, setting, hand) as (listener, operators):
+        drive = Drive(
+            plan, state, run, journal=journal, dialer=setting.place.dialer,
+            clock=setting.place.clock, who=setting.who, operators=operators,
+            listeners=(keeper, Losable(listener)),
+        )
+
+        def stop(why: str, *, gently: bool) -> None:
+            hand(StopAsked(why) if gently and may_ask(setting.args) else CancelAsked(why))
+
+        with signals.stopping(
+            stop, over=lambda: state.closed is not None, answered=lambda: state.decisions
+        ):
+            for body in first:
+                drive.append(body)
+            drive.run()
+    return farewell(state, log, run, as_json=setting.args.json)
+
+
+class _Screen:
+    """The listener that fits where standard output goes, and who answers there."""
+
+    def __init__(
+        self, plan: Plan, state: RunState, setting: Setting, hand: hostshell.Hand
+    ) -> None:
+        self._plan, self._state, self._setting, self._hand = plan, state, setting, hand
+        self._stack = ExitStack()
+
+    def __enter__(self) -> tuple[Listener, tuple[Operator, ...]]:
+        setting, args = self._setting, self._setting.args
+        unattended = Unattended(
+            setting.who, yes=args.yes, answers=setting.answers, alone=not may_ask(args),
+            patient=setting.patient,
+        )
+        operators: list[Operator] = [unattended]
+        listener: Listener
+        menu = self._menu()
+        person = AtTerminal(setting.who, menu=menu)
+        view = RunView(self._plan)
+        now = setting.place.clock.now
+        if args.json:
+            listener = JsonLines(sys.stdout)
+        elif sys.stdout.isatty():
+            from tastyops.terminal.live import LiveScreen
+
+            live = self._stack.enter_context(LiveScreen(view, setting.offset, now))
+            person = AtTerminal(setting.who, pause=live.pause, resume=live.resume, menu=menu)
+            listener = live
+        else:
+            listener = PlainLines(view, sys.stdout, setting.offset)
+        if may_ask(args):
+            operators.append(person)
+        elif setting.place.hands is not None:
+            operators.append(setting.place.hands)
+        return listener, tuple(operators)
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _menu(self) -> FailureMenu:
+        plan, state = self._plan, self._state
+        inputs = plan.runbook.inputs
+        reachable = {host.name for host in plan.hosts if host.connection == "ssh"}
+
+        def change(name: str, value: str) -> str:
+            if name not in inputs:
+                return f"There is no input {name}."
+            try:
+                self._hand(InputChanged(name, input_value(inputs[name], value)))
+            except UsageError as error:
+                return str(error)
+            return ""
+
+        def shell(host: str) -> str:
+            return hostshell.open_shell(plan, host, self._hand)
+
+        return FailureMenu(
+            note=lambda text: self._hand(Noted(text)),
+            inputs={name: value for name, value in plan.inputs.items() if name in inputs},
+            change=change,
+            open_shell=shell,
+            hosts=lambda step: [h for h, bad in state.bad if bad == step and h in reachable],
+        )
+
+
+def farewell(state: RunState, log: LogFile, run: str, *, as_json: bool) -> int:
+    """The last lines of a run; its exit code."""
+    closed = state.closed
+    code = closed.exit_code if closed else int(ExitCode.IN_DOUBT)
+    if not as_json:
+        document = log.document()
+        with contextlib.suppress(OSError):
+            print(f"\n{document.tag} {document.status}.")  # noqa: T201
+            print(f"Log: {log.page}\nRun: {run}  (`invoke show {document.number}`)")  # noqa: T201
+    output.settle()  # a reader that went away does not change how the run ended
+    return code

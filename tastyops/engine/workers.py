@@ -1,0 +1,182 @@
+"""Performs one command of a lane on a worker thread, and hands back what to put in the journal."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tastyops import probes
+from tastyops.advance.moves import Perform, PickUp
+from tastyops.commands import Change, Offline, Output, Probe, Sleep, describe, output_to_json
+from tastyops.engine.links import Link, settled
+from tastyops.errors import JournalUnwritable, LinkLost, ProbeFailed, TastyopsError, Unreachable
+from tastyops.journal.events import Address, Body, Disconnected, Settled
+from tastyops.journal.state import LaneKey
+from tastyops.ports import Clock, Ended, JournalSink, Listener
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a worker hands back. With a key its lane is free again; without, it works on."""
+
+    key: LaneKey | None
+    events: tuple[tuple[Address, Body, str], ...]
+    forget: tuple[Link, str] | None = None
+    fatal: TastyopsError | None = None
+
+
+Work = Callable[[], Done]
+
+
+class Workers:
+    """What the worker threads share, a queue for what they hand back above all."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        journal: JournalSink,
+        listeners: Sequence[Listener],
+        stopping: threading.Event,
+    ) -> None:
+        self.done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self.aborting = threading.Event()
+        self._stopping = stopping
+        self._clock = clock
+        self._journal = journal
+        self._listeners = listeners
+
+    def guarded(self, key: LaneKey, move: Perform | PickUp, work: Work) -> None:
+        """The one place where whatever goes wrong in a worker becomes a recorded outcome."""
+        try:
+            done = work()
+        except JournalUnwritable as error:
+            done = Done(key, (), fatal=error)
+        except TastyopsError as error:
+            if isinstance(move, PickUp) and isinstance(error, Unreachable):
+                done = Done(key, (), fatal=error)  # what became of it can still be found out later
+            else:
+                done = Done(key, ((move.at, _unreachable(move, error), ""),))
+        except Exception as error:  # a bug of ours must end the step, not hang the run
+            why = f"an error in tastyops: {type(error).__name__}: {error}"
+            done = Done(key, ((move.at, Settled(move.digest, "lost", why=why), ""),))
+        self.done.put(done)
+
+    def connect(self, key: LaneKey, move: Perform | PickUp, link: Link) -> Done:
+        """Opens the link only; the core then says the same command again."""
+        offline_counts = isinstance(move.command, Probe) and move.command.offline
+        try:
+            connected = link.try_connect() if offline_counts else link.connect()
+        except Unreachable as error:
+            if isinstance(move, PickUp):
+                raise
+            offline = offline_counts and error.id != "host-key-changed"
+            how, why = ("offline", error.id) if offline else ("unreachable", error.what)
+            body = Settled(move.digest, how, {}, describe(move.command), why)
+            return Done(key, ((move.at, body, ""),))
+        return Done(key, ((Address(host=link.host.name), connected, ""),))
+
+    def probe(self, key: LaneKey, move: Perform, link: Link) -> Done:
+        """Runs a command that only reads."""
+        command = move.command
+        if not isinstance(command, Probe):
+            raise TypeError(f"not a command for a host: {command!r}")
+        capture = self._journal.capture(move.step.no_log)
+        try:
+            ended = link.probe(
+                command,
+                capture,
+                sudo=link.needs_root(command.sudo, move.step.sudo),
+                timeout=move.step.timeout,
+                tail=self._tail(move.at),
+            )
+        except LinkLost as error:
+            self._tell(link, Disconnected(error.what, expected=command.offline))
+            if command.offline:
+                body = Settled(move.digest, "offline", {}, describe(command), error.id)
+                return Done(key, ((move.at, body, ""),))
+            if link.given_up:
+                raise
+            return Done(key, ())  # it only reads: the core says it again, on a new link
+        return Done(key, ((move.at, settled(move.digest, ended, capture, describe(command)), ""),))
+
+    def change(self, key: LaneKey, move: Perform | PickUp, link: Link, boot_id: str) -> Done:
+        """Sends a change, or finds out what became of one that was sent before."""
+        command = move.command
+        if not isinstance(command, Change):
+            raise TypeError(f"not a change: {command!r}")
+        how: dict[str, Any] = {
+            "sudo": link.needs_root(command.sudo, move.step.sudo),
+            "timeout": move.step.timeout,
+            "tail": self._tail(move.at),
+        }
+        capture = self._journal.capture(move.step.no_log)
+
+        def send() -> Ended:
+            return link.change(move.fate, command, capture, **how)
+
+        try:
+            if isinstance(move, Perform):
+                found: Ended | None = send()
+                why = ""
+            else:
+                found, why = link.pick_up(move.fate, boot_id, send, capture=capture, **how)
+        except LinkLost as error:
+            if self.aborting.is_set():
+                raise
+            self._tell(link, Disconnected(error.what))
+            self._tell(link, link.connect())
+            capture = self._journal.capture(move.step.no_log)
+            found, why = link.pick_up(move.fate, boot_id, send, capture=capture, **how)
+        if found is None:
+            return Done(key, ((move.at, self._doubt(move, command, link, why), ""),))
+        outcome = (move.at, settled(move.digest, found, capture, {}), "")
+        return Done(key, (outcome,), (link, move.fate))
+
+    def _doubt(self, move: Perform | PickUp, command: Change, link: Link, why: str) -> Settled:
+        """No outcome is on the host: the change's own probe may know."""
+        if command.settle is None:
+            return Settled(move.digest, "lost", why=why)
+        capture = self._journal.capture()
+        sudo = link.needs_root(command.settle.sudo, move.step.sudo)
+        try:
+            ended = link.probe(
+                command.settle, capture, sudo=sudo, timeout=None, tail=lambda out, err: None
+            )
+            output = Output(ended.status, *capture.finish(), ended.seconds)
+            fact = probes.parse(command.settle.parser, output)
+        except (LinkLost, ProbeFailed):
+            return Settled(move.digest, "lost", why=why)
+        if fact and not isinstance(fact, Offline):
+            done = output_to_json(Output(0))
+            return Settled(move.digest, "output", done, why=f"{why}; a probe found it done")
+        return Settled(move.digest, "undone", why=f"{why}; a probe found that it did not happen")
+
+    def sleep(self, key: LaneKey, move: Perform) -> Done:
+        """Waits, unless the run is stopping."""
+        command = move.command
+        if isinstance(command, Sleep) and not self._stopping.is_set():
+            self._clock.sleep(command.seconds, self._stopping.wait)
+        return Done(key, ((move.at, Settled(move.digest, "slept", {}, describe(command)), ""),))
+
+    def _tell(self, link: Link, body: Body) -> None:
+        """Something about a host, said at once and not with the outcome."""
+        self.done.put(Done(None, ((Address(host=link.host.name), body, ""),)))
+
+    def _tail(self, at: Address) -> Callable[[bytes, bytes], None]:
+        def show(out: bytes, err: bytes) -> None:
+            for listener in self._listeners:
+                listener.running(at, self._journal.mask(out), self._journal.mask(err))
+
+        return show
+
+
+def _unreachable(move: Perform | PickUp, error: TastyopsError) -> Settled:
+    how = "unreachable" if isinstance(error, Unreachable) else "lost"
+    why = error.what
+    if isinstance(move.command, Change) and how == "unreachable":
+        # it was sent, and the host did not come back to say what became of it
+        how = "lost"
+    return Settled(move.digest, how, {}, {}, why)

@@ -1,0 +1,109 @@
+"""The menu a person gets when a step did not end well."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tastyops.model.text import one_line
+from tastyops.terminal.people import typed
+
+_WORDS = {
+    "done": ("d", "it was done: go on"),
+    "retry": ("r", "try the step again"),
+    "skip": ("s", "skip it and go on"),
+    "cancel-work": ("c", "cancel the rest of this work"),
+    "abort": ("a", "abort: end the run"),
+}
+_ALWAYS = {
+    "input": ("i", "change an input, then try again"),
+    "shell": ("o", "open a shell on the host"),
+    "note": ("n", "add a note to the log"),
+}
+
+Change = Callable[[str, str], str]
+"""Takes an input's name and its new value as typed; gives what is wrong with it, or nothing."""
+
+
+class FailureMenu:
+    """Shows the choices, carries out those that leave the question open, returns the deciding one.
+
+    ``note`` takes a remark; ``change`` an input's new value; ``open_shell`` opens one on a host.
+    The last two are left out where there is nothing to change or no host.
+    """
+
+    def __init__(
+        self,
+        *,
+        note: Callable[[str], None],
+        inputs: Mapping[str, Any],
+        change: Change,
+        open_shell: Callable[[str], str] | None = None,
+        hosts: Callable[[str], list[str]] = lambda step: [],
+    ) -> None:
+        self._note, self._inputs, self._change = note, dict(inputs), change
+        self._shell, self._hosts = open_shell, hosts
+
+    def choose(self, question: Mapping[str, Any], over: Callable[[], bool]) -> str:
+        """One of the question's choices. Raises EOFError, Withdrawn."""
+        offered = self._offered(question)
+        _say(one_line(str(question["text"])))
+        for letter, words in offered.values():
+            _say(f"  [{letter}] {words}")
+        bell = "\a"
+        while True:
+            said = typed(f"{bell}What now? ", over).lower()
+            bell = ""
+            chosen = next((n for n, (letter, _) in offered.items() if said in (letter, n)), None)
+            if chosen is None:
+                _say(f"Please type one of {' '.join(letter for letter, _ in offered.values())}.")
+            elif chosen == "input":
+                if self._changed(over):
+                    return "retry"
+            elif chosen == "shell":
+                self._open(question, over)
+            elif chosen == "note":
+                self._noted(over)
+            else:
+                return chosen
+
+    def _offered(self, question: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+        offered = {name: words for name, words in _WORDS.items() if name in question["choices"]}
+        if self._inputs:
+            offered["input"] = _ALWAYS["input"]
+        if self._shell is not None and self._hosts(str(question["step"])):
+            offered["shell"] = _ALWAYS["shell"]
+        return offered | {"note": _ALWAYS["note"]}
+
+    def _changed(self, over: Callable[[], bool]) -> bool:
+        for name, value in self._inputs.items():
+            _say(f"  {name} = {one_line(str(value))}")
+        name, _, value = typed("NAME=VALUE, or nothing to leave it: ", over).partition("=")
+        if not name.strip():
+            return False
+        wrong = self._change(name.strip(), value.strip())
+        if wrong:
+            _say(wrong)
+            return False
+        self._inputs[name.strip()] = value.strip()
+        return True
+
+    def _open(self, question: Mapping[str, Any], over: Callable[[], bool]) -> None:
+        hosts = self._hosts(str(question["step"]))
+        host = hosts[0]
+        if len(hosts) > 1:
+            host = typed(f"On which host ({', '.join(hosts)})? ", over)
+        if host not in hosts:
+            _say(f"{one_line(host)} is not one of them.")
+        elif self._shell is not None and (problem := self._shell(host)):
+            _say(problem)
+
+    def _noted(self, over: Callable[[], bool]) -> None:
+        text = one_line(typed("Note for the log: ", over))
+        if text:
+            self._note(text)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201
