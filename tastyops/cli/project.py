@@ -202,9 +202,13 @@ def _log_of(run: Path, book: LogBook) -> LogFile | None:
     except JournalDamaged:
         first = None
     log = book.find(str(getattr(first.body, "log", ""))) if first else None
-    if log is not None and _names(log, run.name):
-        return log
+    if log is not None and (_names(log, run.name) or not _has_run(log)):
+        return log  # a crash may have come before the log was told
     return next((log for log in reversed(book.all()) if _names(log, run.name)), None)
+
+
+def _has_run(log: LogFile) -> bool:
+    return any(event.body.kind == "run-attached" for event in log.events)
 
 
 def _names(log: LogFile, run: str) -> bool:

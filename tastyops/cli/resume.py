@@ -79,9 +79,10 @@ def unfinished(args: Namespace, wanted: str | None) -> tuple[Path, LogFile] | No
 
 
 def finished(run: Path) -> bool:
-    """Whether its journal tells its end, as far as it can be read; a damaged one has no other."""
+    """Whether its journal tells its end, or that it never began; a damaged one tells neither."""
     try:
-        return read_state(run).closed is not None
+        state = read_state(run)
+        return state.closed is not None or state.opened is None
     except JournalDamaged:
         try:
             return any(event.kind == "run-closed" for event in read_events(run))

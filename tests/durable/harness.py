@@ -1,0 +1,197 @@
+"""Runs a runbook, ends its controller somewhere on the way, resumes it, and looks what happened.
+
+Every change of the runbook appends its own word to a ledger on the host, so that a change done
+twice, or not at all, can be counted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tastyops.inventory import Host
+from tastyops.journal.events import Event
+from tastyops.store.runs import read_events, run_directories
+from tests.cli.project import ROOT, isolated
+
+SECONDS = 120.0
+KILLED = -9
+IN_DOUBT = 5
+
+RUNBOOK = """
+title: Twelve steps
+hosts: target
+inputs: {ledger: ""}
+works:
+  - work: First
+    steps:
+      - run: echo 1.1 >> {{ ledger }}
+      - {run: "cat {{ ledger }}", reads: true, register: seen}
+      - run: "echo 1.3-{{ seen.stdout }} >> {{ ledger }}"
+      - run: "sleep 0.2; echo 1.4 >> {{ ledger }}"
+        log: The slow one is done.
+  - work: Second
+    steps:
+      - confirm: Go on?
+      - run: echo 2.2 >> {{ ledger }}
+      - run: "echo 2.3 >> {{ ledger }}; test $(grep -c 2.3 {{ ledger }}) -ge 2"
+        until: result.rc == 0
+        retries: 3
+        delay: 1s
+      - watch: {command: "echo 100%", every: 1s, what: Sync}
+  - work: Third
+    steps:
+      - run: echo 3.1 >> {{ ledger }}
+      - {ask: {question: Which?, default: sdb}, register: disk}
+      - run: "echo 3.3-{{ disk.value }} >> {{ ledger }}"
+      - {run: echo 3.4 >> {{ ledger }}, log: All is done.}
+""".replace("{run: echo 3.4 >> {{ ledger }}, log", '{run: "echo 3.4 >> {{ ledger }}", log')
+
+EXPECTED = ["1.1", "1.3-1.1", "1.4", "2.2", "2.3", "2.3", "3.1", "3.3-sdb", "3.4"]
+"""The ledger after an uninterrupted run."""
+
+
+@dataclass
+class Site:
+    """A host and a way to read a file there."""
+
+    host: Host
+    read: Callable[[str], str]
+    ledgers: str
+    practice: bool = False
+
+
+@dataclass
+class Attempt:
+    """One project directory: a run that was killed, and what became of it."""
+
+    folder: Path
+    ledger: str
+    outputs: list[str] = field(default_factory=list)
+
+    @property
+    def run(self) -> Path:
+        (run,) = run_directories(next(self.folder.glob("**/runs")))
+        return run
+
+    @property
+    def events(self) -> list[Event]:
+        return list(read_events(self.run))
+
+    @property
+    def page(self) -> str:
+        """The log without its times, its number's day and the run's identity."""
+        (page,) = self.folder.glob("**/logs/*/*.md")
+        text = re.sub(r"\[\d{4}\]", "[HHMM]", page.read_text())
+        text = re.sub(r"at \d\d:\d\dhrs", "at HH:MMhrs", text)
+        return re.sub(r"run [0-9TZ-]+-\w+, \d+ events, head \w+", "record", text)
+
+
+def prepare(folder: Path, site: Site, runbook: str = RUNBOOK) -> Attempt:
+    """A project of its own."""
+    folder.mkdir(parents=True)
+    host = site.host
+    lines = [
+        f"    address: {host.address}",
+        f"    port: {host.port}",
+        f"    user: {host.user}",
+        f"    identity_file: {host.identity_file}",
+        f"    known_hosts: {host.known_hosts}",
+    ]
+    practice = "practice: true\n" if site.practice else ""
+    (folder / "inventory.yml").write_text(
+        f"{practice}hosts:\n  target:\n" + "\n".join(lines) + "\n"
+    )
+    (folder / "book.yml").write_text(runbook)
+    return Attempt(folder, f"{site.ledgers}/{folder.name}")
+
+
+def perform(attempt: Attempt, *words: str, die_at: int | None = None) -> int:
+    """A verb in a process of its own, which dies after that event."""
+    module = ["-m", "tastyops"] if die_at is None else ["-m", "tests.durable.victim"]
+    cut = [] if die_at is None else [str(die_at)]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        **isolated(attempt.folder / "user"),
+    }
+    ended = subprocess.run(
+        [sys.executable, *module, *cut, *words],
+        cwd=attempt.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    said = ended.stdout + ended.stderr
+    attempt.outputs.append(f"{' '.join(words)} → {ended.returncode}\n{said}")
+    assert "Traceback" not in said, said
+    return ended.returncode
+
+
+def start(attempt: Attempt, die_at: int | None = None) -> int:
+    """The run's first process."""
+    return perform(
+        attempt, "run", "book.yml", "--yes", "--var", f"ledger={attempt.ledger}",
+        die_at=die_at,
+    )  # fmt: skip
+
+
+@dataclass
+class Tally:
+    """What the kills came to."""
+
+    kills: int = 0
+    doubts: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def row(self, where: str) -> str:
+        lost = sum("lost" in p for p in self.problems)
+        doubled = sum("doubled" in p for p in self.problems)
+        return f"{where}: {self.kills} kills, {lost} lost, {doubled} doubled, {self.doubts} in doubt"
+
+
+def judge(attempt: Attempt, site: Site, code: int, page: str) -> list[str]:
+    """What is wrong with a resumed run."""
+    ledger = Counter(site.read(attempt.ledger).split())
+    wanted = Counter(EXPECTED)
+    problems = [f"doubled: {word}" for word in ledger if ledger[word] > wanted[word]]
+    if code == IN_DOUBT:
+        return problems
+    problems += [f"lost: {word}" for word in wanted if ledger[word] < wanted[word]]
+    if code != 0:
+        problems.append(f"lost: resume ended with {code}")
+    if attempt.page != page:
+        problems.append(f"lost: the log differs\n{attempt.page}\n--- instead of ---\n{page}")
+    if perform(attempt, "verify", "last") != 0:
+        problems.append("lost: verify finds fault")
+    return problems
+
+
+def sweep(folder: Path, site: Site, boundaries: Iterable[int], page: str) -> Tally:
+    """Kills at each of these events, two runs at a time, and resumes each."""
+    tally = Tally()
+
+    def one(boundary: int) -> tuple[int, bool, list[str]]:
+        attempt = prepare(folder / f"kill-{boundary}", site)
+        if start(attempt, boundary) != KILLED:
+            return boundary, False, ["lost: it was not killed", *attempt.outputs]
+        code = perform(attempt, "resume", "--yes")
+        problems = judge(attempt, site, code, page)
+        return boundary, code == IN_DOUBT, [*problems, *(attempt.outputs if problems else [])]
+
+    with ThreadPoolExecutor(2) as pool:
+        for boundary, doubt, problems in pool.map(one, boundaries):
+            tally.kills += 1
+            tally.doubts += doubt
+            tally.problems += [f"at event {boundary}: {problem}" for problem in problems]
+    return tally
