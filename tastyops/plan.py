@@ -45,8 +45,16 @@ class Plan:
 
     @cached_property
     def position(self) -> Mapping[str, int]:
-        """Where each step stands in the runbook, by its id."""
-        return {step.id: place for place, step in enumerate(self.runbook.steps())}
+        """After how many of the runbook's steps each step stands, by its id."""
+        found: dict[str, int] = {}
+        count = 0
+        for work in self.runbook.works:
+            for step in work.steps:
+                found[step.id] = count
+                count += 1
+                found |= {each.id: count for each in (*step.on_failure, *step.undo)}
+            found |= {each.id: count for each in work.on_failure}
+        return found | {each.id: count for each in self.runbook.rescue}
 
     @cached_property
     def registering(self) -> tuple[Step, ...]:
@@ -63,8 +71,9 @@ class Plan:
         return next((host for host in self.hosts if host.name == name), None)
 
     def work_of(self, step_id: str) -> Work:
-        """The work a step belongs to."""
-        return next(w for w in self.runbook.works if any(s.id == step_id for s in w.steps))
+        """The work a step belongs to; one that rescues the run belongs to the last."""
+        works = self.runbook.works
+        return next((w for w in works if any(s.id == step_id for s in w.every_step())), works[-1])
 
 
 def make_plan(
@@ -118,7 +127,7 @@ def _lanes(
 ) -> dict[str, tuple[str, ...]]:
     lanes: dict[str, tuple[str, ...]] = {}
     problems: list[Problem] = []
-    for step in runbook.steps():
+    for step in runbook.every_step():
         if registry[step.action].hostless:
             lanes[step.id] = (CONTROLLER,)
             continue

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tastyops.catalogue import registry
 from tastyops.commands import Unknown
 from tastyops.errors import InvalidFile, Place, UsageError
 from tastyops.model.action import ActionSpec, Facts, Param, Registry
@@ -191,7 +192,6 @@ REFUSED_FILES = {
     "hosts": ("hosts: []\n", "1:8: 'hosts' names no host"),
     "serial": ("serial: 1\n", "1:1: 'serial' is not available yet"),
     "window": ("window: x\n", "1:1: 'window' is not available yet"),
-    "rescue": ("rescue: []\n", "1:1: 'rescue' is not available yet"),
     "work": ("works: [a]\n", "1:9: work 1 must be a mapping (key: value), not 'a'"),
     "work key": (
         "works: [{wrok: a}]\n",
@@ -200,7 +200,7 @@ REFUSED_FILES = {
     "work title": ("works: [{steps: []}]\n", "1:9: work 1 has no title"),
     "steps": ("works: [{steps: []}]\n", "1:17: 'steps' of work 1 must be a list of at least one"),
     "no steps": ("works: [{work: a}]\n", "1:9: work 1 has no steps"),
-    "work on_failure": ("works: [{on_failure: a}]\n", "1:10: 'on_failure' is not available yet"),
+    "work on_failure": ("works: [{on_failure: a}]\n", "1:22: a step of 'on_failure' must be a mapping"),
     "summary": ("summary: {a: b}\n", "1:10: 'summary' must be a list, not a mapping"),
     "class": ("title: \"{{ ''.__class__ }}\"\n", "1:15: '__class__' is refused"),
     "loop": ("summary: ['{% for i in x %}{% endfor %}']\n", "1:15: loops are not available"),
@@ -267,10 +267,12 @@ REFUSED_STEPS = {
     ),
     "unknown action": ("  - rum: a\n", "6:5: 'rum' is neither an action nor a key of a step (did"),
     "unknown key": ("  - run: a\n    regsiter: b\n", "7:5: 'regsiter' is neither an action nor a"),
-    "undo": ("  - run: a\n    undo: b\n", "7:5: 'undo' is not available yet"),
-    "background": ("  - run: a\n    background: b\n", "7:5: 'background' is not available yet"),
-    "quiet": ("  - run: a\n    quiet: b\n", "7:5: 'quiet' is not available yet"),
-    "on_failure": ("  - run: a\n    on_failure: b\n", "7:5: 'on_failure' is not available yet"),
+    "undo": ("  - run: a\n    undo: b\n", "7:11: a step of 'undo' must be a mapping"),
+    "undo in undo": ("  - run: a\n    undo: {run: b, undo: {run: c}}\n", "7:20: 'undo' has no place in a step for when"),
+    "undo with steps": ("  - run: a\n    undo: {steps: {run: b}, always: true}\n", "7:29: 'always'"),
+    "background": ("  - run: a\n    background: b\n", "7:17: 'background' must be true or false"),
+    "quiet": ("  - run: a\n    quiet: b\n", "7:12: 'quiet': 'b' is not a span of time"),
+    "on_failure": ("  - run: a\n    on_failure: b\n", "7:17: a step of 'on_failure' must be a mapping"),
     "confirm by": ("  - confirm: {by: x}\n", "6:15: 'by' of 'confirm' is not available yet"),
     "confirm key by": ("  - run: a\n    confirm: {by: x}\n", "7:15: 'by' of 'confirm' is not"),
     "parameter": ("  - run: {comand: a}\n", "6:11: 'comand' is not a key of 'run' (did you mean"),
@@ -641,3 +643,16 @@ def test_force_needs_a_guard_to_overrule() -> None:
     with pytest.raises(InvalidFile) as error:
         read(HEAD + "  - run: x\n    force: because\n")
     assert ":7:5: run has no guard that 'force' could overrule" in str(error.value)
+
+
+def test_an_empty_rescue_is_no_rescue() -> None:
+    found = problems(HEAD + "  - run: a\nrescue: []\n")
+    assert found == ["r.yml:7:9: 'rescue' must be a step, or a list of steps, not an empty list"]
+
+
+def test_a_join_names_steps_that_run_in_the_background_before_it() -> None:
+    text = HEAD + "  - run: a\n    id: far\n  - join: far\n"
+    with pytest.raises(InvalidFile) as caught:
+        validate(text.encode(), "r.yml", registry(), ("kalimdor",), frozenset())
+    (found,) = map(str, caught.value.problems)
+    assert found.startswith("r.yml:8:11: no step in the background before this one has the id 'far'")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from tastyops.advance import trouble
-from tastyops.advance.lane import LaneView, LiveLanes, lane_move
+from tastyops.advance import background, recovery, trouble
+from tastyops.advance.lane import LiveLanes
 from tastyops.advance.moves import Append, Move
+from tastyops.advance.now import Now, bad_lanes
 from tastyops.advance.wording import step_label
 from tastyops.errors import ExitCode
 from tastyops.journal.events import Address, RunClosed, WorkEnded, WorkStarted
@@ -38,58 +39,98 @@ def advance(
     """What is to be done now; empty when all depends on lanes in ``busy`` or the run is closed."""
     if state.closed is not None:
         return []
+    now = Now(plan, state, kept, busy, _stop(plan, state))
+    beside = background.moves(now)
+    waiting = False
     for work in plan.runbook.works:
         if work.number in state.works:
             continue
-        moves = _work_moves(plan, state, kept, busy, work)
+        moves = _work_moves(now, work)
+        if moves is not None:
+            return [*beside, *moves]
+        waiting = True  # only for what runs in its background
+    if beside or waiting:
+        return beside
+    if now.stop is not None:
+        moves = recovery.of_run(now)
         if moves is not None:
             return moves
     return [Append(_RUN, _closing(plan, state))]
 
 
-def _work_moves(
-    plan: Plan, state: RunState, kept: LiveLanes, busy: Collection[LaneKey], work: Work
-) -> list[Move] | None:
-    """The moves of the first unfinished work."""
-    steps = [step for step in work.steps if step.id not in plan.left_out]
+def _work_moves(now: Now, work: Work) -> list[Move] | None:
+    """The moves of an unfinished work; None while only its background is not over."""
+    state = now.state
+    steps = [step for step in work.steps if step.id not in now.plan.left_out]
     if not steps:
         return [Append(_RUN, WorkEnded(work.number, NOT_PART))]
-    stop = _stop(plan, state)
-    for step in [] if stop and work.number not in state.works_started else steps:
-        if step.id in kept.well:
+    begun = work.number in state.works_started
+    for step in [] if now.stop and not begun else steps:
+        if step.id in now.kept.well:
             continue
-        unfinished = [host for host in plan.lanes[step.id] if not _ended(state, host, step)]
+        moves = _joined(now, step)
+        if moves is not None:
+            return moves
+        unfinished = now.unfinished(step)
+        if step.background:
+            unfinished = [host for host in unfinished if not state.lane(host, step.id).begun]
         if not unfinished:
-            bad = bad_lanes(plan, state, step)
-            if not bad:
-                kept.well.add(step.id)
-                continue
-            if stop is None and (found := trouble.move(plan, state, step, bad)) is not None:
-                return [] if ("", step.id) in busy else [found]
-            if trouble.decision(state, step) == trouble.SKIP:
-                continue
+            moves = None if step.background else _judged(now, step)
+            if moves is not None:
+                return moves
+            if now.given_up(step) and not step.background:
+                break
+            continue
+        if now.stop and not any(state.lane(host, step.id).begun for host in unfinished):
             break
-        if stop and not any(state.lane(host, step.id).begun for host in unfinished):
-            break
-        if work.number not in state.works_started:
+        if not begun:
             return [Append(_RUN, WorkStarted(work.number))]
-        return [
-            lane_move(LaneView(plan, state, step, host, state.lane(host, step.id), kept))
-            for host in unfinished
-            if (host, step.id) not in busy
-        ]
-    return [Append(_RUN, _work_end(plan, state, work))]
+        return now.lane_moves(step, unfinished)
+    return _work_over(now, work, steps)
+
+
+def _joined(now: Now, step: Step) -> list[Move] | None:
+    """What a ``join`` waits for, or what the steps it waited for ask; None when that is over."""
+    for awaited in background.awaited(now.plan, step):
+        moves: list[Move] | None = [] if now.unfinished(awaited) else _judged(now, awaited)
+        if moves is not None:
+            return moves
+    return None
+
+
+def _work_over(now: Now, work: Work, steps: Sequence[Step]) -> list[Move] | None:
+    """What is left once no step of the work is to be begun any more."""
+    for step in steps:
+        if step.background and any(now.state.lane(h, step.id).begun for h in now.unfinished(step)):
+            return None
+    for step in steps:
+        if step.background and not now.unfinished(step):
+            moves = _judged(now, step)
+            if moves is not None:
+                return moves
+    moves = recovery.of_work(now, work)
+    if moves is not None:
+        return moves
+    return [Append(_RUN, _work_end(now.plan, now.state, work))]
+
+
+def _judged(now: Now, step: Step) -> list[Move] | None:
+    """What a step that is over asks for; None when it ended well or that is decided."""
+    bad = bad_lanes(now.plan, now.state, step)
+    if not bad:
+        now.kept.well.add(step.id)
+        return None
+    if now.stop is not None:
+        return None
+    found = trouble.move(now.plan, now.state, step, bad)
+    if found is None:
+        return None
+    return [] if ("", step.id) in now.busy else [found]
 
 
 def _ended(state: RunState, host: str, step: Step) -> bool:
     lane = state.lanes.get((host, step.id))
     return lane is not None and lane.ended is not None
-
-
-def bad_lanes(plan: Plan, state: RunState, step: Step) -> list[Outcome]:
-    """How the lanes of a step ended that did not end well."""
-    keys = ((host, step.id) for host in plan.lanes[step.id] if state.bad)
-    return [state.bad[key] for key in keys if key in state.bad]
 
 
 def _worst(outcomes: Collection[Outcome]) -> Outcome:

@@ -91,6 +91,8 @@ class LaneView:
     host: str
     lane: Lane
     kept: LiveLanes
+    halted: bool = False
+    """Whether it runs in the background of what was given up."""
 
     def at(self, n: int = 0, attempt: int | None = None) -> Address:
         """An address in this lane."""
@@ -100,8 +102,10 @@ class LaneView:
     @property
     def stopping(self) -> bool:
         """Whether nothing new may be begun: the run is cancelled, or a person wants a say."""
+        if self.step.recovery:
+            return False
         asked = self.state.stop is not None and not self.step.background
-        return self.state.cancel is not None or asked
+        return self.halted or self.state.cancel is not None or asked
 
     def names(self) -> dict[str, Any]:
         """The names this lane's templates may use."""
@@ -135,7 +139,7 @@ def _before(view: LaneView) -> Move:
     """``when`` and ``confirm``, then the first attempt."""
     step, names = view.step, view.names()
     work = view.plan.work_of(step.id)
-    for condition in (work.when, step.when):
+    for condition in (None if step.recovery else work.when, step.when):
         if condition is not None and not templates.evaluate(condition, names):
             return _end(view, Outcome.SKIPPED)
     if step.confirm is not None:

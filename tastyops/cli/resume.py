@@ -82,12 +82,9 @@ def finished(run: Path) -> bool:
     """Whether its journal tells its end, or that it never began; a damaged one tells neither."""
     try:
         state = read_state(run)
-        return state.closed is not None or state.opened is None
     except JournalDamaged:
-        try:
-            return any(event.kind == "run-closed" for event in read_events(run))
-        except JournalDamaged:
-            return False
+        return False
+    return state.closed is not None or state.opened is None
 
 
 @dataclass(frozen=True)

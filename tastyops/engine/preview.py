@@ -73,7 +73,7 @@ class _Lookout:
         self._changed_hosts: dict[str, str] = {}
         self.previews = {
             (host, step.id): StepPreview(step, host)
-            for step in plan.runbook.steps()
+            for step in plan.runbook.every_step()
             for host in plan.lanes[step.id]
         }
 
@@ -200,7 +200,11 @@ def preview(plan: Plan, dialer: Dialer, clock: Clock, capture: type[Capture]) ->
     """What a run of ``plan`` would do, found out by reading only."""
     lookout = _Lookout(plan, dialer, clock, capture)
     lookout.run()
-    steps: Sequence[StepPreview] = list(lookout.previews.values())
+    steps: Sequence[StepPreview] = [
+        each
+        for each in lookout.previews.values()
+        if not each.step.recovery or each.verdict != NOT_REACHED
+    ]
     for step in steps:
         if step.step.id in plan.left_out:
             step.verdict = LEFT_OUT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from tastyops.advance.moves import Perform, PickUp
 from tastyops.commands import Change, Offline, Output, Probe, Sleep, describe, output_to_json
 from tastyops.engine.links import Link, settled
 from tastyops.errors import JournalUnwritable, LinkLost, ProbeFailed, TastyopsError, Unreachable
-from tastyops.journal.events import Address, Body, Disconnected, Settled
+from tastyops.journal.events import Address, Body, Disconnected, FellSilent, Settled
 from tastyops.journal.state import LaneKey
 from tastyops.ports import Clock, Ended, JournalSink, Listener
 
@@ -90,7 +91,7 @@ class Workers:
                 capture,
                 sudo=link.needs_root(command.sudo, move.step.sudo),
                 timeout=move.step.timeout,
-                tail=self._tail(move.at),
+                tail=self._tail(move),
             )
         except LinkLost as error:
             self._tell(link, Disconnected(error.what, expected=command.offline))
@@ -110,7 +111,7 @@ class Workers:
         how: dict[str, Any] = {
             "sudo": link.needs_root(command.sudo, move.step.sudo),
             "timeout": move.step.timeout,
-            "tail": self._tail(move.at),
+            "tail": self._tail(move),
         }
         capture = self._journal.capture(move.step.no_log)
 
@@ -165,10 +166,19 @@ class Workers:
         """Something about a host, said at once and not with the outcome."""
         self.done.put(Done(None, ((Address(host=link.host.name), body, ""),)))
 
-    def _tail(self, at: Address) -> Callable[[bytes, bytes], None]:
+    def _tail(self, move: Perform | PickUp) -> Callable[[bytes, bytes], None]:
+        """Shows a running command's last output; says once when there has been none for long."""
+        heard, since, said = (b"", b""), time.monotonic(), False
+
         def show(out: bytes, err: bytes) -> None:
+            nonlocal heard, since, said
+            if heard != (out, err):
+                heard, since = (out, err), time.monotonic()
+            elif not said and time.monotonic() - since >= move.step.quiet:
+                said = True
+                self.done.put(Done(None, ((move.at, FellSilent(move.step.quiet), ""),)))
             for listener in self._listeners:
-                listener.running(at, self._journal.mask(out), self._journal.mask(err))
+                listener.running(move.at, self._journal.mask(out), self._journal.mask(err))
 
         return show
 

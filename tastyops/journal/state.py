@@ -112,6 +112,8 @@ class RunState:
     """The lanes whose step ended, and not well."""
     troubles: dict[str, Trouble] = field(default_factory=dict)
     """The steps a person was asked about, by id; one that is tried again is none any more."""
+    undos: dict[str, Trouble] = field(default_factory=dict)
+    """The steps that may be undone, by id, and what a person said to that."""
     stop: StopAsked | None = None
     """Until a person has decided how to go on."""
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -129,6 +131,9 @@ class RunState:
         trouble = self.troubles.get(at.step)
         if trouble is not None and not at.host and not trouble.answer:
             return trouble.asked
+        undo = self.undos.get(at.step)
+        if undo is not None and not at.host and not undo.answer:
+            return undo.asked
         lane = self.lanes.get((at.host, at.step))
         return lane.question if lane is not None and lane.ended is None else None
 
@@ -139,7 +144,8 @@ class RunState:
             for (host, step), lane in self.lanes.items()
             if lane.question is not None and lane.ended is None
         ]
-        steps = [(s, t.asked) for s, t in self.troubles.items() if not t.answer]
+        open_ones = [*self.troubles.items(), *self.undos.items()]
+        steps = [(s, t.asked) for s, t in open_ones if not t.answer]
         return [*found, *((Address(step=step), asked) for step, asked in steps)]
 
     def apply(self, event: Event, load: Load | None = None) -> None:
@@ -213,8 +219,10 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
     match body:
         case Asked(question="failure"):
             state.troubles[step] = Trouble(body)
-        case Answered(value=value) if _about_trouble(state, event.at):
-            state.troubles[step].answer = value
+        case Asked(question="undo"):
+            state.undos[step] = Trouble(body)
+        case Answered(value=value) if state.question(event.at) in _about_step(state, event.at):
+            _answer(state, step, value)
         case Decided(decision=decision):
             _decide(state, step, decision)
         case _:
@@ -223,9 +231,18 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
         state.bad[event.at.host, step] = Outcome(body.outcome)
 
 
-def _about_trouble(state: RunState, at: Address) -> bool:
-    trouble = state.troubles.get(at.step)
-    return trouble is not None and not trouble.decision and not at.host
+def _about_step(state: RunState, at: Address) -> list[Asked]:
+    """The questions that are not a lane's own."""
+    found = (state.troubles.get(at.step), state.undos.get(at.step))
+    return [each.asked for each in found if each is not None and not each.answer and not at.host]
+
+
+def _answer(state: RunState, step: str, value: str) -> None:
+    trouble = state.troubles.get(step)
+    if trouble is not None and not trouble.answer:
+        trouble.answer = value
+    else:
+        state.undos[step].answer = value
 
 
 def _decide(state: RunState, step: str, decision: str) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 from tastyops.errors import Place
 
+QUIET = 120.0
+"""Seconds a command may be silent before that is said."""
+
 
 @dataclass(frozen=True, slots=True)
 class Marked:
@@ -75,6 +78,12 @@ class Step:
     sudo: bool | None = None
     no_log: bool = False
     background: bool = False
+    quiet: float = QUIET
+    on_failure: tuple[Step, ...] = ()
+    undo: tuple[Step, ...] = ()
+    undo_automatic: bool = False
+    recovery: bool = False
+    """Whether it is for when things go wrong: part of an ``on_failure``, ``undo`` or ``rescue``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,15 @@ class Work:
     steps: tuple[Step, ...]
     place: Place
     when: Marked | None = None
+    on_failure: tuple[Step, ...] = ()
+
+    def every_step(self) -> Iterator[Step]:
+        """Its steps, and those for when they go wrong."""
+        for step in self.steps:
+            yield step
+            yield from step.on_failure
+            yield from step.undo
+        yield from self.on_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +119,13 @@ class Runbook:
     inputs: Mapping[str, Input]
     vars: Mapping[str, Any]
     works: tuple[Work, ...]
+    rescue: tuple[Step, ...] = ()
 
     def every_step(self) -> Iterator[Step]:
         """Every step there is, those for when things go wrong too."""
-        yield from self.steps()
+        for work in self.works:
+            yield from work.every_step()
+        yield from self.rescue
 
     def steps(self) -> Iterator[Step]:
         """Every step in order."""

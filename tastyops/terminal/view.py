@@ -85,7 +85,7 @@ class RunView:
         self.lock = threading.Lock()
         self.works = [WorkView(n, title) for n, title in plan.work_titles.items()]
         self.lanes: dict[tuple[str, str], LaneView] = {}
-        self._steps = {step.id: step for step in plan.runbook.steps()}
+        self._steps = {step.id: step for step in plan.runbook.every_step()}
         self._last: dict[tuple[str, str], Settled] = {}
         self._commands: dict[tuple[str, str], list[str]] = {}
         self._notes: dict[tuple[str, str], str] = {}

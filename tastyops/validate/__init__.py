@@ -8,7 +8,7 @@ from typing import Any
 
 from tastyops.errors import InvalidFile, Place, shown
 from tastyops.model.action import Registry
-from tastyops.model.runbook import Input, Marked, Runbook, Work
+from tastyops.model.runbook import Input, Marked, Runbook, Step, Work
 from tastyops.source import scan
 from tastyops.source.reading import Findings, TooManyError, is_null
 from tastyops.source.tree import Mapping as Tree
@@ -17,12 +17,11 @@ from tastyops.validate.inputs import read_inputs
 from tastyops.validate.scope import BUILTIN, Scope, Texts
 from tastyops.validate.steps import StepReader, read_hosts
 
-KEYS = ("title", "kind", "hosts", "summary", "inputs", "vars", "works")
+KEYS = ("title", "kind", "hosts", "summary", "inputs", "vars", "works", "rescue")
 LATER_KEYS = (
-    "window", "impact", "services", "audience", "serial", "max_failures", "rescue",
+    "window", "impact", "services", "audience", "serial", "max_failures",
 )  # fmt: skip
-WORK_KEYS = ("work", "steps", "when")
-LATER_WORK_KEYS = ("on_failure",)
+WORK_KEYS = ("work", "steps", "when", "on_failure")
 KINDS = ("at risk", "incident")
 
 Fields = dict[str, tuple[Scalar, Node]]
@@ -72,6 +71,7 @@ class _Reader:
         if "inputs" in fields:
             inputs = read_inputs(self.findings, fields["inputs"][1], self.host_vars)
         scope, variables = self._vars(fields, inputs)
+        works, rescue = self._works(fields, tree, scope, hostless=hosts == ())
         return Runbook(
             path=self.path,
             source=self.source,
@@ -81,7 +81,8 @@ class _Reader:
             summary=self._summary(fields, scope),
             inputs=inputs,
             vars=variables,
-            works=self._works(fields, tree, scope, hostless=hosts == ()),
+            works=works,
+            rescue=rescue,
         )
 
     def _title(self, fields: Fields, tree: Node, scope: Scope) -> Marked:
@@ -149,14 +150,15 @@ class _Reader:
 
     def _works(
         self, fields: Fields, tree: Node, scope: Scope, *, hostless: bool
-    ) -> tuple[Work, ...]:
+    ) -> tuple[tuple[Work, ...], tuple[Step, ...]]:
+        """The works, and the steps that rescue a run which stops on its way."""
         if "works" not in fields:
             self.findings.add(tree.place, "the runbook has no works", "add 'works:' with its steps")
-            return ()
+            return (), ()
         node = fields["works"][1]
         if not isinstance(node, Sequence) or not node.items:
             self.findings.expected(node, "'works'", "a list of at least one work")
-            return ()
+            return (), ()
         taken = {*scope.names}
         before = Scope(scope.names, later=_registered(node))
         reader = StepReader(
@@ -164,10 +166,13 @@ class _Reader:
             host_names=self.host_names, taken=taken, hostless=hostless,
         )  # fmt: skip
         works = [self._work(item, n, reader) for n, item in enumerate(node.items, 1)]
-        return tuple(work for work in works if work)
+        rescue: tuple[Step, ...] = ()
+        if "rescue" in fields:
+            rescue = reader.recovery(fields["rescue"][1], "rescue", "rescue")
+        return tuple(work for work in works if work), rescue
 
     def _work(self, node: Node, number: int, reader: StepReader) -> Work | None:
-        fields = self.findings.fields(node, f"work {number}", WORK_KEYS, LATER_WORK_KEYS)
+        fields = self.findings.fields(node, f"work {number}", WORK_KEYS)
         if fields is None:
             return None
         title = None
@@ -186,7 +191,11 @@ class _Reader:
             steps = self._steps(fields["steps"][1], number)
         made = [reader.step(item, f"{number}.{n}") for n, item in enumerate(steps, 1)]
         found = tuple(step for step in made if step)
-        return Work(number, title or Marked("", node.place), found, node.place, when)
+        on_failure: tuple[Step, ...] = ()
+        if "on_failure" in fields:
+            wrong = fields["on_failure"][1]
+            on_failure = reader.recovery(wrong, "on_failure", f"{number}-failure")
+        return Work(number, title or Marked("", node.place), found, node.place, when, on_failure)
 
     def _steps(self, node: Node, number: int) -> list[Node]:
         if isinstance(node, Sequence) and node.items:

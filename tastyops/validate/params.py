@@ -43,6 +43,8 @@ def _given(texts: Texts, spec: ActionSpec, node: Node) -> dict[str, tuple[Scalar
     main = spec.params.get(spec.scalar) if spec.scalar else None
     bare = isinstance(node, Scalar) or (isinstance(node, Sequence) and main and main.type == "list")
     if bare and main:
+        if main.type == "list" and isinstance(node, Scalar) and not has_template(node.text):
+            node = Sequence((node,), node.place)  # one of them needs no brackets
         return {main.name: (Scalar(main.name, True, node.place), node)}
     if not isinstance(node, Tree):
         names = ", ".join(spec.params) or "none"

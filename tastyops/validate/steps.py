@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from tastyops.errors import Place, did_you_mean, shown
@@ -11,16 +12,20 @@ from tastyops.model.action import ActionSpec, Registry
 from tastyops.model.runbook import Marked, Step
 from tastyops.source.reading import Findings, is_null, kind_of
 from tastyops.source.tree import Mapping as Tree
-from tastyops.source.tree import Node, Scalar, plain_value
+from tastyops.source.tree import Node, Scalar, Sequence, plain_value
 from tastyops.validate.params import read_params
 from tastyops.validate.scope import OWN_RESULT, Scope, Texts
 from tastyops.window import parse_duration
 
 KEYS = (
     "id", "name", "log", "when", "register", "retries", "delay", "until", "timeout", "confirm",
-    "reads", "publish", "sudo", "hosts", "force", "no_log",
+    "reads", "publish", "sudo", "hosts", "force", "no_log", "background", "quiet", "on_failure",
+    "undo",
 )  # fmt: skip
-LATER_KEYS = ("on_failure", "undo", "background", "quiet")
+MAIN_KEYS = ("background", "on_failure", "undo", "register")
+"""Keys that a step for when things go wrong does not have."""
+
+JOIN = "join"
 
 _ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _MOST_RETRIES = 10_000
@@ -53,6 +58,23 @@ class StepReader:
         self.taken = taken
         self.hostless = hostless
         self.ids: dict[str, Place] = {}
+        self.beside: dict[str, Place] = {}
+        """The steps in the background so far, by id."""
+
+    def recovery(self, node: Node, what: str, address: str) -> tuple[Step, ...]:
+        """The steps of an ``on_failure``, an ``undo`` or a ``rescue``: one, or a list of them."""
+        items = node.items if isinstance(node, Sequence) else (node,)
+        if not items:
+            self.findings.expected(node, shown(what), "a step, or a list of steps")
+        known = {*KEYS, *self.registry} - set(MAIN_KEYS)
+        found = []
+        for number, item in enumerate(items, 1):
+            if not isinstance(item, Tree):
+                self.findings.expected(item, f"a step of {shown(what)}", "a mapping (key: value)")
+                continue
+            step = self._read(item, f"{address}-{number}", known)
+            found += [replace(step, recovery=True)] if step else []
+        return tuple(found)
 
     def step(self, node: Node, address: str) -> Step | None:
         """A step, or None for one so wrong that nothing can be made of it."""
@@ -60,7 +82,12 @@ class StepReader:
             hint = "begin it with its action, as in '- run: uptime'"
             self.findings.expected(node, f"step {address}", "a mapping (key: value)", hint)
             return None
-        known = {*KEYS, *self.registry}
+        step = self._read(node, address, {*KEYS, *self.registry})
+        if step is not None and step.background:
+            self.beside[step.id] = node.place
+        return step
+
+    def _read(self, node: Tree, address: str, known: Collection[str]) -> Step | None:
         fields = self._fields(node, known)
         action = self._action(node, fields, has_unknown=len(fields) < len(node.entries))
         spec = self.registry.get(action.text) if action else None
@@ -71,8 +98,8 @@ class StepReader:
         for key, value in node.entries:
             if key.text in known:
                 found[key.text] = (key, value)
-            elif key.text in LATER_KEYS:
-                message = f"{shown(key.text)} is not available yet"
+            elif key.text in MAIN_KEYS:
+                message = f"{shown(key.text)} has no place in a step for when things go wrong"
                 self.findings.add(key.place, message, "leave it out")
             else:
                 self._unknown(key, known)
@@ -112,11 +139,39 @@ class StepReader:
             self._needs_host(action, spec)
             self._needs_guard(fields, spec)
         step_id = self._id(fields) or address
+        options |= self._recoveries(fields, address)
+        if action and spec and spec.name == JOIN:
+            self._joins(action, params)
         if register:
             self.scope = self.scope.plus(register, spec)
         if action is None:
             return None
         return Step(address, step_id, action.text, params, node.place, register=register, **options)
+
+    def _recoveries(self, fields: Fields, address: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if "on_failure" in fields:
+            node = fields["on_failure"][1]
+            found["on_failure"] = self.recovery(node, "on_failure", f"{address}-failure")
+        if "undo" in fields:
+            node = fields["undo"][1]
+            keys = {key.text for key, _ in node.entries} if isinstance(node, Tree) else set()
+            if "steps" in keys:
+                inner = self.findings.fields(node, "'undo'", ("steps", "automatic")) or {}
+                node = inner["steps"][1] if "steps" in inner else node
+                if "automatic" in inner:
+                    flag = self.findings.flag(inner["automatic"][1], "'automatic'")
+                    found["undo_automatic"] = bool(flag)
+            found["undo"] = self.recovery(node, "undo", f"{address}-undo")
+        return found
+
+    def _joins(self, action: Scalar, params: dict[str, Any]) -> None:
+        for wanted in params.get("steps", ()):
+            name = wanted.text if isinstance(wanted, Marked) else str(wanted)
+            if name not in self.beside:
+                place = wanted.place if isinstance(wanted, Marked) else action.place
+                message = f"no step in the background before this one has the id {shown(name)}"
+                self.findings.add(place, message, did_you_mean(name, self.beside))
 
     def _needs_host(self, action: Scalar, spec: ActionSpec) -> None:
         if self.hostless and not spec.hostless:
@@ -175,10 +230,10 @@ class StepReader:
     def _options(self, fields: Fields) -> dict[str, Any]:
         """The keys whose values are plain."""
         found: dict[str, Any] = {}
-        for name in ("reads", "publish", "sudo", "no_log"):
+        for name in ("reads", "publish", "sudo", "no_log", "background"):
             if name in fields:
                 found[name] = self.findings.flag(fields[name][1], f"{shown(name)}")
-        for name in ("delay", "timeout"):
+        for name in ("delay", "timeout", "quiet"):
             if name in fields:
                 found[name] = self._duration(name, fields[name][1])
         if "retries" in fields:
@@ -196,8 +251,8 @@ class StepReader:
         except ValueError as error:
             self.findings.add(node.place, f"{shown(name)}: {error}")
             return None
-        if name == "timeout" and seconds <= 0:
-            self.findings.add(node.place, "'timeout' must be longer than nothing")
+        if name in ("timeout", "quiet") and seconds <= 0:
+            self.findings.add(node.place, f"{shown(name)} must be longer than nothing")
         return seconds
 
     def _count(self, node: Node) -> int | None:

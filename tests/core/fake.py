@@ -42,6 +42,7 @@ class FakeHost:
     links: int = 0
     forgotten: list[str] = field(default_factory=list)
     clock: FakeClock | None = None
+    stopped: Callable[[], None] = lambda: None
 
     def answer(self, argv: Sequence[str]) -> tuple[int, str, str]:
         text = argv[2] if list(argv[:2]) == ["sh", "-c"] else " ".join(argv)
@@ -121,7 +122,7 @@ class FakeSession:
         self._host.forgotten.append("*")
 
     def stop(self) -> None:
-        pass
+        self._host.stopped()
 
     def close(self) -> None:
         self.closed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,10 @@ def sshd_site(sshd: Sshd, tmp_path: Path) -> Site:
 
 @pytest.mark.parametrize("where", ["practice_site", "sshd_site"])
 def test_a_kill_at_every_event_boundary(
-    where: str, request: pytest.FixtureRequest, tmp_path: Path
+    where: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     site: Site = request.getfixturevalue(where)
     whole = prepare(tmp_path / "whole", site)
@@ -51,6 +55,8 @@ def test_a_kill_at_every_event_boundary(
     unrecorded = [-event.seq for event in events if event.kind == "settled"]
     boundaries = [*range(1, len(events)), *unrecorded]
     tally = sweep(tmp_path, site, boundaries, whole.page)
-    print(tally.row(where))
+    capsys.readouterr()
+    with capsys.disabled():
+        sys.stdout.write(f"\n{tally.row(where)}\n")
     assert not tally.problems, "\n".join(tally.problems[:20])
     assert tally.kills == len(boundaries)

@@ -1,0 +1,24 @@
+"""``join``: wait for steps in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Report, Steps
+from tastyops.model.action import Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Join:
+    """What to wait for."""
+
+    steps: Sequence[str] = param("list", "The ids of steps with `background: true`")
+
+
+@action("join", scalar="steps", hostless=True, sentence="")
+def join(params: Join, facts: Facts) -> Steps:
+    """Wait until steps in the background are over; how they ended is then judged here."""
+    yield Report()  # the core begins this step only once all of them have ended
+    return {}
