@@ -185,7 +185,10 @@ class _Building:
                 pass
 
     def _run_closed(self, closed: Closed, at: datetime) -> None:
-        """A run's end is the log's, unless a person opened or closed it or another run goes on."""
+        """A run's end is the log's, unless another run goes on, or a person has the last word.
+
+        A person has it who opened the log, has closed it, or added a work that is not done.
+        """
         document = self._document
         self._under_way.discard(closed.run)
         if closed.head:
@@ -194,7 +197,8 @@ class _Building:
             )
         if closed.status != COMPLETED:
             document.works = [_left_over(work, closed.run) for work in document.works]
-        if self._by_hand or self._under_way or document.closed:
+        awaited = any(not work.run and not work.status for work in document.works)
+        if self._by_hand or self._under_way or document.closed or awaited:
             return
         others_open = any(work.open for work in document.works if work.run != closed.run)
         done = closed.status == COMPLETED and not others_open

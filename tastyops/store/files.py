@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,15 +52,35 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+PATIENCE = 30.0
+"""Seconds to wait for a lock that is held for milliseconds; its holder is frozen then."""
+
+
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on a dot-file; the kernel drops it if this process dies."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def locked(path: Path, patience: float = PATIENCE, mode: int = 0o644) -> Iterator[None]:
+    """Holds an exclusive lock on a file, made if need be; the kernel drops it if this process dies.
+
+    Raises TimeoutError (an OSError) when somebody holds it longer than anybody should.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        deadline = time.monotonic() + patience
+        while not try_lock(fd):
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "another process keeps it locked", str(path))
+            time.sleep(0.005)
         yield
     finally:
         os.close(fd)
+
+
+def try_lock(fd: int, *, shared: bool = False) -> bool:
+    """Takes the lock on an open file unless another process holds it; closing lets it go."""
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def append_all(fd: int, data: bytes) -> None:
@@ -66,3 +88,22 @@ def append_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def append_or_nothing(path: Path, data: bytes, mode: int) -> None:
+    """Appends whole lines, durable; what a full disk took only in part is taken back.
+
+    For a file whose writers hold a lock: nobody else has appended meanwhile.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+    try:
+        before = os.fstat(fd).st_size
+        try:
+            append_all(fd, data)
+            os.fsync(fd)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, before)
+            raise
+    finally:
+        os.close(fd)

@@ -7,19 +7,22 @@ files 0600. ``docs/journal.md`` describes the format for other readers.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tastyops.errors import JournalDamaged, UsageError
+from tastyops.errors import JournalDamaged, Locked, UsageError
 from tastyops.journal.chain import GENESIS, Line, seal, unseal
 from tastyops.journal.events import (
     Address,
     Body,
     Event,
+    Noted,
     body_from_json,
     event_from_json,
     event_to_json,
@@ -27,9 +30,12 @@ from tastyops.journal.events import (
 from tastyops.journal.state import RunState, fold
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
-from tastyops.store.files import append_all, must_write, sync_directory, write_whole
+from tastyops.store.files import append_all, must_write, sync_directory, try_lock, write_whole
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
+
+GLANCE = 0.5
+"""Seconds after which a lock on a journal is no glance of another process but its owner's."""
 
 
 def new_run_id(now: datetime) -> str:
@@ -49,10 +55,26 @@ class RunJournal:
         self._pending: list[bytes] = []
         self._synced = True
         self._path = directory / JOURNAL
+        self._handed_in: list[Path] = []
+        """What was taken from the spool and is not yet known to be on the disk."""
+        self._noted: set[str] | None = None
         with must_write(self._path):
             self._fd = os.open(
-                self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+                self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
+        self._own()
+
+    def _own(self) -> None:
+        """Marks the run as live for as long as this process has its journal open. Raises Locked."""
+        deadline = time.monotonic() + GLANCE
+        while not try_lock(self._fd):  # somebody's glance at whether it is live takes no time
+            if time.monotonic() > deadline:
+                os.close(self._fd)
+                raise Locked(
+                    f"The run {self.directory.name} is live: another process writes its journal.",
+                    still_true="Nothing was written.",
+                )
+            time.sleep(0.005)
 
     @classmethod
     def create(cls, runs: Path, run: str, runbook: bytes, masker: Masker) -> RunJournal:
@@ -106,6 +128,10 @@ class RunJournal:
             if durable and not self._synced:
                 os.fdatasync(self._fd)
                 self._synced = True
+        if durable:
+            taken, self._handed_in = self._handed_in, []
+            for path in taken:
+                path.unlink(missing_ok=True)
 
     def capture(self, no_log: bool = False) -> OutputCapture:
         """A place for one command's output."""
@@ -120,18 +146,36 @@ class RunJournal:
         return self._masker.mask(data)
 
     def spooled(self) -> Sequence[tuple[str, Body]]:
-        """What other processes handed in since the last call, in the order it was handed in."""
+        """What other processes handed in since the last call, in the order it was handed in.
+
+        A file leaves the spool with the next durable commit, so a crash before that loses nothing;
+        after one that struck just then, a note is known by its id and not taken in twice.
+        """
         taken: list[tuple[str, Body]] = []
-        spool = self.directory / SPOOL
-        for path in sorted(spool / name for name in os.listdir(spool) if name.endswith(".json")):
+        for path in _spool_files(self.directory):
+            if path in self._handed_in:
+                continue
             try:
                 data = json.loads(path.read_bytes())
-                taken.append((str(data["who"]), body_from_json(str(data["kind"]), data["body"])))
-            except (OSError, ValueError, KeyError, TypeError):
+                who, body = str(data["who"]), body_from_json(str(data["kind"]), data["body"])
+            except FileNotFoundError:
+                continue  # whoever handed it in took it back
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 path.rename(path.with_suffix(".rejected"))
                 continue
-            path.unlink(missing_ok=True)
+            self._handed_in.append(path)
+            if not self._is_known(body):
+                taken.append((who, body))
         return taken
+
+    def _is_known(self, body: Body) -> bool:
+        if not isinstance(body, Noted) or not body.id:
+            return False
+        if self._noted is None:
+            self._noted = noted_ids(self.directory)
+        known = body.id in self._noted
+        self._noted.add(body.id)
+        return known
 
     def close(self) -> None:
         """Writes what is pending and closes the file."""
@@ -141,12 +185,62 @@ class RunJournal:
             os.close(self._fd)
 
 
-def hand_in(directory: Path, who: str, body: Body, now: datetime) -> None:
-    """Hands an event to the process that owns the run, through its spool."""
+def _spool_files(directory: Path) -> list[Path]:
+    spool = directory / SPOOL
+    return sorted(spool / name for name in os.listdir(spool) if name.endswith(".json"))
+
+
+def hand_in(directory: Path, who: str, body: Body, now: datetime) -> Path:
+    """Hands an event to the process that owns the run, through its spool; gives the file there."""
     name = f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(3)}.json"
     data = {"who": who, "kind": body.kind, "body": body.to_json()}
+    path = directory / SPOOL / name
     with must_write(directory / SPOOL):
-        write_whole(directory / SPOOL / name, json.dumps(data).encode(), 0o600)
+        write_whole(path, json.dumps(data).encode(), 0o600)
+    return path
+
+
+def is_live(directory: Path) -> bool:
+    """Whether a process has the run's journal open to write; the kernel knows when it dies."""
+    with _journal(directory) as fd:
+        return not try_lock(fd, shared=True)
+
+
+def take_back(directory: Path, path: Path, note: Noted) -> bool:
+    """Takes a note out of the spool of a run that ended first; False when the run has it."""
+    with _journal(directory) as fd:
+        if not try_lock(fd):
+            return False  # another process goes on with the run, and will take it in
+        known = note.id in noted_ids(directory)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        return not known
+
+
+@contextlib.contextmanager
+def _journal(directory: Path) -> Iterator[int]:
+    path = directory / JOURNAL
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise JournalDamaged(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def noted_ids(directory: Path) -> set[str]:
+    """The ids of the notes in a run's journal; reads past whatever is wrong with it."""
+    found = set()
+    with (directory / JOURNAL).open("rb") as file:
+        for line in file:
+            if b'"kind":"noted"' in line:
+                with contextlib.suppress(ValueError, RecursionError, AttributeError):
+                    found.add(json.loads(line).get("body", {}).get("id", ""))
+    return found - {""}
 
 
 def read_lines(directory: Path) -> Iterator[Line]:
