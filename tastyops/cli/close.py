@@ -85,7 +85,7 @@ def _lines(document: Document, wanted: str | None, why: str, at: datetime) -> li
     undecided = [number for number, work in enumerate(document.works, 1) if work.open]
     if undecided and not why:
         raise UsageError(
-            f"Of the works of {document.number}, {_listed(undecided)} not decided.",
+            f"In {document.number} {_works(undecided)} not decided yet.",
             still_true=writing.NOTHING,
             next_step="`invoke work complete` or `invoke work cancel`; or close the log with "
             "--because WHY.",
@@ -103,8 +103,11 @@ def _lines(document: Document, wanted: str | None, why: str, at: datetime) -> li
     return [writing.by_hand(body, at) for body in [*bodies, Closed(status)]]
 
 
-def _listed(numbers: list[int]) -> str:
-    return f"{', '.join(map(str, numbers))} {'is' if len(numbers) == 1 else 'are'}"
+def _works(numbers: list[int]) -> str:
+    """``work 2 is`` or ``works 2, 3 are``."""
+    if len(numbers) == 1:
+        return f"work {numbers[0]} is"
+    return f"works {', '.join(map(str, numbers))} are"
 
 
 def _status_of(document: Document) -> str:
@@ -119,14 +122,14 @@ def _must_be_true(document: Document, status: str, undecided: list[int]) -> None
     """Raises UsageError for words that the works belie."""
     if status == COMPLETED and undecided:
         raise UsageError(
-            f"{document.number} is not completed: of its works, {_listed(undecided)} not decided.",
+            f"{document.number} is not completed: {_works(undecided)} not decided yet.",
             still_true=writing.NOTHING,
             next_step="`invoke work complete` or `invoke work cancel` first.",
         )
     begun = [n for n, w in enumerate(document.works, 1) if w.status in (COMPLETED, NOT_COMPLETED)]
     if status == CANCELLED and begun:
         raise UsageError(
-            f"{document.number} is not cancelled: of its works, {_listed(begun)} begun or done.",
+            f"{document.number} is not cancelled: {_works(begun)} begun or done.",
             still_true=writing.NOTHING,
             next_step=f"Close it as '{ENDED_WITHOUT}'.",
         )

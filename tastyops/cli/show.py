@@ -18,7 +18,7 @@ from tastyops.journal.events import Address, Event, Intended, Settled, StepEnded
 from tastyops.model.text import one_line
 from tastyops.store.logs import LogFile
 from tastyops.store.notes import Notes, notes_of_log, private_notes
-from tastyops.store.runs import read_events, read_state
+from tastyops.store.runs import SPOOL, read_events, read_state, waiting
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -50,6 +50,8 @@ def perform(args: Namespace, *, dry: bool) -> int:
         print(render_text(log.document()))  # noqa: T201
     if run is not None:
         print(f"Run {run.name}: {_status(run, args)}, {run}")  # noqa: T201
+        if handed_in := waiting(run):
+            print(f"Handed in and not taken in yet: {handed_in}, in {run / SPOOL}")  # noqa: T201
     for line in _private(args, run, log):
         print(line)  # noqa: T201
     if run is not None and (args.commands or log is None):

@@ -147,11 +147,11 @@ class Withdrawn(PublicBody):
 class PrivateKept(PublicBody):
     """Private notes were added to a closed record, kept apart: how many there are, and their head.
 
-    Nothing of what they say. ``run`` is empty for a log without one.
+    Nothing of what they say. ``of``: the run's id, or the log's number for a log without one.
     """
 
     kind: ClassVar[str] = "private-kept"
-    run: str
+    of: str
     notes: int
     head: str
 

@@ -57,11 +57,11 @@ def hand_over(
 class Notes:
     """The private notes of one record: of a run, or of a log that has none.
 
-    ``run``: the run's id; empty for a log's.
+    ``of``: the run's id, or the log's number.
     """
 
     directory: Path
-    run: str
+    of: str
 
     @property
     def path(self) -> Path:
@@ -85,11 +85,11 @@ class Notes:
                     )
                 seq, head = len(before) + 1, str(last["hash"]) if last else GENESIS
                 now = datetime.now(UTC)
-                event = Event(self.run, seq, 0, now, happened, who, Address(), note, head)
+                event = Event(self.of, seq, 0, now, happened, who, Address(), note, head)
                 line, head = seal(event_to_json(event))
                 append_or_nothing(self.path, line, 0o600)
         if log is not None:
-            log.append(PrivateKept(self.run, seq, head), now, who=who)
+            log.append(PrivateKept(self.of, seq, head), now, who=who)
 
     def lines(self) -> list[Line]:
         """Every line with what is wrong with it; none where there is no file."""
@@ -118,7 +118,7 @@ class Notes:
         heads = [str((line.data or {}).get("hash", "")) for line in lines]
         for event in log.events if log else ():
             kept = event.body
-            if isinstance(kept, PrivateKept) and kept.run == self.run:
+            if isinstance(kept, PrivateKept) and kept.of == self.of:
                 there = heads[kept.notes - 1] if 0 < kept.notes <= len(heads) else ""
                 if there != kept.head:
                     wrong.append(
@@ -131,7 +131,7 @@ class Notes:
 
 def notes_of_log(runs: Path, number: str) -> Notes:
     """The private notes of a log as such, made while it had no run."""
-    return Notes(runs / f"log-{number.replace('/', '-')}", "")
+    return Notes(runs / f"log-{number.replace('/', '-')}", number)
 
 
 def private_notes(directory: Path) -> Iterator[Event]:

@@ -200,6 +200,11 @@ def hand_in(directory: Path, who: str, body: Body, now: datetime) -> Path:
     return path
 
 
+def waiting(directory: Path) -> int:
+    """How many events lie in a run's spool that its journal does not have yet."""
+    return len(_spool_files(directory)) if (directory / SPOOL).is_dir() else 0
+
+
 def is_live(directory: Path) -> bool:
     """Whether a process has the run's journal open to write; the kernel knows when it dies."""
     with _journal(directory) as fd:
