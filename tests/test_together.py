@@ -7,17 +7,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tastyops.document.build import build
 from tastyops.document.markdown import render_markdown
 from tastyops.errors import JournalDamaged, JournalUnwritable, Locked
+from tastyops.journal.chain import GENESIS, seal
 from tastyops.journal.events import Address, Noted
-from tastyops.journal.public import Corrected, Entry, PrivateKept, Withdrawn
+from tastyops.journal.public import KINDS, Corrected, Entry, PrivateKept, Withdrawn
 from tastyops.redact import Masker
 from tastyops.store import files, publicjournal
 from tastyops.store.logs import LogBook, LogFile, LogHead
@@ -416,3 +419,27 @@ def test_the_torn_piece_is_only_set_aside_by_a_writer(log: LogFile) -> None:
     journal.catch_up()
     assert journal.torn == 1
     assert log.journal.read_bytes().endswith(b"{")
+
+
+@given(
+    objects=st.lists(
+        st.dictionaries(
+            st.sampled_from(["seq", "kind", "body", "recorded_at", "happened_at", "page", "x"]),
+            st.none() | st.integers() | st.text(max_size=5) | st.dictionaries(st.text(max_size=3), st.none())
+            | st.sampled_from([*KINDS, "2026-02-11T13:20:00.000000Z"]),
+        ),
+        max_size=4,
+    ),
+    tail=st.binary(max_size=20),
+)
+def test_any_file_is_a_journal_or_an_error_of_ours(
+    objects: list[dict[str, object]], tail: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "001-x.jsonl"
+    head, data = GENESIS, b""
+    for each in objects:
+        line, head = seal({**each, "prev": head})
+        data += line
+    path.write_bytes(data + tail)
+    with suppress(JournalDamaged):
+        publicjournal.PublicJournal(path).catch_up()

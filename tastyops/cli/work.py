@@ -29,7 +29,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 6):
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) > 0):
         raise ArgumentTypeError(f"{text!r} is no number of a work")
     return int(text)
 

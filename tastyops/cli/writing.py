@@ -39,12 +39,17 @@ class Target:
         return self.run is not None and is_live(self.run)
 
     def the_log(self) -> LogFile:
-        """The log. Raises UsageError for a run whose log is not here."""
+        """The log. Raises UsageError for a run whose log is not here, JournalDamaged."""
         if self.log is None:
             name = self.run.name if self.run else "?"
             raise UsageError(
                 f"The run {name} has no log here.", still_true=NOTHING,
                 next_step="Say where its log is with --logs DIR.",
+            )
+        if not self.log.number:
+            raise JournalDamaged(
+                f"{self.log.journal} has no head: whoever opened the log was killed at it.",
+                still_true=NOTHING, next_step="Open another; the number stays taken.",
             )
         return self.log
 

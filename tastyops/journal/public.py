@@ -193,14 +193,21 @@ class PublicEvent:
         return {key: value for key, value in data.items() if value != ""}
 
 
+_TYPES: dict[str, type] = {"str": str, "int": int, "bool": bool, "list[str]": list}
+
+
 def public_from_json(data: dict[str, Any]) -> PublicEvent | None:
     """A line read back; None for a kind of another version. Raises JournalDamaged."""
     try:
         cls = KINDS.get(str(data["kind"]))
         if cls is None:
             return None
-        known = {f.name for f in fields(cls)}
-        body = cls(**{name: value for name, value in data["body"].items() if name in known})
+        known = {f.name: _TYPES.get(str(f.type), object) for f in fields(cls)}
+        values = {name: value for name, value in data["body"].items() if name in known}
+        for name, value in values.items():
+            if not isinstance(value, known[name]):
+                raise TypeError(f"{name} is {type(value).__name__}")  # noqa: TRY301  one end for all
+        body = cls(**values)
         return PublicEvent(
             int(data["seq"]),
             unstamp(data["recorded_at"]),

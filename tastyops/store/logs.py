@@ -35,6 +35,9 @@ _NUMBERED = re.compile(r"(\d{3,})-.*\.(?:md|jsonl)")
 LATEST = 1.0
 """Seconds an entry of a run may wait to be written into its log."""
 
+EDITED_LOOKS = 5
+"""Looks at a page before it counts as edited: a run may write it between two of them."""
+
 _LOG_NUMBER = re.compile(r"(\d{4})/(\d{1,6})")
 
 
@@ -295,7 +298,15 @@ class LogFile:
 
     def edited(self) -> bool:
         """Whether the page is not the one that was written, nor the one before it (a crash)."""
-        return self.page.exists() and _digest(self.page.read_bytes()) not in self._lines.pages
+        for _ in range(EDITED_LOOKS):
+            try:
+                page = _digest(self.page.read_bytes())
+            except FileNotFoundError:
+                return False
+            self._lines.catch_up()  # another process may have written it since the last look
+            if page in self._lines.pages:
+                return False
+        return True
 
     def _set_aside_an_edit(self) -> None:
         """An edit by hand is kept beside the log and spoken of, never overwritten silently."""

@@ -52,9 +52,11 @@ class PublicJournal:
             if line.faults or line.data is None:
                 what = line.faults[0].what if line.faults else "not an event"
                 raise JournalDamaged(f"{self.path}:{line.number}: {what}.")
-            self._learn(line.data.get("page"), public_from_json(line.data))
-            self._head, self._seq = str(line.data["hash"]), int(line.data["seq"])
-            self._lines = line.number
+            event, seq = public_from_json(line.data), line.data.get("seq")
+            if not isinstance(seq, int):
+                raise JournalDamaged(f"{self.path}:{line.number}: this line has no number.")
+            self._learn(line.data.get("page"), event)
+            self._head, self._seq, self._lines = str(line.data["hash"]), seq, line.number
         self._size += len(whole)
 
     def _learn(self, page: object, event: PublicEvent | None) -> None:
