@@ -176,6 +176,39 @@ def test_a_lock_nobody_lets_go_of_is_an_error_and_no_wait_for_ever(
     log.append(Entry("y"), NOW)
 
 
+def test_a_busy_writer_does_not_starve_another(log: LogFile) -> None:
+    """One that polls never meets the moment between two writes; one in the kernel's queue does."""
+    stem = str(log.journal.with_suffix(""))
+    busy = start("for n in range(100000): log.append(Entry(f'busy {n}'), NOW)", stem)
+    try:
+        assert busy.stdout is not None
+        assert busy.stdin is not None
+        busy.stdout.readline()
+        busy.stdin.write("go\n")
+        busy.stdin.flush()
+        for n in range(5):
+            log.append(Entry(f"patient {n}"), NOW)
+        assert busy.poll() is None
+    finally:
+        busy.kill()
+        busy.communicate()
+    log.append(Entry("after the kill"), NOW)
+    texts = [line.text for line in again(log).document().transcript]
+    assert [text for text in texts if text.startswith("patient")] == [
+        f"patient {n}" for n in range(4, -1, -1)
+    ]
+    assert not list(log.page.parent.glob(f".{log.page.name}.*"))
+
+
+def test_a_lock_given_up_is_not_kept_when_its_turn_comes(log: LogFile) -> None:
+    path = log.page.with_name(".001.lock")
+    with files.locked(path), pytest.raises(TimeoutError), files.locked(path, 0.05):
+        pass
+    for _ in range(3):
+        with files.locked(path, 5):
+            pass
+
+
 def test_a_full_disk_leaves_no_piece_of_a_line_behind(log: LogFile) -> None:
     before = log.journal.read_bytes()
     with file_size_limit(len(before) + 100), pytest.raises(JournalUnwritable):

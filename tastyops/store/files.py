@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import secrets
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,15 +63,38 @@ def locked(path: Path, patience: float = PATIENCE, mode: int = 0o644) -> Iterato
     Raises TimeoutError (an OSError) when somebody holds it longer than anybody should.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+    if not try_lock(fd):
+        _wait_for_lock(fd, path, patience)
     try:
-        deadline = time.monotonic() + patience
-        while not try_lock(fd):
-            if time.monotonic() > deadline:
-                raise TimeoutError(errno.ETIMEDOUT, "another process keeps it locked", str(path))
-            time.sleep(0.005)
         yield
     finally:
         os.close(fd)
+
+
+def _wait_for_lock(fd: int, path: Path, patience: float) -> None:
+    """Waits in the kernel's queue: whoever tries again and again never meets a busy writer's gap.
+
+    The wait itself has no limit, so a thread does it; given up, it closes the file when it ends.
+    """
+    got, given_up, turn = threading.Event(), threading.Event(), threading.Lock()
+
+    def wait() -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with turn:
+            if given_up.is_set():
+                os.close(fd)
+            got.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        if not got.wait(patience):
+            raise TimeoutError(errno.ETIMEDOUT, "another process keeps it locked", str(path))
+    except BaseException:  # Ctrl-C too: a lock that nobody waits for any more must not be kept
+        with turn:
+            given_up.set()
+            if got.is_set():
+                os.close(fd)
+        raise
 
 
 def try_lock(fd: int, *, shared: bool = False) -> bool:

@@ -239,6 +239,7 @@ class LogFile:
         self._lock = stem.with_name(f".{stem.name.partition('-')[0]}.lock")
         self._masker = masker
         self._say = say
+        self._tidied = False
         self._lines = PublicJournal(self.journal)
         self._lines.catch_up()
 
@@ -287,8 +288,16 @@ class LogFile:
             page = render_markdown(build([*self._lines.events, *drafts])).encode()
             drafts[-1] = replace(drafts[-1], page=_digest(page))
             self._set_aside_an_edit()
+            self._tidy()
             self._lines.append(drafts)
             write_whole(self.page, page)
+
+    def _tidy(self) -> None:
+        """Removes half-written pages of writers that were killed; the lock says they are gone."""
+        if not self._tidied:
+            for left in self.page.parent.glob(f".{self.page.name}.*"):
+                left.unlink(missing_ok=True)
+        self._tidied = True
 
     def _masked(self, body: PublicBody) -> PublicBody:
         if not self._masker.longest:
