@@ -88,7 +88,9 @@ def _wait_for_lock(fd: int, path: Path, patience: float) -> None:
     threading.Thread(target=wait, daemon=True).start()
     try:
         if not got.wait(patience):
-            raise TimeoutError(errno.ETIMEDOUT, "another process keeps it locked", str(path))
+            raise TimeoutError(  # noqa: TRY301  it ends as Ctrl-C does
+                errno.ETIMEDOUT, "another process keeps it locked", str(path)
+            )
     except BaseException:  # Ctrl-C too: a lock that nobody waits for any more must not be kept
         with turn:
             given_up.set()
