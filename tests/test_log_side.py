@@ -34,7 +34,7 @@ AT = datetime(2008, 2, 16, 20, 57, tzinfo=UTC)
 
 def built(*bodies: PublicBody, **head: object) -> Document:
     opened = LogOpened(
-        "2008/003", "incident", "Filesystem corruption", "February 16th 2008", 0, **head  # type: ignore[arg-type]
+        "2008/003", "incident", "Disk trouble", "February 16th 2008", 0, **head  # type: ignore[arg-type]
     )
     return build(
         PublicEvent(n, AT, AT + timedelta(minutes=n), body)
@@ -72,8 +72,8 @@ def test_withdrawing_reorders_nothing_after_a_clock_that_stepped_back() -> None:
 
 
 def test_what_a_head_says_may_grow_and_be_renamed() -> None:
-    document = built(SummaryAdded("Some accesses block."), Retitled("Disk channel"), summary=["x"])
-    assert document.summary == ["x", "Some accesses block."]
+    document = built(SummaryAdded("Some are slow."), Retitled("Disk channel"), summary=["x"])
+    assert document.summary == ["x", "Some are slow."]
     assert document.heading == "[INCIDENT 2008/003] February 16th 2008 - Disk channel"
 
 

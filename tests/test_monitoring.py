@@ -30,11 +30,11 @@ def problems(*lines: object) -> list[str]:
 
 def test_a_warning_has_a_moment_words_and_perhaps_a_source() -> None:
     first, second = read(
-        {"at": "2026-11-23T06:32:00Z", "text": "Many cron processes."},
+        {"at": "2026-11-23T06:32:00Z", "text": "Load above 20."},
         {"at": "2026-11-23T11:02:00.5+01:00", "text": "Critical:\n412\u001b[31m", "source": "nagios"},
         b"", b"  ",
     )
-    assert (first.at, first.text) == (datetime(2026, 11, 23, 6, 32, tzinfo=UTC), "Many cron processes.")
+    assert (first.at, first.text) == (datetime(2026, 11, 23, 6, 32, tzinfo=UTC), "Load above 20.")
     assert second.at == datetime(2026, 11, 23, 10, 2, 0, 500_000, tzinfo=UTC)
     assert second.text == "nagios: Critical: 412"
 

@@ -24,7 +24,7 @@ NUMBER = re.compile(r"\d{4}/\d{3}\n")
 @pytest.fixture
 def incident(run: Run) -> str:
     """The number of an incident that was just opened."""
-    result = run("incident", "Unexpected server failure", "--host", "kalimdor", "--summary", "It stopped.")
+    result = run("incident", "Web server does not answer", "--host", "kalimdor", "--summary", "It stopped.")
     assert result.code == 0
     assert NUMBER.fullmatch(result.out)
     return result.out.strip()
@@ -85,10 +85,10 @@ def test_an_incident_that_cannot_be_opened_takes_no_number(
 
 def test_an_incident_evolves_and_is_closed(run: Run, project: Project, incident: str) -> None:
     for words in (
-        ["summary", incident, "Normal service was restored."],
-        ["retitle", incident, "Corrupted initrd"],
-        ["work", "add", incident, "Boot the backup kernel"],
-        ["work", "add", incident, "Rebuild the initrd"],
+        ["summary", incident, "All is well again."],
+        ["retitle", incident, "A bad release"],
+        ["work", "add", incident, "Start the old release"],
+        ["work", "add", incident, "Mend the new one"],
     ):
         assert run(*words).code == 0
     refused = run("close", incident)
@@ -97,10 +97,10 @@ def test_an_incident_evolves_and_is_closed(run: Run, project: Project, incident:
     assert run("work", "cancel", incident, "2", "--because", "it was sound").code == 0
     assert run("close", incident).code == 0
     page = project.page()
-    assert project.pages()[-1].name == "001-unexpected-server-failure.md"
-    assert re.search(r"PRACTICE - .* - Corrupted initrd$", page, re.M)
-    assert "  - Boot the backup kernel (Completed)\n" in page
-    assert "  - Rebuild the initrd (Cancelled: it was sound)\n" in page
+    assert project.pages()[-1].name == "001-web-server-does-not-answer.md"
+    assert re.search(r"PRACTICE - .* - A bad release$", page, re.M)
+    assert "  - Start the old release (Completed)\n" in page
+    assert "  - Mend the new one (Cancelled: it was sound)\n" in page
     assert re.search(r"\*\*Status:\*\* Completed at \d\d:\d\dhrs, ", page)
     assert run("verify", incident).code == 0
 
@@ -274,7 +274,7 @@ class _Terminal(io.StringIO):
 def test_warnings_sort_into_place_and_are_added_once(
     run: Run, project: Project, incident: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run("note", "Service failure discovered.")
+    run("note", "Found by a user.")
     text = (
         '{"at": "2026-01-02T06:32:00Z", "text": "Minor warning."}\n'
         '{"at": "2026-01-02T10:02:00+01:00", "text": "Critical warning.", "source": "nagios"}\n'
@@ -286,7 +286,7 @@ def test_warnings_sort_into_place_and_are_added_once(
     result = run("warnings", incident, "-")
     assert f"1 warning added to {incident}; 2 were there already." in result.out
     assert entries(project) == [
-        "Service failure discovered.", "nagios: Critical warning.", "Another.", "Minor warning.",
+        "Found by a user.", "nagios: Critical warning.", "Another.", "Minor warning.",
     ]
     assert run("warnings", incident, "w.jsonl").out.startswith("0 warnings added")
 
@@ -324,11 +324,11 @@ def sleeping(project: Project) -> Iterator[subprocess.Popen[str]]:
 def test_notes_into_a_live_run_go_through_its_own_journal(run: Run, project: Project) -> None:
     with sleeping(project) as process:
         assert run("note", "Still at it").code == 0
-        assert run("note", "It stopped logging", "--at", "2026-01-02 09:00").code == 0
+        assert run("note", "Last line in its log", "--at", "2026-01-02 09:00").code == 0
         assert run("note", "the password is under the mat", "--private", "--run", "last").code == 0
         noted = [event for event in project.events() if event["kind"] == "noted"]
         assert [event["body"]["text"] for event in noted] == [
-            "Still at it", "It stopped logging", "the password is under the mat",
+            "Still at it", "Last line in its log", "the password is under the mat",
         ]
         assert all(event["who"] for event in noted)
         assert run("close", "last").code == 6
@@ -337,7 +337,7 @@ def test_notes_into_a_live_run_go_through_its_own_journal(run: Run, project: Pro
         send(process, signal.SIGINT)
         assert finish(process).code == 3
     found = entries(project)
-    assert (found[-1], found[-2]) == ("It stopped logging", "Still at it")
+    assert (found[-1], found[-2]) == ("Last line in its log", "Still at it")
     assert "mat" not in project.page()
     assert "the password is under the mat" in run("show", "last").out
     assert "  - The work (Not completed: step 1.1 (run) was cancelled)\n  - By hand\n" in project.page()
