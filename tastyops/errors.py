@@ -98,17 +98,19 @@ class UsageError(TastyopsError):
 
 
 class InvalidFile(TastyopsError):
-    """A runbook or inventory is not valid; carries every problem found, in file order."""
+    """A runbook or another file is not valid; carries every problem found, in file order."""
 
     id = "invalid-file"
     exit_code = ExitCode.USAGE
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(
+        self, problems: Sequence[Problem], still_true: str = "No host was touched."
+    ) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: problem.place))
         count = len(self.problems)
         super().__init__(
             "\n".join(str(problem) for problem in self.problems),
-            still_true="No host was touched.",
+            still_true=still_true,
             next_step=f"Correct the {'problem' if count == 1 else f'{count} problems'} above.",
         )
 
@@ -176,13 +178,6 @@ class LinkLost(Unreachable):
     id = "link-lost"
 
 
-class RunIsLive(TastyopsError):
-    """Another process owns the run."""
-
-    id = "run-is-live"
-    exit_code = ExitCode.LOCKED
-
-
 class HostUnsuitable(Unreachable):
     """The host answered, but a session cannot be held there (no usable sh, no room, …)."""
 
@@ -201,6 +196,13 @@ class JournalDamaged(TastyopsError):
 
     id = "journal-damaged"
     exit_code = ExitCode.FAILED
+
+
+class Locked(TastyopsError):
+    """Somebody else holds it: another process writes this run, or a run is live in this log."""
+
+    id = "locked"
+    exit_code = ExitCode.LOCKED
 
 
 class LabFailed(TastyopsError):

@@ -149,8 +149,6 @@ class HandedIn:
     who: str
     body: Body
     at: Address = field(default_factory=Address)
-    happened: datetime | None = None
-    """The moment it speaks of, where that is not the moment it was handed in."""
 
 
 class JournalSink(Protocol):

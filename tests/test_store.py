@@ -136,6 +136,8 @@ def test_other_processes_hand_events_in_through_the_spool(tmp_path: Path) -> Non
     (journal.directory / "spool" / "0.json").write_text("not json")
     assert journal.spooled() == [HandedIn("ncm", Noted("seen"))]
     assert journal.spooled() == []
+    assert len(list((journal.directory / "spool").glob("*.json"))) == 1  # until it is durable
+    journal.commit()
     assert [p.name for p in (journal.directory / "spool").iterdir()] == ["0.rejected"]
     journal.close()
 

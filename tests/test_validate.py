@@ -296,7 +296,7 @@ REFUSED_STEPS = {
         "6:32: 'every' of 'watch': a span of time",
     ),
     "mapping": ("  - watch: {command: x, settings: 5}\n", "6:35: 'settings' of 'watch' must be a"),
-    "list": ("  - packages: vim\n", "6:15: 'names' of 'packages' must be a list, not 'vim'"),
+    "list": ("  - packages: {names: {a: b}}\n", "6:23: 'names' of 'packages' must be a list"),
     "choice": (
         "  - packages: {names: [a], state: presnt}\n",
         "6:35: 'state' of 'packages' must be",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tastyops.cli import project
+from tastyops.document.build import Document
 from tastyops.errors import ExitCode, InvalidFile, TastyopsError
 from tastyops.inventory import Inventory
 from tastyops.model.text import one_line
@@ -28,6 +29,9 @@ def perform(args: Namespace, *, dry: bool) -> int:
     runs = [run for directory, _ in places for run in run_directories(directory)]
     _show("Runbooks", (f"{file}  {_title(file, inventory)}" for file in files))
     _show("Runs", (_run_line(directory, inventory) for directory in runs))
+    logs = [log.document() for _, book in places for log in book.all()]
+    if without := [document for document in logs if not document.runs]:
+        _show("Logs without a run", map(_log_line, without))
     return int(ExitCode.COMPLETED)
 
 
@@ -39,6 +43,10 @@ def _show(heading: str, lines: Iterable[str]) -> None:
         none = False
     if none:
         print("  none")  # noqa: T201
+
+
+def _log_line(document: Document) -> str:
+    return f"{document.tag} {document.title}: {document.status}"
 
 
 def _title(file: Path, inventory: Inventory) -> str:

@@ -15,6 +15,7 @@ from tastyops.errors import JournalDamaged, UsageError, did_you_mean
 from tastyops.inventory import Host, Inventory, read_inventory
 from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
+from tastyops.model.text import one_line
 from tastyops.source import MAX_BYTES
 from tastyops.store.logs import LogBook, LogFile
 from tastyops.store.runs import find_run, read_events
@@ -222,6 +223,20 @@ def operator() -> str:
         return login or pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid {os.getuid()}"
+
+
+def attending(given: str | None, inventory: Inventory) -> list[str]:
+    """``--attending a,b``, or whoever is at the keyboard. Raises UsageError for a stranger."""
+    names = [one_line(name) for name in (given or "").split(",") if name.strip()]
+    for name in names:
+        if inventory.operators and name not in inventory.operators:
+            raise UsageError(
+                f"--attending {name}: the inventory's operators are "
+                f"{', '.join(inventory.operators)}.",
+                still_true="No host was touched.",
+                next_step=did_you_mean(name, inventory.operators),
+            )
+    return names or [operator()]
 
 
 def say(sentence: str) -> None:

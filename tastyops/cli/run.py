@@ -16,10 +16,9 @@ from tastyops.cli.conduct import Setting, conduct, may_ask
 from tastyops.cli.dryrun import show_preview
 from tastyops.cli.inputs import resolve
 from tastyops.engine.preview import preview
-from tastyops.errors import ExitCode, JournalUnwritable, UsageError, did_you_mean
+from tastyops.errors import ExitCode, JournalUnwritable
 from tastyops.journal.events import RunOpened
 from tastyops.journal.state import RunState
-from tastyops.model.text import one_line
 from tastyops.plan import Plan, make_plan, need_nobody
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture
@@ -50,6 +49,9 @@ def arguments(parser: ArgumentParser) -> None:
         "--start-at", default=None, metavar="2.1", type=project.filled,
         help="leave out the steps before",
     )
+    parser.add_argument(
+        "--into", metavar="2026/003", type=project.filled, help="write into a log that is there"
+    )
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 
 
@@ -78,8 +80,9 @@ def perform(args: Namespace, *, dry: bool) -> int:
 
 def _preview(plan: Plan, setting: Setting) -> int:
     found = preview(plan, setting.place.dialer, setting.place.clock, OutputCapture)
+    attending = project.attending(setting.args.attending, setting.inventory)
     show_preview(
-        plan, found, zone=setting.inventory.timezone, attending=_attending(setting),
+        plan, found, zone=setting.inventory.timezone, attending=attending,
         as_json=setting.args.json,
     )
     if found.unreachable:
@@ -88,7 +91,7 @@ def _preview(plan: Plan, setting: Setting) -> int:
 
 
 def _carry_out(plan: Plan, setting: Setting, stack: ExitStack) -> int:
-    attending = _attending(setting)
+    attending = project.attending(setting.args.attending, setting.inventory)
     run_id = new_run_id(datetime.now(UTC))
     journal, log = _open(plan, setting, attending, run_id)
     stack.callback(journal.close)
@@ -110,7 +113,11 @@ def _open(
             journal = RunJournal.create(runs, run_id, plan.runbook.source, setting.masker)
             undo.callback(journal.close)
             head = _head(plan, setting, attending)
-            log = book.open(head, setting.place.clock.now(), setting.masker)
+            now = setting.place.clock.now()
+            if args.into:
+                log, _ = book.join(args.into, head, run_id, now, setting.masker)
+            else:
+                log = book.open(head, now, setting.masker)
             undo.pop_all()
     except JournalUnwritable as error:
         raise JournalUnwritable(
@@ -118,19 +125,6 @@ def _open(
             next_step="Make room, mend the permissions, or choose with --logs DIR and --runs DIR.",
         ) from error
     return journal, log
-
-
-def _attending(setting: Setting) -> list[str]:
-    given = [name.strip() for name in (setting.args.attending or "").split(",")]
-    names = [one_line(name) for name in given if name]
-    operators = setting.inventory.operators
-    for name in names:
-        if operators and name not in operators:
-            raise UsageError(
-                f"--attending {name}: the inventory's operators are {', '.join(operators)}.",
-                still_true="No host was touched.", next_step=did_you_mean(name, operators),
-            )
-    return names or [setting.who]
 
 
 def _head(plan: Plan, setting: Setting, attending: Sequence[str]) -> LogHead:

@@ -1,13 +1,14 @@
-"""``verify``: is a run's journal as it was written?"""
+"""``verify``: is a record as it was written?"""
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
-from tastyops.cli import project
-from tastyops.errors import ExitCode, UsageError
-from tastyops.store.verify import verify_run
+from tastyops.cli import project, writing
+from tastyops.errors import ExitCode
+from tastyops.store.verify import verify_log, verify_run
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -17,15 +18,33 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
-    """Prints what is wrong, or that nothing is."""
-    run, log = project.find_record(args, args.run)
-    if run is None:
-        raise UsageError(f"The log {args.run} has no run of its own to verify.")
-    count, head, wrong = verify_run(run, log)
-    if wrong:
-        for sentence in wrong:
-            print(sentence, file=sys.stderr)  # noqa: T201
-        print(f"{run.name}: {len(wrong)} fault(s) in {count} events.", file=sys.stderr)  # noqa: T201
-        return int(ExitCode.FAILED)
-    print(f"{run.name}: {count} events, sound; head {head}.")  # noqa: T201
-    return int(ExitCode.COMPLETED)
+    """Prints what is wrong, or that nothing is: of a run and its log, or of a log and its runs."""
+    target = writing.find(args, args.run)
+    log, runs = target.log, [target.run] if target.run is not None else []
+    sound = []
+    if log is not None:
+        if "/" in args.run:  # a log's number, so every run in it is meant
+            runs = [target.runs / run for run in log.document().runs]
+        sound.append(_told(log.number, verify_log(log, target.runs), "its page and its journal"))
+    sound += [_verified(run, target) for run in runs]
+    return int(ExitCode.COMPLETED if all(sound) else ExitCode.FAILED)
+
+
+def _verified(run: Path, target: writing.Target) -> bool:
+    if not run.is_dir():
+        gone = f"The run {run.name} that wrote into the log is not in {run.parent}."
+        return _told(run.name, [gone], "")
+    count, head, wrong = verify_run(run, target.log)
+    return _told(run.name, wrong, f"{count} events", f"; head {head}")
+
+
+def _told(name: str, wrong: list[str], what: str, more: str = "") -> bool:
+    """Says that a record is sound, or everything that is wrong with it."""
+    if not wrong:
+        print(f"{name}: {what}, sound{more}.")  # noqa: T201
+        return True
+    for sentence in wrong:
+        print(sentence, file=sys.stderr)  # noqa: T201
+    within = f" in {what}" if what else ""
+    print(f"{name}: {len(wrong)} fault(s){within}.", file=sys.stderr)  # noqa: T201
+    return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from datetime import datetime
+
 from tastyops.journal.events import (
     Decided,
     Event,
@@ -12,6 +15,7 @@ from tastyops.journal.events import (
     RunOpened,
     StepEnded,
     WorkEnded,
+    unstamp,
 )
 from tastyops.journal.public import (
     Attends,
@@ -23,20 +27,36 @@ from tastyops.journal.public import (
 )
 
 
-def public_bodies(event: Event) -> list[PublicBody]:
-    """What the log learns from a run event; nothing, for most."""
+def public_bodies(event: Event, works_before: int = 0) -> list[PublicBody]:
+    """What the log learns from a run event; nothing, for most.
+
+    ``works_before``: how many works the log had before the run's own were added to it.
+    """
     match event.body:
         case RunOpened():
-            return [RunAttached(event.run)]
+            return [RunAttached(event.run, works_before)]
         case StepEnded(entry=str(text)) | Reported(entry=str(text)) | Decided(entry=str(text)):
             return [Entry(text)]
         case Noted(text=text, public=True):
             return [Entry(text, remark=True)]
         case WorkEnded(number=number, status=status, why=why):
-            return [WorkStatus(number, status, why)]
+            return [WorkStatus(works_before + number, status, why)]
         case Joined(name=name):
             return [Attends(name)]
         case RunClosed(status=status):
             return [Closed(status, event.run, event.seq, event.hash)]
         case _:
             return []
+
+
+def moment_of(event: Event) -> datetime:
+    """The moment its entry stands at: a note may speak of one before it was said."""
+    if isinstance(event.body, Noted) and event.body.at:
+        with contextlib.suppress(ValueError):  # handed in by who knows what; then it is as said
+            return unstamp(event.body.at)
+    return event.happened_at
+
+
+def written_by(event: Event) -> str:
+    """Who wrote its entry by hand; empty for what the machine says."""
+    return event.who if isinstance(event.body, Noted) else ""

@@ -41,9 +41,9 @@ def _lines(document: Document) -> Iterator[str]:
     yield ""
     yield f"## Transcript, times are in {document.zone}"
     yield from _transcript(document)
-    if document.record:
+    for record in document.records:
         yield ""
-        yield f"Record: {escape(document.record)}."
+        yield f"Record: {escape(record)}."
 
 
 def _transcript(document: Document) -> Iterator[str]:

@@ -27,9 +27,9 @@ def _lines(document: Document) -> Iterator[str]:
         yield ""
     yield f"Transcript, times are in {document.zone}:"
     yield from _transcript(document)
-    if document.record:
+    if document.records:
         yield ""
-        yield f"Record: {document.record}."
+        yield from (f"Record: {record}." for record in document.records)
 
 
 def _transcript(document: Document) -> Iterator[str]:

@@ -44,10 +44,15 @@ class Line:
     faults: tuple[Fault, ...]
 
 
-def unseal(lines: Iterable[bytes]) -> Iterator[Line]:
-    """Every line with what is wrong with it; a torn last line is a fault, never dropped."""
-    before, expected = GENESIS, None
-    for number, raw in enumerate(lines, 1):
+def unseal(
+    lines: Iterable[bytes], *, before: str = GENESIS, expected: int | None = None, first: int = 1
+) -> Iterator[Line]:
+    """Every line with what is wrong with it; a torn last line is a fault, never dropped.
+
+    A reader that goes on where it left off says the hash ``before``, the sequence number
+    ``expected`` and the number of the ``first`` line.
+    """
+    for number, raw in enumerate(lines, first):
         data, own, faults = _read(number, raw)
         if data is not None:
             if data.get("prev") != before:

@@ -225,11 +225,17 @@ class WorkEnded(Body):
 
 @dataclass(frozen=True)
 class Noted(Body):
-    """An operator's remark; ``public`` ones go into the log."""
+    """An operator's remark; ``public`` ones go into the log.
+
+    ``at``: the moment it speaks of, where that is earlier than when it was said. ``id``: what makes
+    it one and the same remark, so that a spool read twice around a crash adds it once.
+    """
 
     kind: ClassVar[str] = "noted"
     text: str
     public: bool = True
+    at: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,11 @@ class PublicBody:
 
 @dataclass(frozen=True)
 class LogOpened(PublicBody):
-    """The log's head. ``kind_of``: ``at risk`` or ``incident``; ``offset``: minutes east of UTC."""
+    """The log's head. ``kind_of``: ``at risk`` or ``incident``; ``offset``: minutes east of UTC.
+
+    ``by_hand``: a person opened it before there was any run, and a person closes it; the end of a
+    run in it does not.
+    """
 
     kind: ClassVar[str] = "log-opened"
     number: str
@@ -42,14 +46,17 @@ class LogOpened(PublicBody):
     summary: list[str] = field(default_factory=list)
     works: list[str] = field(default_factory=list)
     attending: list[str] = field(default_factory=list)
+    by_hand: bool = False
+    hosts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class RunAttached(PublicBody):
-    """A run writes into this log from now on."""
+    """A run writes into this log from now on. ``offset``: works of the log before its own."""
 
     kind: ClassVar[str] = "run-attached"
     run: str
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,12 +71,13 @@ class Entry(PublicBody):
 
 @dataclass(frozen=True)
 class WorkStatus(PublicBody):
-    """What became of a work; ``number`` counts from 1."""
+    """What became of a work; ``number`` counts from 1. ``by_hand``: a person said so."""
 
     kind: ClassVar[str] = "work-status"
     number: int
     status: str
     why: str = ""
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,10 @@ class Attends(PublicBody):
 
 @dataclass(frozen=True)
 class Closed(PublicBody):
-    """The end: the status words, and the run journal's length and head hash."""
+    """The end: the status words, and the run journal's length and head hash.
+
+    Without ``run`` a person closed the log.
+    """
 
     kind: ClassVar[str] = "closed"
     status: str
@@ -91,12 +102,70 @@ class Closed(PublicBody):
     head: str = ""
 
 
+@dataclass(frozen=True)
+class SummaryAdded(PublicBody):
+    """One more sentence at the head of the log."""
+
+    kind: ClassVar[str] = "summary-added"
+    text: str
+
+
+@dataclass(frozen=True)
+class Retitled(PublicBody):
+    """The log has another title; its number, and so its file's name, stays."""
+
+    kind: ClassVar[str] = "retitled"
+    title: str
+
+
+@dataclass(frozen=True)
+class WorkAdded(PublicBody):
+    """One more work, numbered after those there are."""
+
+    kind: ClassVar[str] = "work-added"
+    title: str
+
+
+@dataclass(frozen=True)
+class Corrected(PublicBody):
+    """An entry reads otherwise from now on. ``entry`` is the ``seq`` of its line."""
+
+    kind: ClassVar[str] = "corrected"
+    entry: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Withdrawn(PublicBody):
+    """An entry is no longer shown. ``entry`` is the ``seq`` of its line."""
+
+    kind: ClassVar[str] = "withdrawn"
+    entry: int
+
+
+@dataclass(frozen=True)
+class PrivateKept(PublicBody):
+    """Private notes were added to a closed record, kept apart: how many there are, and their head.
+
+    Nothing of what they say. ``of``: the run's id, or the log's number for a log without one.
+    """
+
+    kind: ClassVar[str] = "private-kept"
+    of: str
+    notes: int
+    head: str
+
+
 KINDS: dict[str, type[PublicBody]] = {cls.kind: cls for cls in PublicBody.__subclasses__()}
 
 
 @dataclass(frozen=True, slots=True)
 class PublicEvent:
-    """One line. ``source`` names the run event it was copied from (``run#seq``), if it was."""
+    """One line. ``source`` names what it was copied from, so that it is copied once.
+
+    That is a run's event (``run#seq``) or a warning read from a file. ``who``: the person who wrote
+    the line by hand.
+    """
 
     seq: int
     recorded_at: datetime
@@ -105,6 +174,7 @@ class PublicEvent:
     source: str = ""
     page: str = ""
     prev: str = ""
+    who: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The line, without the chain's own ``hash``."""
@@ -113,6 +183,7 @@ class PublicEvent:
             "seq": self.seq,
             "recorded_at": stamp(self.recorded_at),
             "happened_at": stamp(self.happened_at),
+            "who": self.who,
             "kind": self.body.kind,
             "body": self.body.to_json(),
             "source": self.source,
@@ -122,14 +193,21 @@ class PublicEvent:
         return {key: value for key, value in data.items() if value != ""}
 
 
+_TYPES: dict[str, type] = {"str": str, "int": int, "bool": bool, "list[str]": list}
+
+
 def public_from_json(data: dict[str, Any]) -> PublicEvent | None:
     """A line read back; None for a kind of another version. Raises JournalDamaged."""
     try:
         cls = KINDS.get(str(data["kind"]))
         if cls is None:
             return None
-        known = {f.name for f in fields(cls)}
-        body = cls(**{name: value for name, value in data["body"].items() if name in known})
+        known = {f.name: _TYPES.get(str(f.type), object) for f in fields(cls)}
+        values = {name: value for name, value in data["body"].items() if name in known}
+        for name, value in values.items():
+            if not isinstance(value, known[name]):
+                raise TypeError(f"{name} is {type(value).__name__}")  # noqa: TRY301  one end for all
+        body = cls(**values)
         return PublicEvent(
             int(data["seq"]),
             unstamp(data["recorded_at"]),
@@ -138,6 +216,7 @@ def public_from_json(data: dict[str, Any]) -> PublicEvent | None:
             str(data.get("source", "")),
             str(data.get("page", "")),
             str(data.get("prev", "")),
+            str(data.get("who", "")),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise JournalDamaged(f"A line of the log's journal is not an event: {error!r}.") from error

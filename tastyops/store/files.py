@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,15 +52,60 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+PATIENCE = 30.0
+"""Seconds to wait for a lock that is held for milliseconds; its holder is frozen then."""
+
+
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on a dot-file; the kernel drops it if this process dies."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def locked(path: Path, patience: float = PATIENCE, mode: int = 0o644) -> Iterator[None]:
+    """Holds an exclusive lock on a file, made if need be; the kernel drops it if this process dies.
+
+    Raises TimeoutError (an OSError) when somebody holds it longer than anybody should.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+    if not try_lock(fd):
+        _wait_for_lock(fd, path, patience)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
+
+
+def _wait_for_lock(fd: int, path: Path, patience: float) -> None:
+    """Waits in the kernel's queue: whoever tries again and again never meets a busy writer's gap.
+
+    The wait itself has no limit, so a thread does it; given up, it closes the file when it ends.
+    """
+    got, given_up, turn = threading.Event(), threading.Event(), threading.Lock()
+
+    def wait() -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with turn:
+            if given_up.is_set():
+                os.close(fd)
+            got.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        if not got.wait(patience):
+            raise TimeoutError(  # noqa: TRY301  it ends as Ctrl-C does
+                errno.ETIMEDOUT, "another process keeps it locked", str(path)
+            )
+    except BaseException:  # Ctrl-C too: a lock that nobody waits for any more must not be kept
+        with turn:
+            given_up.set()
+            if got.is_set():
+                os.close(fd)
+        raise
+
+
+def try_lock(fd: int, *, shared: bool = False) -> bool:
+    """Takes the lock on an open file unless another process holds it; closing lets it go."""
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def append_all(fd: int, data: bytes) -> None:
@@ -66,3 +113,22 @@ def append_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def append_or_nothing(path: Path, data: bytes, mode: int) -> None:
+    """Appends whole lines, durable; what a full disk took only in part is taken back.
+
+    For a file whose writers hold a lock: nobody else has appended meanwhile.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+    try:
+        before = os.fstat(fd).st_size
+        try:
+            append_all(fd, data)
+            os.fsync(fd)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, before)
+            raise
+    finally:
+        os.close(fd)

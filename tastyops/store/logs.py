@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from tastyops.document.build import Document, build
-from tastyops.document.copying import public_bodies
+from tastyops.document.copying import moment_of, public_bodies, written_by
 from tastyops.document.markdown import render_markdown
 from tastyops.document.times import local, long_date, offset_minutes
-from tastyops.errors import JournalDamaged, UsageError
-from tastyops.journal.chain import GENESIS, seal, unseal
+from tastyops.errors import UsageError
 from tastyops.journal.events import Address, Event
-from tastyops.journal.public import Closed, LogOpened, PublicBody, PublicEvent, public_from_json
+from tastyops.journal.public import (
+    Attends,
+    Closed,
+    LogOpened,
+    PublicBody,
+    PublicEvent,
+    RunAttached,
+    SummaryAdded,
+    WorkAdded,
+)
 from tastyops.redact import Masker
-from tastyops.store.files import append_all, locked, must_write, write_whole
+from tastyops.store.files import locked, must_write, write_whole
+from tastyops.store.publicjournal import PublicJournal
 
 _NUMBERED = re.compile(r"(\d{3,})-.*\.(?:md|jsonl)")
 LATEST = 1.0
 """Seconds an entry of a run may wait to be written into its log."""
+
+EDITED_LOOKS = 5
+"""Looks at a page before it counts as edited: a run may write it between two of them."""
 
 _LOG_NUMBER = re.compile(r"(\d{4})/(\d{1,6})")
 
@@ -42,6 +52,9 @@ class LogHead:
     summary: Sequence[str]
     works: Sequence[str]
     attending: Sequence[str]
+    by_hand: bool = False
+    """A person opens it before there is any run, and closes it; the end of a run does not."""
+    hosts: Sequence[str] = ()
 
 
 class LogBook:
@@ -51,7 +64,7 @@ class LogBook:
         self.directory = directory
         self._say = say
 
-    def open(self, head: LogHead, at: datetime, masker: Masker) -> LogFile:
+    def open(self, head: LogHead, at: datetime, masker: Masker, who: str = "") -> LogFile:
         """Takes the next number and writes the log's first page. Raises JournalUnwritable."""
         offset = offset_minutes(head.zone, at)
         day = local(at, offset)
@@ -74,10 +87,47 @@ class LogBook:
                         list(head.summary),
                         list(head.works),
                         list(head.attending),
+                        head.by_hand,
+                        list(head.hosts),
                     ),
                     at,
+                    who=who,
                 )
         return log
+
+    def join(
+        self, number: str, head: LogHead, run: str, at: datetime, masker: Masker
+    ) -> tuple[LogFile, int]:
+        """Attaches a run to a log that is there: its works become further works of the log.
+
+        Gives the log and the number of the run's first work in it. Raises UsageError when there is
+        no such log, it is closed, or one of the two is practice and the other is not.
+        """
+        log = self.find(number, masker)
+        if log is None:
+            raise UsageError(
+                f"There is no log {number} in {self.directory}.",
+                still_true="Nothing was written and no host was touched.",
+                next_step="`invoke list` shows what there is; without --into a new log is begun.",
+            )
+        first = 0
+
+        def joining() -> list[Copied]:
+            nonlocal first
+            document = log.document()
+            _may_join(document, practice=head.practice)
+            first = len(document.works) + 1
+            bodies: list[PublicBody] = [
+                *(SummaryAdded(line) for line in head.summary if line not in document.summary),
+                *(Attends(name) for name in head.attending if name not in document.attending),
+                *(WorkAdded(title) for title in head.works),
+            ]
+            # named as copied from the run's first event, so that the run does not attach itself too
+            attached = Copied(RunAttached(run, first - 1), at, f"{run}#1")
+            return [*(Copied(body, at) for body in bodies), attached]
+
+        log.change(joining)
+        return log, first
 
     def _take(self, year: int) -> int:
         """The next free number; the highest ever taken is kept, so a gap is never filled."""
@@ -120,22 +170,45 @@ class LogBook:
         if practice and not mark.exists():
             mark.touch()
 
-    def all(self) -> list[LogFile]:
-        """Every log, oldest first."""
+    def _journals(self) -> list[Path]:
         everything = self.directory.glob("[0-9][0-9][0-9][0-9]/[0-9]*-*.jsonl")
-        found = sorted(
+        return sorted(
             everything, key=lambda path: (path.parent.name, len(path.name.split("-")[0]), path.name)
         )
-        return [LogFile(path.with_suffix(""), Masker(), say=self._say) for path in found]
 
-    def find(self, number: str) -> LogFile | None:
-        """The log with that number (``2026/003``)."""
+    def all(self) -> list[LogFile]:
+        """Every log, oldest first."""
+        return [LogFile(path.with_suffix(""), Masker(), say=self._say) for path in self._journals()]
+
+    def latest(self) -> LogFile | None:
+        """The log with the highest number; None where there is none."""
+        paths = self._journals()
+        return LogFile(paths[-1].with_suffix(""), Masker(), say=self._say) if paths else None
+
+    def find(self, number: str, masker: Masker | None = None) -> LogFile | None:
+        """The log with that number (``2026/003``); what is written to it passes ``masker``."""
         match = _LOG_NUMBER.fullmatch(number)
         if not match:
             return None
         for path in sorted((self.directory / match[1]).glob(f"{int(match[2]):03}-*.jsonl")):
-            return LogFile(path.with_suffix(""), Masker(), say=self._say)
+            return LogFile(path.with_suffix(""), masker or Masker(), say=self._say)
         return None
+
+
+def _may_join(document: Document, *, practice: bool) -> None:
+    """Raises UsageError unless a run may write into that log."""
+    if document.closed:
+        raise UsageError(
+            f"The log {document.number} is closed ({document.status}); it takes no more works.",
+            still_true="Nothing was written and no host was touched.",
+            next_step="Run without --into, which begins a log of its own.",
+        )
+    if document.practice != practice:
+        what, other = ("practice", "is not") if practice else ("no practice", "is")
+        raise UsageError(
+            f"This run is {what}, and the log {document.number} {other}.",
+            still_true="Nothing was written and no host was touched.",
+        )
 
 
 def _slug(title: str) -> str:
@@ -145,35 +218,30 @@ def _slug(title: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A line for the log; ``source`` is the run event it comes from (``run#seq``), if any."""
+    """A line for the log. ``source``: what it is copied from (``run#seq``), ``who``: by hand."""
 
     body: PublicBody
     at: datetime
     source: str = ""
+    who: str = ""
 
 
 class LogFile:
-    """One log: its public journal, and the page that is rendered from it."""
+    """One log: its public journal, and the page that is rendered from it.
+
+    Several processes may write into one log: a run its entries, a person a correction. Every
+    write is read-append-render under the log's lock, after taking in what others appended.
+    """
 
     def __init__(self, stem: Path, masker: Masker, *, say: Callable[[str], None]) -> None:
         self.journal = stem.with_name(stem.name + ".jsonl")
         self.page = stem.with_name(stem.name + ".md")
+        self._lock = stem.with_name(f".{stem.name.partition('-')[0]}.lock")
         self._masker = masker
         self._say = say
-        self._events: list[PublicEvent] = []
-        self._head = GENESIS
-        self._pages: list[str] = []
-        if self.journal.exists():
-            self._read()
-
-    def _read(self) -> None:
-        for data in _sound_lines(self.journal):
-            event = public_from_json(data)
-            self._head = str(data.get("hash", ""))
-            if data.get("page"):
-                self._pages = [*self._pages[-1:], str(data["page"])]
-            if event is not None:
-                self._events.append(event)
+        self._tidied = False
+        self._lines = PublicJournal(self.journal)
+        self._lines.catch_up()
 
     @property
     def number(self) -> str:
@@ -182,38 +250,54 @@ class LogFile:
 
     @property
     def events(self) -> list[PublicEvent]:
-        """Everything the log knows."""
-        return list(self._events)
+        """Everything the log knows, as of the last look."""
+        return list(self._lines.events)
+
+    @property
+    def torn(self) -> bool:
+        """Whether the journal ends in a piece of a line."""
+        return self._lines.torn > 0
 
     def document(self) -> Document:
         """The log as a document."""
-        return build(self._events)
+        return build(self._lines.events)
 
-    def append(self, body: PublicBody, at: datetime, source: str = "") -> None:
+    def append(self, body: PublicBody, at: datetime, source: str = "", who: str = "") -> None:
         """Adds a line and renders the page anew, both durable. Raises JournalUnwritable."""
-        self.extend([Copied(body, at, source)])
+        self.extend([Copied(body, at, source, who)])
 
     def extend(self, copies: Sequence[Copied]) -> None:
-        """Adds lines and renders the page once. The last line carries the page's digest."""
-        if not copies:
-            return
-        now, first = datetime.now(UTC), len(self._events) + 1
-        drafts = [
-            PublicEvent(first + i, now, copy.at, self._masked(copy.body), copy.source)
-            for i, copy in enumerate(copies)
-        ]
-        page = render_markdown(build([*self._events, *drafts])).encode()
-        drafts[-1] = replace(drafts[-1], page=_digest(page))
-        with must_write(self.journal):
-            self._set_aside_an_edit()
-            _append_line(self.journal, b"".join(map(self._sealed, drafts)))
-            write_whole(self.page, page)
-        self._events += drafts
-        self._pages = [*self._pages[-1:], drafts[-1].page]
+        """Adds lines and renders the page once. Raises JournalUnwritable."""
+        if copies:
+            self.change(lambda: copies)
 
-    def _sealed(self, event: PublicEvent) -> bytes:
-        line, self._head = seal(replace(event, prev=self._head).to_json())
-        return line
+    def change(self, decide: Callable[[], Sequence[Copied]]) -> None:
+        """Adds what ``decide`` says once nobody else can write and all others wrote is known.
+
+        ``decide`` may look at ``document()`` and ``events``; where it raises, nothing is written.
+        The last line carries the digest of the page as it renders with that line in it.
+        """
+        with must_write(self.journal), locked(self._lock):
+            self._lines.catch_up()
+            copies = decide()
+            if not copies:
+                return
+            self._lines.set_aside_what_is_torn(self._say)
+            lines = [(self._masked(c.body), c.at, c.source, c.who) for c in copies]
+            drafts = self._lines.drafts(lines)
+            page = render_markdown(build([*self._lines.events, *drafts])).encode()
+            drafts[-1] = replace(drafts[-1], page=_digest(page))
+            self._set_aside_an_edit()
+            self._tidy()
+            self._lines.append(drafts)
+            write_whole(self.page, page)
+
+    def _tidy(self) -> None:
+        """Removes half-written pages of writers that were killed; the lock says they are gone."""
+        if not self._tidied:
+            for left in self.page.parent.glob(f".{self.page.name}.*"):
+                left.unlink(missing_ok=True)
+        self._tidied = True
 
     def _masked(self, body: PublicBody) -> PublicBody:
         if not self._masker.longest:
@@ -223,7 +307,15 @@ class LogFile:
 
     def edited(self) -> bool:
         """Whether the page is not the one that was written, nor the one before it (a crash)."""
-        return self.page.exists() and _digest(self.page.read_bytes()) not in self._pages
+        for _ in range(EDITED_LOOKS):
+            try:
+                page = _digest(self.page.read_bytes())
+            except FileNotFoundError:
+                return False
+            self._lines.catch_up()  # another process may have written it since the last look
+            if page in self._lines.pages:
+                return False
+        return True
 
     def _set_aside_an_edit(self) -> None:
         """An edit by hand is kept beside the log and spoken of, never overwritten silently."""
@@ -238,26 +330,8 @@ class LogFile:
         )
 
 
-def _append_line(path: Path, line: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        append_all(fd, line)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def _digest(page: bytes) -> str:
     return hashlib.sha256(page).hexdigest()[:32]
-
-
-def _sound_lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open("rb") as file:
-        for line in unseal(file):
-            if line.faults or line.data is None:
-                what = line.faults[0].what if line.faults else "not an event"
-                raise JournalDamaged(f"{path}:{line.number}: {what}.")
-            yield line.data
 
 
 class LogKeeper:
@@ -270,6 +344,9 @@ class LogKeeper:
     def __init__(self, log: LogFile) -> None:
         self._log = log
         self._copied = {event.source for event in log.events if event.source}
+        attached = (event.body for event in log.events)
+        self._works_before = {b.run: b.offset for b in attached if isinstance(b, RunAttached)}
+        """For a run that joined the log: how many works were there before its own."""
         self._held: list[Copied] = []
         self._written = 0.0
         self._over = False
@@ -278,8 +355,9 @@ class LogKeeper:
         """Takes one event; it is written by ``caught_up``."""
         source = f"{event.run}#{event.seq}"
         if source not in self._copied:
-            bodies = public_bodies(event)
-            self._held += [Copied(body, event.happened_at, source) for body in bodies]
+            bodies = public_bodies(event, self._works_before.get(event.run, 0))
+            at, who = moment_of(event), written_by(event)
+            self._held += [Copied(body, at, source, who) for body in bodies]
             self._over |= any(isinstance(body, Closed) for body in bodies)
             self._copied.add(source)
 

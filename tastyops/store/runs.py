@@ -7,35 +7,38 @@ files 0600. ``docs/journal.md`` describes the format for other readers.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tastyops.errors import JournalDamaged, RunIsLive, UsageError
+from tastyops.errors import JournalDamaged, Locked, UsageError
 from tastyops.journal.chain import GENESIS, Line, seal, unseal
 from tastyops.journal.events import (
     Address,
     Body,
     Event,
     LineTorn,
+    Noted,
     body_from_json,
     event_from_json,
     event_to_json,
-    stamp,
-    unstamp,
 )
 from tastyops.journal.state import RunState, fold
 from tastyops.ports import HandedIn
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
-from tastyops.store.files import append_all, must_write, sync_directory, write_whole
+from tastyops.store.files import append_all, must_write, sync_directory, try_lock, write_whole
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
+
+GLANCE = 0.5
+"""Seconds after which a lock on a journal is no glance of another process but its owner's."""
 
 
 def new_run_id(now: datetime) -> str:
@@ -58,19 +61,26 @@ class RunJournal:
         self._pending: list[bytes] = []
         self._synced = True
         self._path = directory / JOURNAL
+        self._handed_in: list[Path] = []
+        """What was taken from the spool and is not yet known to be on the disk."""
+        self._noted: set[str] | None = None
         with must_write(self._path):
             self._fd = os.open(
-                self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+                self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
-        except OSError as error:
-            os.close(self._fd)
-            raise RunIsLive(
-                f"The run {run} is under way in another process.",
-                still_true="Nothing was done to it.",
-                next_step="`invoke status` shows it; `invoke answer` and `invoke cancel` reach it.",
-            ) from error
+        self._own()
+
+    def _own(self) -> None:
+        """Marks the run as live for as long as this process has its journal open. Raises Locked."""
+        deadline = time.monotonic() + GLANCE
+        while not try_lock(self._fd):  # somebody's glance at whether it is live takes no time
+            if time.monotonic() > deadline:
+                os.close(self._fd)
+                raise Locked(
+                    f"The run {self.directory.name} is live: another process writes its journal.",
+                    still_true="Nothing was written.",
+                )
+            time.sleep(0.005)
 
     @classmethod
     def create(cls, runs: Path, run: str, runbook: bytes, masker: Masker) -> RunJournal:
@@ -144,6 +154,10 @@ class RunJournal:
             if durable and not self._synced:
                 os.fdatasync(self._fd)
                 self._synced = True
+        if durable:
+            taken, self._handed_in = self._handed_in, []
+            for path in taken:
+                path.unlink(missing_ok=True)
 
     def mask_also(self, secrets: Collection[str]) -> None:
         """Has these masked too from now on: a resumed run learns its secrets after its journal."""
@@ -162,18 +176,36 @@ class RunJournal:
         return self._masker.mask(data)
 
     def spooled(self) -> Sequence[HandedIn]:
-        """What other processes handed in since the last call, in the order it was handed in."""
+        """What other processes handed in since the last call, in the order it was handed in.
+
+        A file leaves the spool with the next durable commit, so a crash before that loses nothing;
+        after one that struck just then, a note is known by its id and not taken in twice.
+        """
         taken: list[HandedIn] = []
-        spool = self.directory / SPOOL
-        for path in sorted(spool / name for name in os.listdir(spool) if name.endswith(".json")):
+        for path in _spool_files(self.directory):
+            if path in self._handed_in:
+                continue
             try:
                 data = json.loads(path.read_bytes())
-                taken.append(_handed_in(data))
-            except (OSError, ValueError, KeyError, TypeError):
+                handed = _handed_in(data)
+            except FileNotFoundError:
+                continue  # whoever handed it in took it back
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 path.rename(path.with_suffix(".rejected"))
                 continue
-            path.unlink(missing_ok=True)
+            self._handed_in.append(path)
+            if not self._is_known(handed.body):
+                taken.append(handed)
         return taken
+
+    def _is_known(self, body: Body) -> bool:
+        if not isinstance(body, Noted) or not body.id:
+            return False
+        if self._noted is None:
+            self._noted = noted_ids(self.directory)
+        known = body.id in self._noted
+        self._noted.add(body.id)
+        return known
 
     def close(self) -> None:
         """Writes what is pending and closes the file."""
@@ -191,24 +223,8 @@ def _handed_in(data: dict[str, Any]) -> HandedIn:
         int(at.get("attempt", 0)),
         int(at.get("n", 0)),
     )
-    happened = unstamp(data["happened"]) if data.get("happened") else None
     body = body_from_json(str(data["kind"]), dict(data["body"]))
-    return HandedIn(str(data["who"]), body, where, happened)
-
-
-def is_live(directory: Path) -> bool:
-    """Whether a process owns the run now."""
-    try:
-        fd = os.open(directory / JOURNAL, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return HandedIn(str(data["who"]), body, where)
 
 
 def _put_aside_torn(directory: Path) -> LineTorn | None:
@@ -226,16 +242,15 @@ def _put_aside_torn(directory: Path) -> LineTorn | None:
     return LineTorn(name, len(whole) - end)
 
 
+def _spool_files(directory: Path) -> list[Path]:
+    spool = directory / SPOOL
+    return sorted(spool / name for name in os.listdir(spool) if name.endswith(".json"))
+
+
 def hand_in(
-    directory: Path,
-    who: str,
-    body: Body,
-    now: datetime,
-    *,
-    at: Address | None = None,
-    happened: datetime | None = None,
-) -> None:
-    """Hands an event to the process that owns the run, through its spool."""
+    directory: Path, who: str, body: Body, now: datetime, *, at: Address | None = None
+) -> Path:
+    """Hands an event to the process that owns the run, through its spool; gives the file there."""
     name = f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(3)}.json"
     at = at or Address()
     data = {
@@ -243,10 +258,59 @@ def hand_in(
         "kind": body.kind,
         "body": body.to_json(),
         "at": {"host": at.host, "step": at.step, "attempt": at.attempt, "n": at.n},
-        "happened": stamp(happened) if happened else "",
     }
+    path = directory / SPOOL / name
     with must_write(directory / SPOOL):
-        write_whole(directory / SPOOL / name, json.dumps(data).encode(), 0o600)
+        write_whole(path, json.dumps(data).encode(), 0o600)
+    return path
+
+
+def waiting(directory: Path) -> int:
+    """How many events lie in a run's spool that its journal does not have yet."""
+    return len(_spool_files(directory)) if (directory / SPOOL).is_dir() else 0
+
+
+def is_live(directory: Path) -> bool:
+    """Whether a process has the run's journal open to write; the kernel knows when it dies."""
+    with _journal(directory) as fd:
+        return not try_lock(fd, shared=True)
+
+
+def take_back(directory: Path, path: Path, note: Noted) -> bool:
+    """Takes a note out of the spool of a run that ended first; False when the run has it."""
+    with _journal(directory) as fd:
+        if not try_lock(fd):
+            return False  # another process goes on with the run, and will take it in
+        known = note.id in noted_ids(directory)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        return not known
+
+
+@contextlib.contextmanager
+def _journal(directory: Path) -> Iterator[int]:
+    path = directory / JOURNAL
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise JournalDamaged(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def noted_ids(directory: Path) -> set[str]:
+    """The ids of the notes in a run's journal; reads past whatever is wrong with it."""
+    found = set()
+    with (directory / JOURNAL).open("rb") as file:
+        for line in file:
+            if b'"kind":"noted"' in line:
+                with contextlib.suppress(ValueError, RecursionError, AttributeError):
+                    found.add(json.loads(line).get("body", {}).get("id", ""))
+    return found - {""}
 
 
 def read_lines(directory: Path) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""``invoke verify``: is a run's journal, and what it refers to, as it was written?"""
+"""``invoke verify``: is a record, a run's or a log's, and all it refers to, as it was written?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tastyops.journal.chain import Fault
 from tastyops.journal.public import Closed
 from tastyops.store.blobs import read_blob
 from tastyops.store.logs import LogFile
+from tastyops.store.notes import Notes, notes_of_log
 from tastyops.store.runs import BLOBS, JOURNAL, read_lines
 
 
@@ -23,9 +24,20 @@ def verify_run(directory: Path, log: LogFile | None) -> tuple[int, str, list[str
         if line.data is not None:
             head = str(line.data.get("hash", ""))
             wrong += _blob_faults(directory, line.number, line.data)
+    wrong += Notes(directory, directory.name).wrong(log)
     if log is not None:
         wrong += _against_log(directory.name, count, head, log)
     return count, head, wrong
+
+
+def verify_log(log: LogFile, runs: Path) -> list[str]:
+    """What is wrong with a log itself; that its lines are sound was seen when it was read."""
+    wrong = notes_of_log(runs, log.number).wrong(log)
+    if log.torn:
+        wrong.append(f"{log.journal}: the last line is torn: it was not written to its end")
+    if log.edited():
+        wrong.append(f"{log.page} was edited by hand.")
+    return wrong
 
 
 def _sentence(directory: Path, fault: Fault, data: dict[str, Any] | None) -> str:
@@ -63,4 +75,4 @@ def _against_log(run: str, count: int, head: str, log: LogFile) -> list[str]:
                 f"The log {log.number} was closed with {body.events} events and head {body.head}; "
                 f"the journal has {count} events and head {head}."
             ]
-    return [f"{log.page} was edited by hand."] if log.edited() else []
+    return []

@@ -35,10 +35,10 @@ def test_a_minute_takes_a_real_second() -> None:
 
 def test_hands_do_what_they_are_told_and_know_nothing() -> None:
     hands = Hands()
-    assert hands.answer({"question": "manual", "text": "x"}) == ("done", "practice hands")
-    confirmed = hands.answer({"question": "confirm", "text": "x"})
+    assert hands.answer({"question": "manual", "text": "x"}, over=lambda: False) == ("done", "practice hands")
+    confirmed = hands.answer({"question": "confirm", "text": "x"}, over=lambda: False)
     assert confirmed is not None
     assert confirmed[1] == "practice hands"
-    assert hands.answer({"question": "ask", "text": "x", "default": None}) is None
-    assert hands.answer({"question": "ask", "default": "3"}) == ("3", "practice hands")
-    assert hands.answer({"question": "approve"}) is None
+    assert hands.answer({"question": "ask", "text": "x", "default": None}, over=lambda: False) is None
+    assert hands.answer({"question": "ask", "default": "3"}, over=lambda: False) == ("3", "practice hands")
+    assert hands.answer({"question": "approve"}, over=lambda: False) is None

@@ -1,0 +1,80 @@
+"""``note``: an operator's remark, into a live run or a record that is closed."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
+
+from tastyops.cli import project, writing
+from tastyops.errors import ExitCode, UsageError
+from tastyops.journal.events import Noted, stamp
+from tastyops.journal.public import Entry
+from tastyops.store.notes import Handed, Notes, hand_over, new_note, notes_of_log
+
+LONGEST_PRIVATE = 20_000
+"""Characters in one private note; more is a file, not a note."""
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """What ``note`` takes."""
+    parser.add_argument("text", metavar="TEXT", type=project.filled, help="what happened")
+    writing.at_argument(parser)
+    parser.add_argument(
+        "--run", metavar="R", type=project.filled,
+        help="a run's id or its beginning, `last`, or a log's number (default: the live run, else"
+        " the last)",
+    )
+    parser.add_argument(
+        "--private", action="store_true", help="into the record only, never into the log"
+    )
+    project.inventory_argument(parser)
+
+
+def perform(args: Namespace, *, dry: bool) -> int:
+    """Writes the note where it belongs and says where that was."""
+    target = writing.find(args, args.run) if args.run else writing.find_current(args)
+    text = _private(args.text) if args.private else writing.sentence(args.text, "The note")
+    live = target.live
+    at = writing.moment(args, target, live=live)
+    if dry:
+        print(f"Would be noted, and is not, for this is a dry run: {_where(target, args, at)}")  # noqa: T201
+        return int(ExitCode.COMPLETED)
+    note = new_note(text, public=not args.private, at=stamp(at) if args.at else "")
+    if live and target.run is not None:
+        handed = hand_over(target.run, project.operator(), note, datetime.now(UTC))
+        if handed is Handed.WAITING:
+            print(f"Handed to the run {target.run.name}, which has not taken it yet; it will.")  # noqa: T201
+            return int(ExitCode.COMPLETED)
+        if handed is Handed.ENDED:
+            _into_the_record(target, note, at)
+    else:
+        _into_the_record(target, note, at)
+    print(f"Noted {_where(target, args, at)}")  # noqa: T201
+    return int(ExitCode.COMPLETED)
+
+
+def _private(text: str) -> str:
+    if len(text) > LONGEST_PRIVATE:
+        raise UsageError(
+            f"The note has more than {LONGEST_PRIVATE:,} characters.", still_true=writing.NOTHING
+        )
+    return text.strip()
+
+
+def _into_the_record(target: writing.Target, note: Noted, at: datetime) -> None:
+    """Into a record that no process owns: its own journal, if there is one, is not touched."""
+    if note.public:
+        target.the_log().extend([writing.by_hand(Entry(note.text, remark=True), at)])
+        return
+    if target.run is not None:
+        notes = Notes(target.run, target.run.name)
+    else:
+        notes = notes_of_log(target.runs, target.the_log().number)
+    notes.add(note, who=project.operator(), happened=at, log=target.log)
+
+
+def _where(target: writing.Target, args: Namespace, at: datetime) -> str:
+    if target.log is None:
+        return f"privately, with the run {target.run.name if target.run else '?'}."
+    place = f"privately, with {target.log.number}" if args.private else f"in {target.log.number}"
+    return f"{place} at {writing.spoken(at, target.log)}."
