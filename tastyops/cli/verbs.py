@@ -22,6 +22,7 @@ VERBS = (
     Verb("verify", "Verify that a run's journal is as it was written", "verify"),
     Verb("hosts", "List the inventory's hosts and groups", "hosts"),
     Verb("trust", "Show a host's key and, if you say so, trust it", "trust"),
+    Verb("schema", "Print the JSON Schema of runbooks, for editors", "schema"),
     Verb("lab.build", "Build the lab machine, unless it is in the cache", "lab.build"),
     Verb("lab.up", "Start the lab machine, or find the one that runs", "lab.up"),
     Verb("lab.down", "End the lab machine and all that belongs to it", "lab.down"),
