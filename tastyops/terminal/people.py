@@ -62,12 +62,15 @@ class Unattended:
 
 
 class AtTerminal:
-    """A person at the keyboard. ``pause`` clears the screen for a question, ``resume`` redraws."""
+    """A person at the keyboard.
+
+    ``pause`` clears the screen for the question it is given, ``resume`` redraws.
+    """
 
     _turn = threading.Lock()
 
     def __init__(
-        self, who: str, *, pause: Callable[[], None] = lambda: None,
+        self, who: str, *, pause: Callable[[Mapping[str, Any]], None] = lambda _: None,
         resume: Callable[[], None] = lambda: None,
     ) -> None:
         self._who, self._pause, self._resume = who, pause, resume
@@ -75,7 +78,7 @@ class AtTerminal:
     def answer(self, question: Mapping[str, Any]) -> tuple[str, str] | None:
         """Asks, and asks again until the answer is one; None when the keyboard is gone."""
         with self._turn:
-            self._pause()
+            self._pause(question)
             try:
                 return self._ask(question)
             except (EOFError, OSError):

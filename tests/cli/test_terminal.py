@@ -26,7 +26,9 @@ from tastyops.journal.events import (
     CancelAsked,
     Event,
     Intended,
+    Noted,
     Reported,
+    RunOpened,
     Settled,
     StepEnded,
     StepStarted,
@@ -46,6 +48,8 @@ from tests.core.driving import plan_of
 START = datetime(2026, 2, 11, 13, 20, tzinfo=UTC)
 LANE = Address("web1", "1.1", 1)
 WIDE = "日本語" * 30
+QUESTION = Asked("d", "confirm", "Go on?")
+ASKING = {"host": LANE.host, "step": LANE.step, **QUESTION.to_json()}
 
 
 @pytest.fixture
@@ -138,19 +142,82 @@ def test_the_running_work_is_drawn_however_many_there_are() -> None:
 def test_lines_wait_while_a_question_is_asked(plan: Plan) -> None:
     screen = Screen(plan)
     with screen.live as live:
-        live.pause()
+        live.event(event(QUESTION))
+        live.pause(ASKING)
         before = len(screen.file.getvalue())
         live.event(event(StepStarted("run", {})))
         assert screen.file.getvalue()[before:] == ""
         live.resume()
         assert "13:20:00 1.1 Do it …" in screen.file.getvalue()[before:]
-        live.pause()
+        live.event(event(QUESTION))
+        live.pause(ASKING)
         before = len(screen.file.getvalue())
         live.event(event(CancelAsked("enough"), Address()))
         assert screen.file.getvalue()[before:].startswith("\n13:20:00 Stopping: enough (dwm).")
     after = len(screen.file.getvalue())
     live.resume()  # by the thread that still waits at the keyboard
     assert len(screen.file.getvalue()) == after
+
+
+def test_what_led_to_a_question_is_shown_before_it_is_asked(plan: Plan) -> None:
+    screen = Screen(plan)
+    with screen.live as live:
+        seen: list[str] = []
+
+        def ask() -> None:
+            live.pause(ASKING)
+            seen.append(screen.file.getvalue())
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        live.event(event(StepEnded("done", entry="It is done.")))
+        assert not seen
+        live.event(event(QUESTION))
+        asking.join(20)
+        (shown,) = seen
+        at = [shown.index(said) for said in ("1.1 Do it: done", "log: It is done.", "asks: Go on?")]
+        assert at == sorted(at)
+        live.resume()
+
+
+def test_a_long_line_goes_on_beside_its_time(plan: Plan) -> None:
+    screen = Screen(plan, width=40)
+    said = "one two three four five six seven eight nine ten eleven"
+    with screen.live as live:
+        live.event(event(StepEnded("failed", why=said, entry=said.capitalize() + ".")))
+    written = re.sub(r"\x1b\[[0-9?]*[a-zA-Z]", "", screen.file.getvalue())
+    lines = [line.rstrip() for line in written.splitlines()]
+    at = next(n for n, line in enumerate(lines) if "13:20:00" in line)
+    assert lines[at : at + 3] == [
+        "13:20:00 1.1 Do it: failed: one two",
+        "         three four five six seven eight",
+        "         nine ten eleven",
+    ]
+    at = lines.index("           log: One two three four five")
+    assert lines[at + 1] == "           six seven eight nine ten"
+
+
+def test_plain_lines_show_a_run_s_head_and_the_log_s_entries(plan: Plan) -> None:
+    out = io.StringIO()
+    lines = PlainLines(RunView(plan), out, 0)
+    opened = RunOpened("T", "", "", "", ["web1"], {}, log="2026/001", practice=True)
+    lines.event(event(opened, Address()))
+    lines.event(event(Reported("d", entry="Half\x1b[2J of it.")))
+    lines.event(event(Noted("A remark.", public=True), Address()))
+    lines.event(event(Noted("For us.", public=False), Address()))
+    lines.event(event(StepEnded("done", entry="All of it.")))
+    lines.event(event(StepEnded("done")))
+    many = RunOpened("T", "", "", "", [f"web{n}" for n in range(9)], {}, log="2026/002")
+    lines.event(event(many, Address()))
+    assert out.getvalue().splitlines() == [
+        "13:20:00 T on web1; practice log 2026/001",
+        "13:20:00   log: Half of it.",
+        "13:20:00   log: A remark.",
+        "13:20:00 1.1 Do it: done",
+        "13:20:00   log: All of it.",
+        "13:20:00 1.1 Do it: done",
+        "13:20:00 T on 9 hosts; log 2026/002",
+    ]
 
 
 def test_plain_lines_say_what_failed_and_steer_no_terminal(plan: Plan) -> None:
@@ -251,7 +318,7 @@ def test_a_person_answers(
     keyboard: Keyboard,
 ) -> None:
     calls: list[str] = []
-    person = AtTerminal("dwm", pause=lambda: calls.append("p"), resume=lambda: calls.append("r"))
+    person = AtTerminal("dwm", pause=lambda _: calls.append("p"), resume=lambda: calls.append("r"))
     answers: list[tuple[str, str] | None] = []
     thread = threading.Thread(
         target=lambda: answers.append(person.answer(question)), daemon=True
@@ -297,13 +364,13 @@ NO_TMUX = "the test in a real terminal needs tmux (Debian: apt-get install tmux)
 
 
 class Tmux:
-    """A terminal of 60 columns and 20 rows with a shell in it."""
+    """A terminal of 60 columns and 24 rows with a shell in it."""
 
     def __init__(self, project: Project, place: Path) -> None:
         self._command = ["tmux", "-S", str(place / "t"), "-f", "/dev/null"]
         self._environment = {**project.environment, "LC_ALL": "C.UTF-8", "PS1": "$ "}
         shell = ["env", "-i", *(f"{k}={v}" for k, v in self._environment.items()), "TERM=screen"]
-        self._run("new-session", "-d", "-x", "60", "-y", "20", "-c", str(project.path),
+        self._run("new-session", "-d", "-x", "60", "-y", "24", "-c", str(project.path),
                   *shell, "bash", "--norc", "--noprofile")
 
     def _run(self, *words: str) -> str:
@@ -375,6 +442,8 @@ def test_a_run_in_a_real_terminal(tmux: Tmux, project: Project) -> None:
     tmux.wait(r"^Shall we go on\? \[yes/no\] ye$")  # what is typed can be seen
     tmux.press("s", "Enter")
     asking = tmux.wait(r"^Which disk is it\?$")
+    led_to = asking.index("1.1 run: done")
+    assert led_to < asking.index("log: Step 1.1 (run) completed.") < asking.index("Shall we go on? [")
     assert "Shall we go on? [yes/no] yes\n" in asking  # and stays
     tmux.press("sdb", "Enter")
 
