@@ -193,8 +193,10 @@ def _lane(lane: LaneView, now: datetime, width: int) -> list[RenderableType]:
     minutes, seconds = divmod(max(0, int((now - lane.since).total_seconds())), 60)
     host = f"{lane.host}: " if lane.host else ""
     note = f" · {lane.note}" if lane.note else ""
-    said = f"     {host}{lane.title}  {minutes}:{seconds:02}{note}"
-    parts: list[RenderableType] = [Text(said, no_wrap=True, overflow="ellipsis")]
+    elapsed = f"  {minutes}:{seconds:02}"
+    said = Text(f"     {host}{lane.title}", no_wrap=True, overflow="ellipsis")
+    said.truncate(max(0, width - len(elapsed)), overflow="ellipsis")  # the time stays in sight
+    parts: list[RenderableType] = [said.append(f"{elapsed}{note}")]
     if lane.done is not None:
         bar = Table.grid(padding=(0, 1))
         done = ProgressBar(total=1.0, completed=lane.done, width=min(40, max(4, width - 14)))

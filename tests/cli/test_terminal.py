@@ -127,6 +127,15 @@ def test_nothing_is_wider_than_the_terminal(plan: Plan, width: int) -> None:
     assert max(cell_len(line) for line in screen.drawn()) <= width
 
 
+def test_a_long_name_leaves_the_time_in_sight() -> None:
+    text = f"{{title: T, hosts: web1, works: [{{work: W, steps: [{{run: x, name: {WIDE}}}]}}]}}"
+    screen = Screen(plan_of(text, "web1"))
+    screen.view.take(event(WorkStarted(1), Address()))
+    screen.view.take(event(StepStarted("run", {})))
+    screen.now = START + timedelta(seconds=754)
+    assert screen.drawn()[2].endswith("…  12:34")
+
+
 def test_the_running_work_is_drawn_however_many_there_are() -> None:
     works = "".join(f"  - work: Work {n}\n    steps: [{{run: x}}]\n" for n in range(1, 41))
     screen = Screen(plan_of(f"title: T\nhosts: web1\nworks:\n{works}", "web1"))
