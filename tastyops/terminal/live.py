@@ -72,12 +72,13 @@ class LiveScreen:
             self._live.stop()
             self._console.print(Group(*self._checklist()))
 
-    def pause(self, question: Mapping[str, Any]) -> None:
-        """Takes the drawing away, for a question; what led to it is shown first."""
-        key = (question["host"], question["step"], question["digest"])
+    def pause(self, question: Mapping[str, Any] | None = None) -> None:
+        """Takes the drawing away; what led to the question, if it is for one, is shown first."""
         with self._turn:
-            self._turn.wait_for(lambda: self._over or key in self._asked, HEARD_WITHIN)
-            self._asked.discard(key)
+            if question is not None:
+                key = (question["host"], question["step"], question["digest"])
+                self._turn.wait_for(lambda: self._over or key in self._asked, HEARD_WITHIN)
+                self._asked.discard(key)
             self._asking = True
             self._live.stop()
 
