@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -25,8 +25,17 @@ BESIDE = "actions"
 
 def registry(runbooks: Path | None = None) -> Registry:
     """All actions by name. Raises UsageError where two claim one name or one cannot be loaded."""
+    return _gathered([*_built_in(), *_added(runbooks)])
+
+
+def built_in() -> Registry:
+    """The actions that come with tastyops, whatever else is installed."""
+    return _gathered(_built_in())
+
+
+def _gathered(modules: Iterable[ModuleType]) -> Registry:
     found: dict[str, ActionSpec] = {}
-    for module in _modules(runbooks):
+    for module in modules:
         for spec in vars(module).values():
             if isinstance(spec, ActionSpec) and found.setdefault(spec.name, spec) is not spec:
                 raise UsageError(
@@ -37,9 +46,12 @@ def registry(runbooks: Path | None = None) -> Registry:
     return MappingProxyType(found)
 
 
-def _modules(runbooks: Path | None) -> Iterator[ModuleType]:
+def _built_in() -> Iterator[ModuleType]:
     for info in pkgutil.iter_modules(tastyops.actions.__path__, "tastyops.actions."):
         yield importlib.import_module(info.name)
+
+
+def _added(runbooks: Path | None) -> Iterator[ModuleType]:
     for plugin in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name):
         yield _loaded(plugin.value, plugin.load)
     for path in sorted((runbooks / BESIDE).glob("*.py")) if runbooks else []:

@@ -81,3 +81,9 @@ def test_links_in_the_documentation_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_whom_wall_does_not_reach_is_said_with_the_cure() -> None:
+    section = text("docs/runbooks.md").partition("### `wall`")[2].partition("\n### ")[0]
+    assert "`mesg n`" in section
+    assert "`sudo: true`" in section

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tastyops.document.build import build
+from tastyops.document.build import Document, Line, build
 from tastyops.document.markdown import escape, render_markdown
 from tastyops.document.text import render_text
 from tastyops.document.times import closing_time, long_date, offset_minutes, offset_name
@@ -149,3 +150,20 @@ def test_the_markdown_page_has_the_tag_as_it_is() -> None:
     page = render_markdown(build(log((1, Entry("x < y")))))
     assert page.startswith("# [AT RISK 2008/002] February 11th 2008 - emergency kernel upgrade\n")
     assert "- [1321] x \\< y\n" in page
+
+
+@pytest.mark.parametrize("render", [render_text, render_markdown])
+def test_a_long_transcript_is_gone_through_a_fixed_number_of_times(
+    render: Callable[[Document], str],
+) -> None:
+    class Counted(list[Line]):
+        rounds = 0
+
+        def __iter__(self) -> Iterator[Line]:
+            self.rounds += 1
+            return super().__iter__()
+
+    document = build(log(*((minute, Entry(f"Entry {minute}.")) for minute in range(0, 9000, 90))))
+    document.transcript = counted = Counted(document.transcript)
+    assert "Entry 8910." in render(document)
+    assert counted.rounds <= 2

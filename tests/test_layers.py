@@ -15,7 +15,7 @@ LAYERS = [
     {"errors", "model", "redact"},
     {"source", "templates", "window", "commands", "shell", "probes"},
     {"actions", "reboot", "inventory", "validate", "journal"},
-    {"plan", "document", "advance", "ports"},
+    {"plan", "document", "advance", "ports", "schema"},
     {"engine"},
     {"catalogue", "ssh", "store", "console", "power", "terminal", "announce", "site", "fleet"},
     {"cli"},
@@ -30,7 +30,7 @@ ALLOWED_WITHIN = {
     ("actions", "reboot"),
     ("advance", "plan"),
 }
-"""Same-layer imports, each written down in docs/decisions/0002-layers.md."""
+"""Same-layer imports, each written down in docs/decisions/0001-units-of-the-layer-table.md."""
 
 PURE = {name for number in range(4) for name in LAYERS[number]}
 IMPURE_MODULES = {

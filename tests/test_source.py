@@ -51,6 +51,21 @@ BAD = {
     "NUL": (b"a: 1\nb: x\0y\n", "f.yml:2:5: a NUL stands in the file"),
     "escape": (b"a: \x1b[2J\n", "f.yml:1:4: the control character U+001B stands in the file"),
     "line separator": ("a: x\u2028y".encode(), "f.yml:1:5: the control character U+2028"),
+    "bidi override": (
+        "a: 1\nb: x\u202ey\n".encode(),
+        "f.yml:2:5: the control character U+202E stands in the file (it changes the order in which",
+    ),
+    "bidi isolate in a key": (
+        "a\u2066b: 1\n".encode(), "f.yml:1:2: the control character U+2066 stands in the file",
+    ),
+    "bidi in a comment": ("a: 1 # x\u2069\n".encode(), "f.yml:1:9: the control character U+2069"),
+    "bidi by an escape": (
+        b'a: 1\nb: ["x\\u202Ey"]\n', "f.yml:2:5: an escape stands here for the control character U+202E (",
+    ),
+    "bidi by an escape in a key": (
+        b'a: {"x\\u2067": 1}\n', "f.yml:1:5: an escape stands here for the control character U+2067",
+    ),
+    "NUL by an escape": (b'a: "x\\0"\n', "f.yml:1:4: an escape stands here for a NUL"),
     "merge": (b"a: &a {x: 1}\nb:\n  <<: *a\n", "f.yml:3:3: merging with '<<' is refused"),
     "list as key": (b"? [a]\n: b\n", "f.yml:1:3: a key must be a word"),
     "empty key": (b"? \n: b\n", "f.yml:1:2: the key is empty"),
@@ -249,3 +264,13 @@ def test_what_is_written_is_read(value: object) -> None:
     data = yaml.safe_dump(value, allow_unicode=False, default_style='"').encode()
     data = data.replace(b"!!str ", b"")
     assert plain(source.parse(data, "f")) == value
+
+
+def test_every_bidirectional_control_is_refused_and_its_neighbours_are_not() -> None:
+    for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A)):
+        (said,) = problems(f"title: a\n\nb: c{chr(code)}\n".encode())
+        assert said.startswith(f"f.yml:3:5: the control character U+{code:04X} stands in the file")
+        (said,) = problems(f'b: "\\u{code:04x}"\n'.encode())
+        assert said.startswith(f"f.yml:1:4: an escape stands here for the control character U+{code:04X}")
+    for code in (0x200E, 0x202F, 0x2065, 0x206A, 0x5D0):
+        source.parse(f'b: c{chr(code)} # "\\u{code:04x}"\n'.encode(), "f.yml")

@@ -20,6 +20,7 @@ from tastyops.source import MAX_PROBLEMS
 from tastyops.validate import validate
 from tastyops.validate.values import coerce, input_value
 from tastyops.window import format_duration, parse_duration
+from tests.schemas import refused, validator
 
 
 def nothing(params: Any, facts: Facts) -> Generator[Any, Any, None]:
@@ -74,13 +75,17 @@ REGISTRY: Registry = {
     )
 }
 
+SCHEMA = validator(REGISTRY)
+
 HEAD = "title: T\nhosts: kalimdor\nworks:\n- work: W\n  steps:\n"
 """Steps follow from line 6 on."""
 
 
 def read(text: str, **more: Any) -> Runbook:
     more = {"host_names": ("kalimdor", "azeroth"), "host_vars": frozenset({"rack"}), **more}
-    return validate(text.encode(), "r.yml", REGISTRY, **more)
+    runbook = validate(text.encode(), "r.yml", REGISTRY, **more)
+    assert not refused(text, SCHEMA), "the schema refuses what validate accepts"
+    return runbook
 
 
 def seen(error: InvalidFile) -> None:

@@ -51,13 +51,13 @@ def _outcome(arguments: list[str], program: str, dry: bool) -> int:
     try:
         return _dispatch(arguments, program, dry)
     except TastyopsError as error:
-        _tell(error)
+        _tell(error, program)
         return int(error.exit_code)
     except KeyboardInterrupt:
-        _say("", "Stopped. Nothing more will be done.")
+        _say(program, "", "Stopped. Nothing more will be done.")
         return int(ExitCode.CANCELLED)
     except signals.Aborted:
-        _say("", *signals.ABORTED.splitlines())
+        _say(program, "", *signals.ABORTED.splitlines())
         return int(ExitCode.CANCELLED)
     except SystemExit as end:  # argparse's own --help
         return end.code if isinstance(end.code, int) else int(ExitCode.COMPLETED)
@@ -65,7 +65,7 @@ def _outcome(arguments: list[str], program: str, dry: bool) -> int:
         if isinstance(error, OSError) and output.is_trouble(error):
             output.settle(error)
         else:  # a bug: say so plainly, and keep the details for its report
-            _tell_of_bug(error)
+            _tell_of_bug(error, program)
         return int(ExitCode.FAILED)
 
 
@@ -102,17 +102,21 @@ def _overview(program: str) -> None:
     print("\n".join(lines))  # noqa: T201
 
 
-def _tell(error: TastyopsError) -> None:
-    _say(*(line for part in error.lines() for line in part.splitlines()))
+def _tell(error: TastyopsError, program: str) -> None:
+    _say(program, *(line for part in error.lines() for line in part.splitlines()))
 
 
-def _say(*lines: str) -> None:
-    """Lines on standard error; a file's name or a host's answer in them steers no terminal."""
+def _say(program: str, *lines: str) -> None:
+    """Lines on standard error; a file's name or a host's answer in them steers no terminal.
+
+    Commands are named as they are typed: whoever has installed ``tastyops`` may have no ``invoke``.
+    """
+    told = (one_line(line).replace("`invoke ", f"`{program} ") for line in lines)
     with contextlib.suppress(OSError):
-        print(*map(one_line, lines), sep="\n", file=sys.stderr, flush=True)  # noqa: T201
+        print(*told, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _tell_of_bug(error: Exception) -> None:
+def _tell_of_bug(error: Exception, program: str) -> None:
     import tempfile
     import traceback
 
@@ -121,6 +125,7 @@ def _tell_of_bug(error: Exception) -> None:
     ) as report:
         report.write("".join(traceback.format_exception(error)))
     _say(
+        program,
         f"An error in tastyops itself: {type(error).__name__}: {error}",
         "What was recorded is intact; what was under way on a host is not known.",
         f"Please report it with {report.name}; `invoke show last` shows how far the run came.",

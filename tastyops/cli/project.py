@@ -24,6 +24,9 @@ from tastyops.validate import validate
 DEFAULT_INVENTORY = "inventory.yml"
 RUNBOOK_FILES = "*.y*ml"
 
+_SHELLS_PIPES = (Path("/dev/fd"), Path("/proc/self/fd"))
+"""Where the pipes of a shell's ``<(…)`` are."""
+
 
 def filled(text: str) -> str:
     """An option's value: an empty one (an unset variable of the shell) is a missing one."""
@@ -67,6 +70,11 @@ def known_inventories() -> Path:
 def read_bounded(path: Path, what: str) -> bytes:
     """A file's bytes, never more than a YAML file may have. Raises UsageError."""
     try:
+        if path.is_fifo() and path.parent not in _SHELLS_PIPES:
+            raise UsageError(
+                f"{path} is a named pipe, not {what}: it might never end.",
+                still_true="No host was touched.",
+            )
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except IsADirectoryError as error:

@@ -35,6 +35,7 @@ VERBS = (
     Verb("withdraw", "Take an entry off a log's page", "withdraw"),
     Verb("warnings", "Sort monitoring warnings into a log", "warnings"),
     Verb("close", "Close an incident, or a log whose runs are over", "close"),
+    Verb("schema", "Print the JSON Schema of runbooks, for editors", "schema"),
     Verb("lab.build", "Build the lab machine, unless it is in the cache", "lab.build"),
     Verb("lab.up", "Start the lab machine, or find the one that runs", "lab.up"),
     Verb("lab.down", "End the lab machine and all that belongs to it", "lab.down"),

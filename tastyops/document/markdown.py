@@ -47,11 +47,11 @@ def _lines(document: Document) -> Iterator[str]:
 
 
 def _transcript(document: Document) -> Iterator[str]:
-    day = ""
-    if not document.spans_days:
+    day, headings = "", document.spans_days
+    if not headings:
         yield ""
     for line in document.transcript:
-        if document.spans_days and line.day != day:
+        if headings and line.day != day:
             day = line.day
             yield ""
             yield f"### {day}"

@@ -33,9 +33,9 @@ def _lines(document: Document) -> Iterator[str]:
 
 
 def _transcript(document: Document) -> Iterator[str]:
-    day = ""
+    day, headings = "", document.spans_days
     for line in document.transcript:
-        if document.spans_days and line.day != day:
+        if headings and line.day != day:
             day = line.day
             yield day
         yield f"  • [{line.minute}] {line.text}"

@@ -91,9 +91,9 @@ class Link:
             session.stop()
 
     def needs_root(self, sudo: bool | None, step_sudo: bool | None) -> bool:
-        """Whether a command is to be run with sudo: its own wish, the step's, then the host's."""
-        wish = next((w for w in (sudo, step_sudo) if w is not None), bool(self.host.sudo))
-        return wish and (self._session is None or self._session.hello.uid != 0)
+        """Whether a command is to be run with sudo."""
+        uid = None if self._session is None else self._session.hello.uid
+        return needs_sudo(self.host, uid, sudo, step_sudo)
 
     def probe(
         self, command: Probe, capture: Capture, *, sudo: bool, timeout: float | None, tail: Tail
@@ -182,6 +182,16 @@ class Link:
         if self._session is None:
             raise LinkLost(f"There is no link to {self.host.name}.")
         return self._session
+
+
+def needs_sudo(host: Host, uid: int | None, *wishes: bool | None) -> bool:
+    """Whether sudo goes before a command: the first wish there is decides, else the host's.
+
+    ``wishes`` are the command's and the step's, in that order; ``uid`` is the account's there,
+    None when it is not known. Root needs none.
+    """
+    wanted = next((wish for wish in wishes if wish is not None), bool(host.sudo))
+    return wanted and uid != 0
 
 
 def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]) -> Settled:

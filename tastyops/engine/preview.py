@@ -15,8 +15,10 @@ from datetime import datetime
 from tastyops.advance.core import advance
 from tastyops.advance.lane import LiveLanes
 from tastyops.advance.moves import Append, Parked, Perform
-from tastyops.commands import Change, Output, Probe, Sleep, describe, output_to_json
+from tastyops.commands import Change, Probe, Sleep, describe
+from tastyops.engine.links import needs_sudo, settled
 from tastyops.errors import Unreachable
+from tastyops.inventory import Host
 from tastyops.journal.events import Address, Answered, Body, Event, Settled, StepEnded
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.outcome import Outcome
@@ -121,50 +123,40 @@ class _Lookout:
                 preview.commands.append(shlex.join(command.argv))
             return self._probe(move, command)
         if isinstance(command, Change):
-            try:
-                self._prober(move.at.host)  # a host that cannot be reached cannot be changed
+            try:  # a host that cannot be reached cannot be changed
+                sudo = ["sudo"] if self._with_sudo(move, command) else []
             except Unreachable as error:
                 return Settled(move.digest, "unreachable", {}, {}, error.what)
             self._changed_hosts.setdefault(move.at.host, move.step.address)
-            preview.commands.append(self._shown(move, command))
+            preview.commands.append(shlex.join([*sudo, *command.argv]))
         if isinstance(command, Sleep) and key not in self._withheld:
             preview.commands.append(f"wait for {command.why}")
         self._withheld.add(key)
         return Settled(move.digest, "unknown")
 
-    def _shown(self, move: Perform, command: Change) -> str:
-        """The exact command; a script of ``sh -c`` is shown as it is."""
-        host = self._plan.host(move.at.host)
-        wish = next((w for w in (command.sudo, move.step.sudo) if w is not None), None)
-        root = wish if wish is not None else bool(host and host.sudo)
-        uid = self._probers[move.at.host].hello.uid
-        return ("sudo " if root and uid != 0 else "") + shlex.join(command.argv)
-
     def _probe(self, move: Perform, command: Probe) -> Body:
         capture = self._capture()
         try:
-            prober = self._prober(move.at.host)
-            host = self._plan.host(move.at.host)
-            wish = next((w for w in (command.sudo, move.step.sudo) if w is not None), None)
-            sudo = (
-                wish if wish is not None else bool(host and host.sudo)
-            ) and prober.hello.uid != 0
+            sudo = self._with_sudo(move, command)
+            prober = self._probers[move.at.host]
             ended = prober.probe(command.argv, sink=capture, sudo=sudo, timeout=move.step.timeout)
         except Unreachable as error:
             how = "offline" if command.offline else "unreachable"
             return Settled(move.digest, how, {}, describe(command), error.what)
-        out, err = capture.finish()
-        output = Output(ended.status, out, err, ended.seconds, timed_out=ended.state == "timed out")
-        return Settled(move.digest, "output", output_to_json(output), describe(command))
+        return settled(move.digest, ended, capture, describe(command))
 
-    def _prober(self, name: str) -> Prober:
-        prober = self._probers.get(name)
-        if prober is None:
-            host = self._plan.host(name)
-            if host is None:
-                raise Unreachable("This step has no host.")
-            prober = self._probers[name] = self._dialer.prober(host, "preview")
-        return prober
+    def _with_sudo(self, move: Perform, command: Probe | Change) -> bool:
+        """Whether sudo goes before it, as in a real run. Raises Unreachable."""
+        host = self._plan.host(move.at.host)
+        if host is None:
+            raise Unreachable("This step has no host.")
+        uid = self._prober(host).hello.uid
+        return needs_sudo(host, uid, command.sudo, move.step.sudo)
+
+    def _prober(self, host: Host) -> Prober:
+        if host.name not in self._probers:
+            self._probers[host.name] = self._dialer.prober(host, "preview")
+        return self._probers[host.name]
 
     def _judge(self, preview: StepPreview, end: StepEnded) -> None:
         """The verdict on a step that ended in the preview."""

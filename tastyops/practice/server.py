@@ -6,7 +6,6 @@ import contextlib
 import logging
 import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from paramiko import common
 
 from tastyops import shell
 from tastyops.inventory import Host
+from tastyops.practice import leftovers
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.keys import KeyFiles, make_keys
 from tastyops.practice.machine import Machine
@@ -119,14 +119,15 @@ class PracticeHost:
         settings = variables.get("practice") or {}
         self.clock = clock
         self.machine = Machine(name, clock, settings)
-        self._own = tempfile.mkdtemp(prefix="tastyops-practice-") if directory is None else None
+        keys_in = directory or leftovers.new_directory()
+        self._own = keys_in if directory is None else None
         self._lock = threading.Lock()
         self._transports: set[paramiko.Transport] = set()
         self._sessions: set[threading.Thread] = set()
         self._closing = False
         self._listener = _bound(port)
         self.port: int = self._listener.getsockname()[1]
-        self.keys: KeyFiles = make_keys(Path(self._own or str(directory)), ADDRESS, self.port)
+        self.keys: KeyFiles = make_keys(keys_in, ADDRESS, self.port)
         self.host = Host(
             name=name,
             address=ADDRESS,

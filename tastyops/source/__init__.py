@@ -27,8 +27,13 @@ MAX_PROBLEMS = 100
 """Problems told at once; nobody reads more, and a hostile file could have any number."""
 
 _FORBIDDEN = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd"
+    "\U00010000-\U0010ffff]"
 )
+_BIDI = "\u202a-\u202e\u2066-\u2069"
+_TREACHEROUS = re.compile(f"[\0\ud800-\udfff{_BIDI}]")
+"""What no text may hold, not even by an escape: no argument carries a NUL, and bidirectional
+controls let a line read otherwise than it runs (https://trojansource.codes)."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -72,9 +77,18 @@ def _decoded(data: bytes, file: str) -> str:
         raise _HopelessError(_end_of(before, file), message, "save the file as UTF-8") from None
     bad = _FORBIDDEN.search(text)
     if bad:
-        character = "a NUL" if bad[0] == "\0" else f"the control character U+{ord(bad[0]):04X}"
-        raise _HopelessError(_end_of(text[: bad.start()], file), f"{character} stands in the file")
+        place = _end_of(text[: bad.start()], file)
+        raise _HopelessError(place, f"{_named(bad[0])} stands in the file", _why_refused(bad[0]))
     return text
+
+
+def _named(character: str) -> str:
+    return "a NUL" if character == "\0" else f"the control character U+{ord(character):04X}"
+
+
+def _why_refused(character: str) -> str:
+    bidi = re.fullmatch(f"[{_BIDI}]", character)
+    return "it changes the order in which the text is shown; take it out" if bidi else ""
 
 
 def _end_of(text: str, file: str) -> Place:
@@ -180,6 +194,10 @@ class _Builder:
     def _scalar(self, event: Any, place: Place) -> None:
         self._refuse_tag(event, place)
         plain = event.style in (None, "")
+        bad = _TREACHEROUS.search(event.value)
+        if bad:  # by an escape, since the file itself holds none
+            message = f"an escape stands here for {_named(bad[0])}"
+            self._problem(place, message, _why_refused(bad[0]))
         node = Scalar(event.value, plain, place, line_map(event, self.lines))
         sized = _Sized(node, 1 + len(event.value) // 64, 0)
         self._count(sized.weight, 0, place)

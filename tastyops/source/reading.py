@@ -9,7 +9,7 @@ from tastyops.errors import Place, Problem, did_you_mean, shown
 from tastyops.source import MAX_PROBLEMS
 from tastyops.source.tree import Mapping, Node, Scalar, Sequence, plain_value
 
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
+IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _WORDS_OF_TEMPLATES = frozenset(
     ("and", "or", "not", "in", "is", "if", "else", "elif", "true", "false", "none", "True",
      "False", "None", "self", "loop", "super", "caller")
@@ -96,7 +96,7 @@ class Findings:
         """Whether a key can be a name in a template; a problem where it cannot."""
         if key.text in _WORDS_OF_TEMPLATES:
             self.add(key.place, f"{what} {shown(key.text)} means something else in a template")
-        elif not _IDENTIFIER.fullmatch(key.text) or key.text.startswith("_"):
+        elif not IDENTIFIER.fullmatch(key.text):
             hint = "letters, digits and _ only, beginning with a letter"
             self.add(key.place, f"{what} {shown(key.text)} cannot be a name in a template", hint)
         else:

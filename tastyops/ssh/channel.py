@@ -10,7 +10,7 @@ import secrets
 import threading
 from collections.abc import Sequence
 
-from paramiko import ChannelException, Message, SSHException, Transport
+from paramiko import Channel, ChannelException, Message, SSHException, Transport
 from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from tastyops.errors import HostUnsuitable, TastyopsError
@@ -93,6 +93,29 @@ class Exchange:
                 self.status = piece.decode("ascii", "replace")
 
 
+def need_two(transport: Transport, where: str, timing: Timing) -> None:
+    """Raises HostUnsuitable unless sshd allows a session more than the one that is open.
+
+    The second is wanted only when a command takes long. Without it that command could neither be
+    watched nor ended, so that is found out before the first one is sent.
+    """
+    _opened(transport, where, timing).close()
+
+
+def _opened(transport: Transport, where: str, timing: Timing) -> Channel:
+    try:
+        return transport.open_session(timeout=timing.connect)
+    except ChannelException as error:
+        raise HostUnsuitable(
+            f"{where}: its sshd refused one of the two sessions tastyops needs on a connection "
+            f"({error.text}): MaxSessions in its sshd_config must be 2 or more.",
+            still_true="The connection itself was accepted. What runs there goes on.",
+            next_step="Raise MaxSessions there and reload sshd.",
+        ) from error
+    except (SSHException, EOFError, OSError) as error:
+        raise GoneError(str(error)) from error
+
+
 class Shell:
     """Our shell on one channel. ``hello`` is None until it has greeted us.
 
@@ -113,17 +136,7 @@ class Shell:
         self._greeted = False
         self._early = b""
         self._exchange: Exchange | None = None
-        try:
-            self._channel = transport.open_session(timeout=timing.connect)
-        except ChannelException as error:
-            raise HostUnsuitable(
-                f"{where}: sshd refused a session on a connection it had accepted ({error.text}).",
-                still_true="What runs there goes on.",
-                next_step="tastyops needs two sessions on a connection: MaxSessions in sshd_config "
-                "must be 2 or more.",
-            ) from error
-        except (SSHException, EOFError, OSError) as error:
-            raise GoneError(str(error)) from error
+        self._channel = _opened(transport, where, timing)
         self._channel.settimeout(0.0)
         self._channel.in_buffer.set_event(bell)
         self._channel.in_stderr_buffer.set_event(bell)

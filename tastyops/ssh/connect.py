@@ -23,6 +23,7 @@ from paramiko.config import SSHConfig
 from tastyops.errors import HostKeyUnknown, UsageError
 from tastyops.inventory import Host
 from tastyops.ssh import known_hosts, ssh_config
+from tastyops.ssh.dialling import Way
 from tastyops.ssh.keys import Identities, KeyAuthentication, usual_files
 from tastyops.ssh.proxy import Proxy
 from tastyops.ssh.refusals import NOTHING_SENT, unreachable
@@ -30,9 +31,6 @@ from tastyops.ssh.timing import Timing
 
 # Without a handler of its own the logging module prints paramiko's errors on the terminal.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
-
-_UNSENT_MS = 25_000
-"""TCP_USER_TIMEOUT: how long bytes may wait for the peer's kernel before the socket fails."""
 
 _MOST_JUMPS = 8
 
@@ -55,6 +53,7 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
     connect_timeout: Any = None
     transport: Any = None
     keys: KeyAuthentication = None  # type: ignore[assignment]
+    way: Way = Way()
 
     def __init__(
         self,
@@ -73,6 +72,7 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
         if self.connect_timeout is None:
             self.connect_timeout = pins.timing.connect
         self.keys = KeyAuthentication(self.user, self._identities())
+        self.way = Way.of(self.ssh_config)
         self.client.set_missing_host_key_policy(_OnlyRecorded(self))
 
     def derive_shorthand(self, host_string: str) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
         """Connects and authenticates. Raises Unreachable and its kinds; nothing is left open."""
         with self._explained():
             if not self.gateway:
-                self.connect_kwargs["sock"] = self._dial()
+                self.connect_kwargs["sock"] = self._dialled()
             # Fabric adds key_filename to these; paramiko leaves it aside for a strategy.
             self.connect_kwargs.update(
                 auth_strategy=self.keys,
@@ -190,7 +190,7 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
     def offered_key(self) -> PKey:
         """The key it shows, without authenticating. Raises Unreachable; close afterwards."""
         with self._explained():
-            transport = self._transport(self.open_gateway() if self.gateway else self._dial())
+            transport = self._transport(self.open_gateway() if self.gateway else self._dialled())
             transport.banner_timeout = self.connect_timeout
             self.transport = transport
             transport.start_client(timeout=self.connect_timeout)
@@ -209,13 +209,8 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
             timeout=self.connect_timeout,
         )
 
-    def _dial(self) -> socket.socket:
-        dialled = socket.create_connection((self.host, int(self.port)), self.connect_timeout)
-        dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        dialled.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNSENT_MS)
-        return dialled
+    def _dialled(self) -> socket.socket:
+        return self.way.dial(self.host, int(self.port), float(self.connect_timeout))
 
     def _transport(self, sock: Any, **kwargs: Any) -> Transport:
         """A transport that asks first for the kinds of key on record, to have what to compare."""

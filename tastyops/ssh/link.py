@@ -16,7 +16,7 @@ from tastyops.errors import LinkLost, TastyopsError, Unreachable
 from tastyops.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
 from tastyops.shell import Hello
-from tastyops.ssh.channel import Bell, Exchange, GoneError, Kept, Nowhere, Shell
+from tastyops.ssh.channel import Bell, Exchange, GoneError, Kept, Nowhere, Shell, need_two
 from tastyops.ssh.connect import PinnedConnection
 from tastyops.ssh.ending import Ending
 from tastyops.ssh.order import Order, State, Watch, ended, link_lost
@@ -63,6 +63,7 @@ class Link:
             self._main = self._open_main()
             # The host's clock is read in whole seconds, half a trip before we hear of it.
             self.skew = self.hello.time + 0.5 - (before + now()) / 2
+            need_two(connection.transport, self._where, timing)
         except GoneError as error:
             self.close()
             raise Unreachable(

@@ -27,7 +27,7 @@ def text(path: Path | None) -> str:
     Raises UsageError when a file that was named cannot be read.
     """
     if path is not None:
-        if not path.expanduser().is_file():
+        if path != Path(os.devnull) and not path.expanduser().is_file():  # `-F /dev/null`: none
             raise UsageError(f"The ssh_config file {path} does not exist.")
         return "\n".join(_lines(path.expanduser(), path.expanduser().parent, 0))
     found: list[str] = []

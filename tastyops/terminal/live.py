@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,7 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tastyops.document.times import local
-from tastyops.journal.events import Address, CancelAsked, Event, StepEnded, StopAsked
+from tastyops.journal.events import (
+    Address,
+    Asked,
+    CancelAsked,
+    Event,
+    StepEnded,
+    StopAsked,
+)
 from tastyops.model.outcome import Outcome
 from tastyops.terminal.view import LaneView, RunView, WorkView
 
@@ -24,6 +32,12 @@ _MARKS = {
 }
 MOST_LANES = 8
 """Hosts whose running step is drawn; of the others only the number is."""
+
+HEARD_WITHIN = 2.0
+"""Seconds a question waits at most for the lines before it; they come a tenth of one later."""
+
+_MARGIN = " " * 9
+"""As wide as the time before a line."""
 
 _SPARE = 3
 """Rows of the terminal left to the lines above the drawing."""
@@ -43,9 +57,10 @@ class LiveScreen:
         self._view, self._offset, self._now = view, offset, now
         self._console = console or Console(highlight=False)
         self._live = self._new_live()
-        self._turn = threading.Lock()
+        self._turn = threading.Condition(threading.Lock())
         self._asking = self._over = False
-        self._waiting: list[Text] = []
+        self._asked: set[tuple[str, str, str]] = set()
+        self._waiting: list[RenderableType] = []
 
     def _new_live(self) -> Live:
         """One for each time: started again, a stopped one erases as many lines as it had drawn."""
@@ -64,9 +79,13 @@ class LiveScreen:
             self._live.stop()
             self._console.print(Group(*self._checklist()))
 
-    def pause(self) -> None:
-        """Takes the drawing away, for a question."""
+    def pause(self, question: Mapping[str, Any] | None = None) -> None:
+        """Takes the drawing away; what led to the question, if it is for one, is shown first."""
         with self._turn:
+            if question is not None:
+                key = (question["host"], question["step"], question["digest"])
+                self._turn.wait_for(lambda: self._over or key in self._asked, HEARD_WITHIN)
+                self._asked.discard(key)
             self._asking = True
             self._live.stop()
 
@@ -88,16 +107,22 @@ class LiveScreen:
             self._waiting += self._lines(event)
             if not self._asking:
                 self._release()
+            if isinstance(event.body, Asked):
+                self._asked.add((event.at.host, event.at.step, event.body.digest))
+                self._turn.notify_all()
 
-    def _lines(self, event: Event) -> list[Text]:
-        lines: list[Text] = []
+    def _lines(self, event: Event) -> list[RenderableType]:
+        lines: list[RenderableType] = []
         sentence = self._view.sentence(event)
         if sentence is not None:
             moment = local(event.happened_at, self._offset)
-            lines.append(Text(f"{moment:%H:%M:%S} ", "dim").append(sentence, _style(event)))
+            lines.append(_beside(Text(f"{moment:%H:%M:%S}", "dim"), Text(sentence, _style(event))))
         body = event.body
         if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
-            lines += [Text(extra, "dim") for extra in self._view.failure(event)]
+            # not wrapped at words: a command is there to be copied
+            lines += [Text(f"{_MARGIN}{extra}", "dim") for extra in self._view.failure(event)]
+        for entry in self._view.entries(event):
+            lines.append(_beside(Text(f"{_MARGIN} "), Text(entry.lstrip(), "italic")))
         return lines
 
     def _release(self) -> None:
@@ -105,7 +130,7 @@ class LiveScreen:
         self._asking = False
         lines, self._waiting = self._waiting, []
         for line in lines:
-            self._console.print(line, soft_wrap=True)
+            self._console.print(line, soft_wrap=isinstance(line, Text))
 
     def caught_up(self) -> None:
         """Nothing waits."""
@@ -148,6 +173,15 @@ class LiveScreen:
         return parts
 
 
+def _beside(moment: Text, said: Text) -> Table:
+    """The time and what was said then; where it takes more lines, all are beside the time."""
+    row = Table.grid(padding=(0, 1, 0, 0))
+    row.add_column(no_wrap=True)
+    row.add_column()
+    row.add_row(moment, said)
+    return row
+
+
 def _window(count: int, current: int | None, room: int) -> tuple[int, int]:
     """Which works are drawn: all, or those around the current one."""
     if count <= room:
@@ -167,8 +201,10 @@ def _lane(lane: LaneView, now: datetime, width: int) -> list[RenderableType]:
     minutes, seconds = divmod(max(0, int((now - lane.since).total_seconds())), 60)
     host = f"{lane.host}: " if lane.host else ""
     note = f" · {lane.note}" if lane.note else ""
-    said = f"     {host}{lane.title}  {minutes}:{seconds:02}{note}"
-    parts: list[RenderableType] = [Text(said, no_wrap=True, overflow="ellipsis")]
+    elapsed = f"  {minutes}:{seconds:02}"
+    said = Text(f"     {host}{lane.title}", no_wrap=True, overflow="ellipsis")
+    said.truncate(max(0, width - len(elapsed)), overflow="ellipsis")  # the time stays in sight
+    parts: list[RenderableType] = [said.append(f"{elapsed}{note}")]
     if lane.done is not None:
         bar = Table.grid(padding=(0, 1))
         done = ProgressBar(total=1.0, completed=lane.done, width=min(40, max(4, width - 14)))

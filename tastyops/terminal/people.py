@@ -94,12 +94,15 @@ class Unattended:
 
 
 class AtTerminal:
-    """A person at the keyboard. ``pause`` clears the screen for a question, ``resume`` redraws."""
+    """A person at the keyboard.
+
+    ``pause`` clears the screen for the question it is given, ``resume`` redraws.
+    """
 
     _turn = threading.Lock()
 
     def __init__(
-        self, who: str, *, pause: Callable[[], None] = lambda: None,
+        self, who: str, *, pause: Callable[[Mapping[str, Any]], None] = lambda _: None,
         resume: Callable[[], None] = lambda: None, menu: Menu | None = None,
     ) -> None:
         self._who, self._pause, self._resume, self._menu = who, pause, resume, menu
@@ -116,7 +119,7 @@ class AtTerminal:
         with self._turn:
             if over():
                 return None
-            self._pause()
+            self._pause(question)
             try:
                 if question["question"] == "failure" and self._menu is not None:
                     return self._menu.choose(question, over), self._who

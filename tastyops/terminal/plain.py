@@ -27,6 +27,8 @@ class PlainLines:
         if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
             for line in self._view.failure(event):
                 self._write(event, line)
+        for line in self._view.entries(event):
+            self._write(event, line)
 
     def _write(self, event: Event, sentence: str) -> None:
         moment = local(event.happened_at, self._offset)

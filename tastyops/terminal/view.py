@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tastyops.document.copying import public_bodies
 from tastyops.journal.events import (
     Address,
     Asked,
@@ -24,6 +25,7 @@ from tastyops.journal.events import (
     Noted,
     Reported,
     Resumed,
+    RunOpened,
     Settled,
     StepEnded,
     StepStarted,
@@ -31,10 +33,14 @@ from tastyops.journal.events import (
     WorkEnded,
     WorkStarted,
 )
+from tastyops.journal.public import Entry
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
 from tastyops.model.text import one_line
 from tastyops.plan import Plan
+
+MOST_NAMED = 4
+"""Hosts that a run's first line names; of more it tells the number."""
 
 LINES = 5
 """Last lines of output shown under a running step."""
@@ -145,16 +151,28 @@ class RunView:
                 lines += [f"  | {line}" for line in visible_lines(text.encode(), 10)]
         return lines
 
+    def entries(self, event: Event) -> list[str]:
+        """The lines an event adds to the public log, marked as such."""
+        several = event.at.host and len(self.plan.hosts) > 1
+        mark = f"  log ({event.at.host}):" if several else "  log:"
+        bodies = public_bodies(event)
+        return [f"{mark} {one_line(body.text)}" for body in bodies if isinstance(body, Entry)]
+
     def sentence(self, event: Event) -> str | None:
         """One plain line for an event, or None for those a person need not see.
 
         What a host said may stand in it; nothing that steers a terminal is left.
         """
-        said = self._of_work(event.body) or self._of_step(event) or _of_link(event)
+        said = self._of_run(event.body) or self._of_step(event) or _of_link(event)
         return one_line(said) if said else None
 
-    def _of_work(self, body: Body) -> str:
+    def _of_run(self, body: Body) -> str:
         match body:
+            case RunOpened(title=title, hosts=hosts, log=log, practice=practice):
+                names = ", ".join(hosts) if len(hosts) <= MOST_NAMED else f"{len(hosts)} hosts"
+                where = f" on {names}" if hosts else ""
+                what = "practice log" if practice else "log"
+                return f"{title}{where}; {what} {log}" if log else f"{title}{where}"
             case WorkStarted(number=number):
                 return f"Work {number}: {self.works[number - 1].title}"
             case WorkEnded(number=number, status=status, why=why):
@@ -174,8 +192,6 @@ class RunView:
                 said = f": {Outcome(outcome).value}{f': {why}' if why else ''}"
             case AttemptEnded(delay=delay, why=why):
                 said = f": not yet{f' ({why})' if why else ''}; again in {delay:g}s"
-            case Reported(entry=str(entry)):
-                said = f": {entry}"
             case Reported(note=note) if note and not self._heard(event, note):
                 said = f": {note}"
             case Asked(text=text, question=kind) if kind != "failure":
@@ -210,7 +226,7 @@ def _of_link(event: Event) -> str:
             return f"Resumed by {event.who} after event {seq}."
         case InputChanged(name=name, value=value):
             return f"Input {name} is {value} from now on ({event.who})."
-        case Noted(text=text):
+        case Noted(text=text, public=False):
             return f"Note by {event.who}: {text}"
         case Connected(skew=skew) if abs(skew) > 2:
             which = "ahead" if skew > 0 else "behind"

@@ -27,8 +27,8 @@ MAIN_KEYS = ("background", "on_failure", "undo", "register")
 
 JOIN = "join"
 
-_ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
-_MOST_RETRIES = 10_000
+ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
+MOST_RETRIES = 10_000
 
 Fields = dict[str, tuple[Scalar, Node]]
 
@@ -200,7 +200,7 @@ class StepReader:
         text = self.findings.text(node, "'id'")
         if text is None:
             return None
-        if not _ID.fullmatch(text):
+        if not ID.fullmatch(text):
             hint = "small letters, digits, '-' and '_' only"
             self.findings.add(node.place, f"{shown(text)} cannot be a step's id", hint)
         elif text in self.ids:
@@ -257,9 +257,9 @@ class StepReader:
 
     def _count(self, node: Node) -> int | None:
         value = plain_value(node) if isinstance(node, Scalar) else None
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_RETRIES:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_RETRIES:
             return value
-        self.findings.expected(node, "'retries'", f"a whole number from 0 to {_MOST_RETRIES}")
+        self.findings.expected(node, "'retries'", f"a whole number from 0 to {MOST_RETRIES}")
         return None
 
     def _hosts(self, node: Node) -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import signal
@@ -47,6 +48,9 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "not UTF-8": ("title: café\n".encode("latin-1"), "1:11: the byte 0xe9 is not UTF-8"),
     "UTF-16": ("title: x\n".encode("utf-16"), "1:1: the byte 0xff is not UTF-8"),
     "a NUL": (b"title: a\0b\n", "1:9: a NUL stands in the file"),
+    "a bidirectional control": (
+        f"{STEPS}      - run: echo \u202e x\n", "6:19: the control character U+202E stands in the file",
+    ),
     "two documents": (
         f"{STEPS}      - run: x\n---\ntitle: U\n", "7:1: a second document begins here",
     ),
@@ -161,6 +165,7 @@ def _looping(path: Path) -> None:
         (_missing, "No such file or directory"),
         (Path.mkdir, "is a directory, not an? "),
         (_looping, "Too many levels of symbolic links"),
+        (os.mkfifo, "is a named pipe, not an? "),
     ],
 )
 def test_a_path_that_cannot_be_read(
@@ -174,6 +179,16 @@ def test_a_path_that_cannot_be_read(
     assert result.code == 2
     assert re.search(f"odd.yml.*{said}", result.err)
     assert "No host was touched." in result.err
+
+
+def test_a_runbook_from_the_shell_s_pipe(run: Run, project: Project) -> None:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, (project.path / project.runbook("run: x")).read_bytes())
+        os.close(writing)
+        assert run("check", f"/dev/fd/{reading}").code == 0
+    finally:
+        os.close(reading)
 
 
 @pytest.mark.usefixtures("untouched")

@@ -200,6 +200,12 @@ def test_under_invoke_too(words: list[str], code: int, said: str, project: Proje
     assert project.left_nothing()
 
 
+def test_hints_name_the_program_that_was_typed(run: Run) -> None:
+    assert "`tastyops list` shows the runbooks" in run("run", "nowhere.yml", "--yes").err
+    invoked = run("run", "nowhere.yml", "--yes", program="invoke").err
+    assert "`invoke list` shows the runbooks" in invoked
+
+
 def test_a_usage_error_is_on_one_line(run: Run) -> None:
     message, usage = run("run").err.splitlines()
     assert message.endswith("RUNBOOK.")

@@ -58,7 +58,12 @@ def test_the_kernel_upgrade_completes_and_writes_its_log(upgraded: Project) -> N
 def test_it_was_told_line_by_line_without_a_terminal(upgraded: Project) -> None:
     assert upgraded.first is not None
     lines = upgraded.first.out.splitlines()
-    assert re.fullmatch(rf"\d\d:\d\d:\d\d Work 1: {WORKS[0]}", lines[0])
+    head = r"\d\d:\d\d:\d\d Emergency kernel upgrade on kalimdor; practice log 20\d\d/001"
+    assert re.fullmatch(head, lines[0])
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d Work 1: {WORKS[0]}", lines[1])
+    page = upgraded.page()
+    entries = [line.partition("  log: ")[2] for line in lines if "  log: " in line]
+    assert entries == re.findall(r"^- \[\d{4}\] (.*)$", page, re.M)[::-1]
     for work in WORKS:
         assert sum(f"{work} (Completed)" in line for line in lines) == 1
     assert lines[-3].startswith("[AT RISK ")

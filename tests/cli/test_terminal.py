@@ -46,6 +46,8 @@ from tests.core.driving import plan_of
 START = datetime(2026, 2, 11, 13, 20, tzinfo=UTC)
 LANE = Address("web1", "1.1", 1)
 WIDE = "日本語" * 30
+QUESTION = Asked("d", "confirm", "Go on?")
+ASKING = {"host": LANE.host, "step": LANE.step, **QUESTION.to_json()}
 
 
 @pytest.fixture
@@ -138,13 +140,15 @@ def test_the_running_work_is_drawn_however_many_there_are() -> None:
 def test_lines_wait_while_a_question_is_asked(plan: Plan) -> None:
     screen = Screen(plan)
     with screen.live as live:
-        live.pause()
+        live.event(event(QUESTION))
+        live.pause(ASKING)
         before = len(screen.file.getvalue())
         live.event(event(StepStarted("run", {})))
         assert screen.file.getvalue()[before:] == ""
         live.resume()
         assert "13:20:00 1.1 Do it …" in screen.file.getvalue()[before:]
-        live.pause()
+        live.event(event(QUESTION))
+        live.pause(ASKING)
         before = len(screen.file.getvalue())
         live.event(event(CancelAsked("enough"), Address()))
         assert screen.file.getvalue()[before:].startswith("\n13:20:00 Stopping: enough (dwm).")
@@ -251,7 +255,7 @@ def test_a_person_answers(
     keyboard: Keyboard,
 ) -> None:
     calls: list[str] = []
-    person = AtTerminal("dwm", pause=lambda: calls.append("p"), resume=lambda: calls.append("r"))
+    person = AtTerminal("dwm", pause=lambda _: calls.append("p"), resume=lambda: calls.append("r"))
     answers: list[tuple[str, str] | None] = []
     thread = threading.Thread(
         target=lambda: answers.append(person.answer(question, over=lambda: False)), daemon=True
@@ -297,13 +301,13 @@ NO_TMUX = "the test in a real terminal needs tmux (Debian: apt-get install tmux)
 
 
 class Tmux:
-    """A terminal of 60 columns and 20 rows with a shell in it."""
+    """A terminal of 60 columns and 24 rows with a shell in it."""
 
     def __init__(self, project: Project, place: Path) -> None:
         self._command = ["tmux", "-S", str(place / "t"), "-f", "/dev/null"]
         self._environment = {**project.environment, "LC_ALL": "C.UTF-8", "PS1": "$ "}
         shell = ["env", "-i", *(f"{k}={v}" for k, v in self._environment.items()), "TERM=screen"]
-        self._run("new-session", "-d", "-x", "60", "-y", "20", "-c", str(project.path),
+        self._run("new-session", "-d", "-x", "60", "-y", "24", "-c", str(project.path),
                   *shell, "bash", "--norc", "--noprofile")
 
     def _run(self, *words: str) -> str:
@@ -375,6 +379,8 @@ def test_a_run_in_a_real_terminal(tmux: Tmux, project: Project) -> None:
     tmux.wait(r"^Shall we go on\? \[yes/no\] ye$")  # what is typed can be seen
     tmux.press("s", "Enter")
     asking = tmux.wait(r"^Which disk is it\?$")
+    led_to = asking.index("1.1 run: done")
+    assert led_to < asking.index("log: Step 1.1 (run) completed.") < asking.index("Shall we go on? [")
     assert "Shall we go on? [yes/no] yes\n" in asking  # and stays
     tmux.press("sdb", "Enter")
 

@@ -23,12 +23,14 @@ from tastyops.store.runs import RunJournal, read_events
 from tastyops.terminal.people import Unattended
 from tastyops.validate import validate
 from tests.core.fake import FakeClock, FakeDialer, FakeHost
+from tests.schemas import refused
 
 
 def plan_of(
     text: str, *hosts: str, inputs: dict[str, Any] | None = None, start_at: str = ""
 ) -> Plan:
     names = dict.fromkeys(hosts)
+    assert not refused(textwrap.dedent(text)), "the schema refuses a runbook of the tests"
     runbook = validate(textwrap.dedent(text).encode(), "test.yml", registry(), names, frozenset())
     values = {name: wanted.default for name, wanted in runbook.inputs.items()} | (inputs or {})
     return make_plan(runbook, [Host(name) for name in hosts], values, registry(), start_at=start_at)

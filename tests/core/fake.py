@@ -41,6 +41,8 @@ class FakeHost:
     refuse: int = 0
     links: int = 0
     forgotten: list[str] = field(default_factory=list)
+    uid: int = 0
+    elevated: list[str] = field(default_factory=list)
     clock: FakeClock | None = None
     stopped: Callable[[], None] = lambda: None
 
@@ -62,7 +64,7 @@ class FakeHost:
 class FakeSession:
     def __init__(self, host: FakeHost) -> None:
         self._host = host
-        self.hello = Hello(0, host.boot_id, "/run/tastyops/x", 1, "fake", "6.1.0", 0, "")
+        self.hello = Hello(host.uid, host.boot_id, "/run/tastyops/x", 1, "fake", "6.1.0", 0, "")
         self.skew = 0.0
         self.closed = False
 
@@ -82,6 +84,8 @@ class FakeSession:
         tail: Tail | None = None,
     ) -> Ended:
         self._host.probed.append(" ".join(argv))
+        if sudo:
+            self._host.elevated.append(" ".join(argv))
         return self._run(argv, sink)
 
     def change(

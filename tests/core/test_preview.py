@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tastyops.engine.links import needs_sudo
+from tastyops.inventory import Host
 from tests.core.driving import dry, plan_of
 from tests.core.fake import FakeHost
 
@@ -87,3 +91,43 @@ def test_questions_are_shown_and_not_asked() -> None:
         ("would ask", ["ask the operator: Swap the disk"]),
         ("would ask", ["ask the operator: Sure?", "sh -c it"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("uid", "host", "wishes", "wanted"),
+    [
+        (1000, False, (None, None), False),
+        (1000, True, (None, None), True),
+        (1000, True, (None, False), False),
+        (1000, False, (None, True), True),
+        (1000, False, (True, False), True),
+        (1000, True, (False, True), False),
+        (None, False, (True, None), True),
+        (0, True, (True, True), False),
+    ],
+)
+def test_whether_sudo_is_needed(
+    uid: int | None, host: bool, wishes: tuple[bool | None, ...], wanted: bool
+) -> None:
+    assert needs_sudo(Host("web1", sudo=host), uid, *wishes) is wanted
+
+
+def test_sudo_is_shown_and_used_as_in_a_real_run() -> None:
+    text = """
+        title: T
+        hosts: web1
+        works:
+          - work: W
+            steps:
+              - {run: look, reads: true, sudo: true}
+              - {run: touch x, sudo: true}
+              - {run: touch y}
+    """
+    host = FakeHost({"look": (0, "")}, uid=1000)
+    found = dry(plan_of(text, "web1"), web1=host)
+    assert [command for step in found.steps for command in step.commands] == [
+        "sh -c look", "sudo sh -c 'touch x'", "sh -c 'touch y'",
+    ]
+    assert host.elevated == ["sh -c look"]
+    as_root = dry(plan_of(text, "web1"), web1=FakeHost({"look": (0, "")}))
+    assert as_root.steps[1].commands == ["sh -c 'touch x'"]

@@ -255,14 +255,19 @@ def test_a_host_without_setsid(sshd: Sshd, accounts: Accounts) -> None:
     assert "setsid is missing" in what
 
 
-def test_one_session_a_connection_is_too_few(sshd_installed: None) -> None:
-    server = Sshd(["MaxSessions 1"])
+@pytest.mark.parametrize(("sessions", "enough"), [(0, False), (1, False), (2, True)])
+def test_sessions_a_connection(sessions: int, enough: bool, sshd_installed: None) -> None:
+    server = Sshd([f"MaxSessions {sessions}"])
     server.start()
     try:
-        session = dialer(server).session(server.host(), "test")
-        with pytest.raises(errors.HostUnsuitable, match="refused a session"):
-            session.probe(["sleep", "2"], sink=Collected())
-        session.close()
+        if enough:
+            session = dialer(server).session(server.host(), "test")
+            # longer than it takes until the second session is wanted
+            assert session.probe(["sleep", "2"], sink=Collected()).status == 0
+            session.close()
+        else:  # found out before a command is sent, and not in the middle of a change
+            what = refusal(dialer(server), server.host(), errors.HostUnsuitable)
+            assert "MaxSessions in its sshd_config must be 2 or more" in what
     finally:
         server.stop()
 

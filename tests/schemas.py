@@ -1,0 +1,40 @@
+"""A runbook against the JSON Schema, read as an editor would read it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft7Validator
+
+from tastyops import source
+from tastyops.catalogue import built_in
+from tastyops.model.action import Registry
+from tastyops.schema import runbook_schema
+from tastyops.source.tree import Mapping, Node, Sequence, plain_value
+
+
+def validator(registry: Registry) -> Draft7Validator:
+    schema = runbook_schema(registry)
+    Draft7Validator.check_schema(schema)
+    return Draft7Validator(schema)
+
+
+@cache
+def shipped() -> Draft7Validator:
+    return validator(built_in())
+
+
+def refused(text: str, schema: Draft7Validator | None = None) -> list[str]:
+    """What the schema has against a runbook; nothing, for a good one."""
+    document = _plain(source.parse(text.encode(), "r.yml"))
+    return [error.json_path for error in (schema or shipped()).iter_errors(document)]
+
+
+def _plain(node: Node) -> Any:
+    match node:
+        case Mapping():
+            return {key.text: _plain(value) for key, value in node.entries}
+        case Sequence():
+            return [_plain(item) for item in node.items]
+    return plain_value(node)
