@@ -131,6 +131,13 @@ class NeedsPerson(TastyopsError):
     exit_code = ExitCode.USAGE
 
 
+class SecretUnavailable(TastyopsError):
+    """A secret's source gives none, or one that cannot be masked; found before the first step."""
+
+    id = "secret-unavailable"
+    exit_code = ExitCode.USAGE
+
+
 class Unreachable(TastyopsError):
     """No session with the host could be had."""
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from tastyops import __version__
 from tastyops.catalogue import registry
 from tastyops.cli import output, places, project, secrets, signals
-from tastyops.cli.dryrun import show_preview
+from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
 from tastyops.document.times import offset_minutes
 from tastyops.engine.drive import Drive
@@ -28,7 +28,6 @@ from tastyops.model.text import one_line
 from tastyops.plan import Plan, make_plan, need_nobody
 from tastyops.ports import Listener, Operator
 from tastyops.redact import Masker
-from tastyops.store.blobs import OutputCapture
 from tastyops.store.logs import LogFile, LogHead, LogKeeper
 from tastyops.store.runs import RunJournal, hand_in, new_run_id
 from tastyops.terminal.losable import Losable
@@ -86,14 +85,14 @@ def perform(args: Namespace, *, dry: bool) -> int:
     runbook = project.load_runbook(args.runbook, inventory)
     hosts = project.chosen_hosts(inventory, runbook, args.host)
     inputs, answers = resolve(runbook, args.var, ask=_may_ask(args))
-    plan = make_plan(
-        runbook, hosts, inputs, registry(args.runbook.parent),
-        start_at=args.start_at or "", controller=places.controller_boot_id(),
-    )
-    with ExitStack() as stack:
-        passwords = secrets.sudo_passwords(hosts, ask=_may_ask(args))
-        masker = Masker(set(passwords.values()))
-        place = places.enter(stack, hosts, passwords)
+    hidden = secrets.resolve_secrets(runbook, hosts, ask=_may_ask(args))
+    masker = hidden.masker()
+    with ExitStack() as stack, secrets.masked_errors(masker.text):
+        plan = make_plan(
+            runbook, hosts, {**inputs, **hidden.inputs}, registry(args.runbook.parent),
+            start_at=args.start_at or "", controller=places.controller_boot_id(),
+        )
+        place = places.enter(stack, hosts, hidden.passwords)
         setting = _Setting(args, inventory, place, masker, project.operator(), answers)
         if dry or args.dry_run:
             return _preview(plan, setting)
@@ -109,10 +108,11 @@ def _may_ask(args: Namespace) -> bool:
 
 
 def _preview(plan: Plan, setting: _Setting) -> int:
-    found = preview(plan, setting.place.dialer, setting.place.clock, OutputCapture)
+    capture = masking_capture(setting.masker)
+    found = preview(plan, setting.place.dialer, setting.place.clock, capture)
     show_preview(
         plan, found, zone=setting.inventory.timezone, attending=_attending(setting),
-        as_json=setting.args.json,
+        as_json=setting.args.json, mask=setting.masker.text,
     )
     if found.unreachable:
         return int(ExitCode.UNREACHABLE)
@@ -188,7 +188,7 @@ def _opened(plan: Plan, setting: _Setting, attending: list[str], log: LogFile) -
     return RunOpened(
         title=plan.title, runbook=hashlib.sha256(plan.runbook.source).hexdigest(),
         path=plan.runbook.path, plan=plan.digest, hosts=[host.name for host in plan.hosts],
-        inputs=dict(plan.inputs), attending=attending, log=log.number, practice=plan.practice,
+        inputs=plan.recorded_inputs, attending=attending, log=log.number, practice=plan.practice,
         start_at=plan.start_at, tastyops=__version__,
     )
 

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from tastyops.errors import JournalDamaged
-from tastyops.journal.events import stamp, unstamp
+from tastyops.journal.events import NOT_AN_EVENT, fitting, stamp, unstamp
 
 VERSION = 1
+MINUTES_OF_A_DAY = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,9 @@ def public_from_json(data: dict[str, Any]) -> PublicEvent | None:
         cls = KINDS.get(str(data["kind"]))
         if cls is None:
             return None
-        known = {f.name for f in fields(cls)}
-        body = cls(**{name: value for name, value in data["body"].items() if name in known})
+        body = cls(**fitting(fields(cls), data["body"]))
+        if isinstance(body, LogOpened) and abs(body.offset) >= MINUTES_OF_A_DAY:
+            raise ValueError("no zone is that far from UTC")
         return PublicEvent(
             int(data["seq"]),
             unstamp(data["recorded_at"]),
@@ -139,5 +141,6 @@ def public_from_json(data: dict[str, Any]) -> PublicEvent | None:
             str(data.get("page", "")),
             str(data.get("prev", "")),
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise JournalDamaged(f"A line of the log's journal is not an event: {error!r}.") from error
+    except NOT_AN_EVENT as error:
+        what = f"A line of the log's journal is not an event: {error!r:.200}."
+        raise JournalDamaged(what) from error

@@ -11,12 +11,14 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tastyops.errors import JournalDamaged, UsageError
 from tastyops.journal.chain import GENESIS, Line, seal, unseal
 from tastyops.journal.events import (
+    NOT_AN_EVENT,
     Address,
     Body,
     Event,
@@ -28,6 +30,15 @@ from tastyops.journal.state import RunState, fold
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
 from tastyops.store.files import append_all, must_write, sync_directory, write_whole
+
+OWN_WORDS = frozenset({
+    "digest", "sha256", "runbook", "plan", "kind", "how", "outcome", "question", "action", "fate",
+    "boot_id", "directory", "log", "unknown",
+})  # fmt: skip
+"""Fields with words and digests of ours, made without secrets: one that looks alike stays."""
+
+FREE = frozenset({"inputs", "params", "registered"})
+"""Fields whose names and numbers are the author's, so a number may be a secret."""
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
 
@@ -93,8 +104,17 @@ class RunJournal:
     def _masked(self, body: Body) -> Body:
         if not self._masker.longest:
             return body
-        data = json.loads(self._masker.text(json.dumps(body.to_json(), ensure_ascii=False)))
-        return body_from_json(body.kind, data)
+        told = {
+            f.name: self._masker.data(getattr(body, f.name), OWN_WORDS, numbers=False)
+            for f in fields(body)
+            if f.name not in OWN_WORDS and f.name not in FREE
+        }
+        told |= {
+            f.name: self._masker.data(getattr(body, f.name))
+            for f in fields(body)
+            if f.name in FREE
+        }
+        return replace(body, **told)
 
     def commit(self, durable: bool = True) -> None:
         """Writes what is pending in one write, and one fdatasync. Raises JournalUnwritable."""
@@ -171,9 +191,15 @@ def read_events(directory: Path) -> Iterator[Event]:
 
 
 def read_state(directory: Path) -> RunState:
-    """The run as its journal tells it."""
+    """The run as its journal tells it. Raises JournalDamaged, also for events that make no run."""
     blobs = directory / BLOBS
-    return fold(read_events(directory), lambda digest: read_blob(blobs / digest))
+    try:
+        return fold(read_events(directory), lambda digest: read_blob(blobs / digest))
+    except NOT_AN_EVENT as error:
+        raise JournalDamaged(
+            f"{directory / JOURNAL} holds an event that cannot be: {error!r:.200}.",
+            next_step=f"`invoke verify {directory.name}` lists all that is wrong with it.",
+        ) from error
 
 
 def run_directories(runs: Path) -> list[Path]:
