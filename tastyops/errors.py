@@ -189,6 +189,13 @@ class JournalDamaged(TastyopsError):
     exit_code = ExitCode.FAILED
 
 
+class BackupFailed(TastyopsError):
+    """The archive could not be written whole, so nothing of it was kept."""
+
+    id = "backup-failed"
+    exit_code = ExitCode.FAILED
+
+
 class LabFailed(TastyopsError):
     """The lab machine could not be built, started, or broken as asked; no host of yours is it."""
 

@@ -206,7 +206,9 @@ def run_directories(runs: Path) -> list[Path]:
     """Every run, oldest first."""
     if not runs.is_dir():
         return []
-    return sorted(path for path in runs.iterdir() if (path / JOURNAL).exists())
+    return sorted(
+        path for path in runs.iterdir() if path.name[0] != "." and (path / JOURNAL).exists()
+    )
 
 
 def find_run(runs: Path, wanted: str) -> Path | None:

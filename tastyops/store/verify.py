@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,23 @@ from tastyops.store.runs import BLOBS, JOURNAL, read_lines
 
 def verify_run(directory: Path, log: LogFile | None) -> tuple[int, str, list[str]]:
     """How many events, the head hash, and everything that is wrong, as sentences."""
+    count, head, wrong = verify_lines(directory, read_lines(directory))
+    if log is not None:
+        wrong += _against_log(directory.name, count, head, log)
+    return count, head, wrong
+
+
+def verify_lines(directory: Path, lines: Iterable[Line]) -> tuple[int, str, list[str]]:
+    """The same for the journal's lines alone, with the outputs they refer to."""
     wrong: list[str] = []
     count, head = 0, ""
-    for line in read_lines(directory):
+    for line in lines:
         count = line.number
         wrong += [_sentence(directory, fault, line.data) for fault in line.faults]
         if line.data is not None:
             wrong += _not_an_event(directory, line)
             head = str(line.data.get("hash", ""))
             wrong += _blob_faults(directory, line.number, line.data)
-    if log is not None:
-        wrong += _against_log(directory.name, count, head, log)
     return count, head, wrong
 
 
