@@ -64,19 +64,51 @@ def forms(secret: str) -> set[bytes]:
     return {text.encode() for text in texts} | _base64_cores(secret.encode())
 
 
+def _reaches_in(needle: bytes, data: bytes) -> int:
+    """How many of the first bytes of ``data`` are the end of a needle that began before it.
+
+    The longest such end; one of a byte or two gives nothing away and is everywhere.
+    """
+    for length in range(min(len(needle) - 1, len(data), CUT_AT), 2, -1):
+        if needle.endswith(data[:length]):
+            short = length
+            break
+    else:
+        short = 0
+    start = needle.find(data[:CUT_AT], 1) if len(data) >= CUT_AT else -1
+    while start >= 0:
+        if data.startswith(needle[start:]):
+            return len(needle) - start
+        start = needle.find(data[:CUT_AT], start + 1)
+    if 0 < len(data) < len(needle) and data in needle[1:]:
+        return len(data) if len(data) > 2 else short
+    return short
+
+
 class Masker:
     """Replaces the secrets it was made with; without secrets it passes bytes through."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._plain = frozenset(secrets)
         every = {form for secret in self._plain for form in forms(secret)}
-        needles = sorted(every, key=len, reverse=True)
+        self._needles = needles = sorted(every, key=len, reverse=True)
         self._longest = max(map(len, needles), default=0)
         self._pattern = re.compile(b"|".join(map(re.escape, needles))) if needles else None
 
     def mask(self, data: bytes) -> bytes:
         """``data`` with every form of every secret replaced by asterisks."""
         return self._pattern.sub(MASK, data) if self._pattern else data
+
+    def glimpse(self, data: bytes) -> bytes:
+        """``mask`` for a piece out of a stream, whose ends may cut a secret in two."""
+        if not self._pattern:
+            return data
+        head = max((_reaches_in(needle, data) for needle in self._needles), default=0)
+        tail = max((_reaches_in(n[::-1], data[::-1]) for n in self._needles), default=0)
+        if head + tail >= len(data):
+            return MASK
+        inside = self.mask(data[head : len(data) - tail])
+        return (MASK if head else b"") + inside + (MASK if tail else b"")
 
     def text(self, text: str) -> str:
         """The same for text."""

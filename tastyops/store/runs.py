@@ -136,8 +136,8 @@ class RunJournal:
         return read_blob(self.directory / BLOBS / sha256)
 
     def mask(self, data: bytes) -> bytes:
-        """``data`` with every secret of the run replaced."""
-        return self._masker.mask(data)
+        """A piece of a stream with every secret of the run replaced, also one the ends cut."""
+        return self._masker.glimpse(data)
 
     def spooled(self) -> Sequence[tuple[str, Body]]:
         """What other processes handed in since the last call, in the order it was handed in."""
