@@ -204,7 +204,7 @@ def test_an_event_from_any_json(data: dict[str, Any]) -> None:
             assert isinstance(read(data), (Event, PublicEvent, type(None)))
 
 
-@examples(300)
+@examples(150)
 @given(st.data())
 def test_a_log_sealed_anew_around_nonsense(ran: Ran, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     objects = [json.loads(line) for line in ran.log.journal.read_bytes().splitlines()]
