@@ -11,14 +11,17 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NoReturn, cast
 
 from tastyops.errors import CannotKnow
 from tastyops.model.text import PublicText
+from tastyops.redact import Masker
 
 PARSE_LIMIT = 8 * 1024 * 1024
 """Bytes of a probe's output that a parser may see; more than this is a failed probe."""
+
+NO_SECRETS = Masker()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +29,29 @@ class Probe:
     """A command that only reads; ``parser`` names the function in ``probes`` that understands it.
 
     ``offline`` says that an unreachable host is an answer (``Offline``) and not a failure.
-    ``sudo``: True needs root, None follows the step and the host, False never.
+    ``sudo``: True needs root, None follows the step and the host, False never. ``masker`` hides
+    the run's secrets wherever the command is described or digested, never where it is sent.
     """
 
     argv: tuple[str, ...]
     parser: str = "output"
     sudo: bool | None = None
     offline: bool = False
+    masker: Masker = field(default=NO_SECRETS, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A command that may change the host; ``settle`` is a probe that tells whether it happened."""
+    """A command that may change the host; ``settle`` is a probe that tells whether it happened.
+
+    ``masker`` as in ``Probe``.
+    """
 
     argv: tuple[str, ...]
     stdin: bytes = b""
     sudo: bool | None = None
     settle: Probe | None = None
+    masker: Masker = field(default=NO_SECRETS, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +189,53 @@ def unknown_step(value: Unknown) -> str:
     return str(object.__getattribute__(value, "step_"))
 
 
-def describe(command: Command) -> dict[str, Any]:
-    """The command as plain JSON: what the journal keeps and what its digest is made from."""
+def concealed(steps: Steps, masker: Masker) -> Steps:
+    """The same commands, none of which tells a secret when it is described or digested."""
+    send: Callable[[Any], Command] = steps.send
+    value: Any = None
+    while True:
+        try:
+            command = send(value)
+        except StopIteration as end:
+            return cast("dict[str, Any] | None", end.value)
+        try:
+            value = yield _concealed(command, masker)
+            send = steps.send
+        except Exception as error:  # thrown in: a failed probe, a cancel
+            send, value = steps.throw, error
+
+
+def _concealed(command: Command, masker: Masker) -> Command:
     match command:
-        case Probe(argv, parser, sudo, offline):
-            return {"probe": list(argv), "parser": parser, "sudo": sudo, "offline": offline}
-        case Change(argv, stdin, sudo, settle):
-            data: dict[str, Any] = {"change": list(argv), "sudo": sudo}
+        case Probe():
+            return replace(command, masker=masker)
+        case Change(settle=settle):
+            told = replace(settle, masker=masker) if settle else None
+            return replace(command, settle=told, masker=masker)
+        case Ask(text=text, default=default):
+            told_default = default if default is None else masker.text(default)
+            return replace(command, text=masker.text(text), default=told_default)
+        case Sleep(why=why):
+            return replace(command, why=masker.text(why))
+        case _:
+            entry = command.entry
+            told_entry = PublicText.fixed(masker.text(entry.text)) if entry else None
+            return replace(command, entry=told_entry, note=masker.text(command.note))
+
+
+def describe(command: Command) -> dict[str, Any]:
+    """The command as plain JSON: what the journal keeps and what its digest is made from.
+
+    Secrets are masked before anything is hashed: the digest of a short one could be guessed.
+    """
+    match command:
+        case Probe(argv, parser, sudo, offline, masker):
+            told = list(map(masker.text, argv))
+            return {"probe": told, "parser": parser, "sudo": sudo, "offline": offline}
+        case Change(argv, stdin, sudo, settle, masker):
+            data: dict[str, Any] = {"change": list(map(masker.text, argv)), "sudo": sudo}
             if stdin:
-                data["stdin"] = hashlib.sha256(stdin).hexdigest()
+                data["stdin"] = hashlib.sha256(masker.mask(stdin)).hexdigest()
             if settle:
                 data["settle"] = describe(settle)
             return data

@@ -147,6 +147,13 @@ class WaitsForPerson(TastyopsError):
         )
 
 
+class SecretUnavailable(TastyopsError):
+    """A secret's source gives none, or one that cannot be masked; found before the first step."""
+
+    id = "secret-unavailable"
+    exit_code = ExitCode.USAGE
+
+
 class Unreachable(TastyopsError):
     """No session with the host could be had."""
 
@@ -203,6 +210,13 @@ class Locked(TastyopsError):
 
     id = "locked"
     exit_code = ExitCode.LOCKED
+
+
+class BackupFailed(TastyopsError):
+    """The archive could not be written whole, so nothing of it was kept."""
+
+    id = "backup-failed"
+    exit_code = ExitCode.FAILED
 
 
 class LabFailed(TastyopsError):

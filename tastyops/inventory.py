@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tastyops.errors import InvalidFile, UsageError, did_you_mean, shown
+from tastyops.model.secret import SecretSource
 from tastyops.source import scan
 from tastyops.source.reading import Findings, TooManyError, is_null
+from tastyops.source.secrets import read_secret_source
 from tastyops.source.tree import Mapping as Tree
 from tastyops.source.tree import Node, Scalar, Sequence, plain_value
 
@@ -20,8 +22,8 @@ from tastyops.source.tree import Node, Scalar, Sequence, plain_value
 class Host:
     """One host. What is None here is left to ``~/.ssh/config`` and OpenSSH's defaults.
 
-    ``sudo``: True becomes root with ``sudo -n``; ``"ask"`` has the operator asked for the
-    password once; False never. Paths are absolute or start with ``~``.
+    ``sudo``: True becomes root with ``sudo -n``; ``"ask"`` with a password, which comes from
+    ``sudo_password`` or is asked for once; False never. Paths are absolute or start with ``~``.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Host:
     vars: Mapping[str, Any] = field(default_factory=dict)
     practice: bool = False
     """Whether what is logged of it is practice: a practice host, or one of a practice inventory."""
+    sudo_password: SecretSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,7 @@ class _Reader:
             identity_file=self._file(fields, "identity_file"),
             known_hosts=self._file(fields, "known_hosts"),
             sudo=self._sudo(fields),
+            sudo_password=self._sudo_password(fields),
             connection=self._connection(fields),
             console=self._device(fields, "console"),
             power=self._device(fields, "power"),
@@ -226,11 +230,29 @@ class _Reader:
         node = fields["sudo"][1]
         if isinstance(node, Scalar) and node.text == "ask":
             return "ask"
+        if isinstance(node, Tree):
+            return "ask"
         value = plain_value(node) if isinstance(node, Scalar) else None
         if isinstance(value, bool):
             return value
-        self.findings.expected(node, "'sudo'", "true, false or ask")
+        hint = "or {password: {env: NAME}}, with {file: PATH} or {command: […]} as well"
+        self.findings.expected(node, "'sudo'", "true, false or ask", hint)
         return False
+
+    def _sudo_password(self, fields: _Fields) -> SecretSource | None:
+        """Where the password comes from, for a ``sudo`` that says so; a file is beside this one."""
+        node = fields["sudo"][1] if "sudo" in fields else None
+        if not isinstance(node, Tree):
+            return None
+        known = self.findings.fields(node, "'sudo'", ("password",)) or {}
+        if "password" not in known:
+            hint = "write {password: {env: NAME}}, or `sudo: ask`"
+            self.findings.add(node.place, "'sudo' does not say its password's source", hint)
+            return None
+        source = read_secret_source(self.findings, known["password"][1], "'password'")
+        if source is not None and source.kind == "file":
+            return replace(source, words=(self._beside(source.words[0]),))
+        return source
 
     def _connection(self, fields: _Fields) -> Literal["ssh", "practice"]:
         if "connection" not in fields:

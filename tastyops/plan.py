@@ -6,18 +6,19 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from tastyops import templates
-from tastyops.commands import Unknown
+from tastyops.commands import Steps, Unknown, concealed
 from tastyops.errors import InvalidFile, NeedsPerson, Problem, UsageError, did_you_mean
 from tastyops.inventory import Host
 from tastyops.journal.state import RunState
 from tastyops.model.action import ActionSpec, Facts, Registered, Registry
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Marked, Runbook, Step, Work
+from tastyops.redact import Masker
 
 CONTROLLER = ""
 """The host of a lane that needs no host: a question to the operator."""
@@ -25,7 +26,10 @@ CONTROLLER = ""
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do. Texts are rendered; steps stay templates until they start."""
+    """What a run will do. Texts are rendered; steps stay templates until they start.
+
+    ``inputs`` hold the values of secrets too; ``recorded_inputs`` is what may be written down.
+    """
 
     runbook: Runbook
     hosts: tuple[Host, ...]
@@ -42,6 +46,11 @@ class Plan:
     """Ids of the steps before ``--start-at``."""
     lanes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The host names of each step's lanes, by step id."""
+
+    @cached_property
+    def recorded_inputs(self) -> dict[str, Any]:
+        """The inputs for the journal: a secret stands there as ``{"secret": "env:NAME"}``."""
+        return recorded_inputs(self.runbook, self.inputs)
 
     @cached_property
     def position(self) -> Mapping[str, int]:
@@ -85,7 +94,11 @@ def make_plan(
     start_at: str = "",
     controller: str = "",
 ) -> Plan:
-    """Resolves a runbook. Raises InvalidFile, UsageError; touches no host."""
+    """Resolves a runbook. Raises InvalidFile, UsageError; touches no host.
+
+    Where there are secrets, no command of an action tells them when it is digested.
+    """
+    registry = _concealing(runbook, inputs, registry)
     lanes = _lanes(runbook, hosts, registry)
     left_out = _left_out(runbook, registry, start_at)
     names = _base_names(runbook, hosts, inputs, None)
@@ -116,10 +129,36 @@ def _digest(
     data = [
         hashlib.sha256(runbook.source).hexdigest(),
         [h.name for h in hosts],
-        dict(inputs),
+        recorded_inputs(runbook, inputs),
         start_at,
     ]
     return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def recorded_inputs(runbook: Runbook, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs with a reference in place of each secret."""
+    sources = {name: wanted.secret for name, wanted in runbook.inputs.items()}
+    return {
+        name: {"secret": source.reference} if (source := sources.get(name)) else value
+        for name, value in inputs.items()
+    }
+
+
+def _concealing(runbook: Runbook, inputs: Mapping[str, Any], registry: Registry) -> Registry:
+    """The actions, each yielding commands whose descriptions have the secrets masked."""
+    hidden = [name for name, wanted in runbook.inputs.items() if wanted.secret]
+    secrets = [inputs[name] for name in hidden if isinstance(inputs.get(name), str)]
+    if not secrets:
+        return registry
+    masker = Masker(secrets)
+
+    def hidden_by(spec: ActionSpec) -> ActionSpec:
+        def perform(params: Any, facts: Facts) -> Steps:
+            return concealed(spec.perform(params, facts), masker)
+
+        return replace(spec, perform=perform)
+
+    return {name: hidden_by(spec) for name, spec in registry.items()}
 
 
 def _lanes(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from tastyops.errors import shown
+
 LONGEST = 366 * 86400
 """Seconds in the longest span taken; anything above is a slip of the finger."""
 
@@ -25,7 +27,7 @@ def parse_duration(value: str | int | float) -> float:
     if not match or not text:
         if text.startswith("-"):
             raise ValueError("a span of time cannot be negative")
-        raise ValueError(f"'{value[:40]}' is not a span of time such as 90s, 1m or 2h30m")
+        raise ValueError(f"{shown(value)} is not a span of time such as 90s, 1m or 2h30m")
     pairs = zip(match.groups(), _UNITS.values(), strict=True)
     return _checked(sum(float(number) * unit for number, unit in pairs if number), value)
 
@@ -34,7 +36,7 @@ def _checked(seconds: int | float, written: str) -> float:
     if seconds < 0:
         raise ValueError("a span of time cannot be negative")
     if not math.isfinite(seconds) or seconds > LONGEST:
-        raise ValueError(f"'{written[:40]}' is longer than a year")
+        raise ValueError(f"{shown(written)} is longer than a year")
     return float(seconds)
 
 

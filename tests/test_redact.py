@@ -52,3 +52,21 @@ def test_without_secrets_nothing_is_held_back() -> None:
     stream = Masker().stream()
     assert stream.feed(b"as it comes") == b"as it comes"
     assert stream.finish() == b""
+
+
+@pytest.mark.parametrize("secret", ["hunter2-hunter3", "k" + "abcdefghij" * 7, "aaaaaaaab"])
+def test_a_piece_that_cuts_a_secret_shows_none_of_it(secret: str) -> None:
+    """As the live screen shows the end of an output: from anywhere, up to anywhere."""
+    stream = b"user " + secret.encode() + b" ok " + secret.encode() + b"."
+    masker = Masker([secret])
+    for start in range(len(stream)):
+        for end in range(start + 1, min(len(stream), start + len(secret) + 30) + 1):
+            shown = masker.glimpse(stream[start:end]).replace(MASK, b"|")
+            left = [p for p in shown.split(b"|") if len(p) > 2]
+            cut = [p for p in left if p in secret.encode()]
+            assert cut == [], (start, end, shown)
+
+
+def test_a_piece_without_a_secret_is_as_it_was() -> None:
+    assert Masker(["hunter2-hunter3"]).glimpse(b"nothing of it") == b"nothing of it"
+    assert Masker().glimpse(b"hunter2") == b"hunter2"

@@ -13,7 +13,7 @@ import pytest
 
 from tastyops.errors import JournalDamaged, JournalUnwritable, UsageError
 from tastyops.journal.events import Address, Noted, RunClosed
-from tastyops.journal.public import Closed, Entry, RunAttached
+from tastyops.journal.public import Closed, Entry, RunAttached, WorkStatus
 from tastyops.ports import HandedIn
 from tastyops.redact import Masker
 from tastyops.store.logs import LogBook, LogFile, LogHead
@@ -291,3 +291,12 @@ def test_a_log_reads_back_and_goes_on(book: LogBook) -> None:
     assert texts == ["two", "one"]
     assert book.find("2026/1") is not None
     assert book.find("2026/002") is None
+
+
+def test_a_secret_that_is_a_word_of_ours_does_not_break_the_log(tmp_path: Path) -> None:
+    head = LogHead("at risk", "T", "UTC", False, [], ["One"], ["d"])
+    log = LogBook(tmp_path, say=print).open(head, NOW, Masker(["status", "number"]))
+    log.append(WorkStatus(1, "Completed"), NOW)
+    log.append(Entry("the status is fine"), NOW)
+    assert "(Completed)" in log.page.read_text()
+    assert "the status is fine" not in log.page.read_text() + log.journal.read_text()

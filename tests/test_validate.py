@@ -238,7 +238,7 @@ REFUSED_FILES = {
         "1:23: the default must be one of y, z, not",
     ),
     "input template": ("inputs: {a: '{{ host }}'}\n", "1:13: the default cannot hold a template"),
-    "input secret": ("inputs: {a: {secret: true}}\n", "1:14: 'secret' is not available yet"),
+    "input secret": ("inputs: {a: {secret: true, default: x}}\n", "1:28: a secret has no 'default'"),
     "input key": (
         "inputs: {a: {defualt: 1}}\n",
         "1:14: 'defualt' is not a key of the input 'a' (did",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tastyops.actions import action, param
 from tastyops.commands import Change, Output, Probe, Steps, Unknown, unknown_step
-from tastyops.errors import CannotKnow, Failed
+from tastyops.errors import CannotKnow, Failed, Refused
 from tastyops.model.action import Facts
 
 
@@ -33,6 +33,8 @@ class Run:
 def run(params: Run, facts: Facts) -> Steps:
     """Run a shell command; it is taken for a change unless the step says ``reads: true``."""
     argv = (params.shell, "-c", params.command)
+    if facts.reads and params.stdin:
+        raise Refused("a step that only reads has no standard input to give `stdin` to")
     if facts.reads:
         output: Output | Unknown = yield Probe(argv)
     else:

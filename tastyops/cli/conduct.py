@@ -134,8 +134,8 @@ class _Screen:
         reachable = {host.name for host in plan.hosts if host.connection == "ssh"}
 
         def change(name: str, value: str) -> str:
-            if name not in inputs:
-                return f"There is no input {name}."
+            if name not in inputs or inputs[name].secret:
+                return f"There is no input {name} that could be changed here."
             try:
                 self._hand(InputChanged(name, input_value(inputs[name], value)))
             except UsageError as error:
@@ -147,7 +147,7 @@ class _Screen:
 
         return FailureMenu(
             note=lambda text: self._hand(Noted(text)),
-            inputs={name: value for name, value in plan.inputs.items() if name in inputs},
+            inputs={name: plan.inputs[name] for name in inputs if not inputs[name].secret},
             change=change,
             open_shell=shell,
             hosts=lambda step: [h for h, bad in state.bad if bad == step and h in reachable],

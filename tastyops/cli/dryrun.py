@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tastyops.cli.wouldbe import would_be_log
 from tastyops.document.text import render_text
 from tastyops.engine.preview import Preview, StepPreview
 from tastyops.model.text import one_line
 from tastyops.plan import Plan
+from tastyops.redact import Masker
+from tastyops.store.blobs import OutputCapture
+
+Mask = Callable[[str], str]
+
+
+def masking_capture(masker: Masker) -> type[OutputCapture]:
+    """Where a dry run's probes leave their output: in memory, without the run's secrets."""
+
+    class Masking(OutputCapture):
+        def __init__(self) -> None:
+            super().__init__(masker=masker)
+
+    return Masking
 
 
 def show_preview(
-    plan: Plan, found: Preview, *, zone: str, attending: Sequence[str], as_json: bool
+    plan: Plan, found: Preview, *, zone: str, attending: Sequence[str], as_json: bool, mask: Mask
 ) -> None:
-    """Writes the preview to standard output."""
+    """Writes the preview to standard output, without the secrets that ``mask`` knows."""
+    for step in found.steps:
+        step.commands = list(map(mask, step.commands))
+        step.because, step.entries = mask(step.because), list(map(mask, step.entries))
     if as_json:
         for step in found.steps:
             print(json.dumps(_as_data(step)))  # noqa: T201

@@ -16,7 +16,10 @@ from tastyops.validate.values import input_value
 def resolve(
     runbook: Runbook, given: Sequence[str], *, ask: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The inputs' values by name, and the answers by step id. Raises UsageError, NeedsPerson."""
+    """The inputs' values by name, and the answers by step id. Raises UsageError, NeedsPerson.
+
+    Secret inputs are left out: ``secrets.resolve_secrets`` has them.
+    """
     asks = (step for step in runbook.steps() if step.action == "ask")
     asking = {step.register: step for step in asks if step.register}
     inputs: dict[str, Any] = {}
@@ -27,6 +30,14 @@ def resolve(
             raise UsageError(
                 f"--var {word}: it wants a name and a value, name=value.",
                 still_true="No host was touched.",
+            )
+        if name in runbook.inputs and runbook.inputs[name].secret:
+            raise UsageError(
+                f"--var {name}: a secret is not given on the command line; there it stands in the "
+                "process list and in the shell's history.",
+                still_true="No host was touched.",
+                next_step=f"Give {name} a `source:` in the runbook, or type it when asked. If that "
+                "was its value, change it.",
             )
         if name in runbook.inputs:
             inputs[name] = input_value(runbook.inputs[name], text)
@@ -40,7 +51,7 @@ def resolve(
                 next_step=did_you_mean(name, known) or f"Inputs: {', '.join(known) or 'none'}.",
             )
     for name, wanted in runbook.inputs.items():
-        if name not in inputs:
+        if name not in inputs and not wanted.secret:
             inputs[name] = _default(wanted, ask=ask)
     return inputs, answers
 

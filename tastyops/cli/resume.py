@@ -108,16 +108,24 @@ def take_up(
             print(f"The run {directory.name} is over: {state.closed.status}.")  # noqa: T201
             return int(ExitCode.COMPLETED)
         was = _as_it_was(directory, state, inventory, accept=args.accept_changes)
+        hidden = secrets.resolve_secrets(was.runbook, was.hosts, ask=may_ask(args))
+        masker = hidden.masker()
+        stack.enter_context(secrets.masked_errors(masker.text))
+        journal.mask_with(masker)
+        open_inputs = {
+            name: value
+            for name, value in was.opened.inputs.items()
+            if name in was.runbook.inputs and not was.runbook.inputs[name].secret
+        }
         plan = make_plan(
-            was.runbook, was.hosts, was.opened.inputs, registry(Path(was.opened.path).parent),
+            was.runbook, was.hosts, {**open_inputs, **hidden.inputs},
+            registry(Path(was.opened.path).parent),
             start_at=was.opened.start_at, controller=places.controller_boot_id(),
         )
         _must_be_the_same(plan, was, accept=args.accept_changes)
-        passwords = secrets.sudo_passwords(was.hosts, ask=may_ask(args))
-        journal.mask_also(set(passwords.values()))
-        place = places.enter(stack, was.hosts, passwords)
+        place = places.enter(stack, was.hosts, hidden.passwords)
         setting = Setting(
-            args, inventory, place, Masker(), project.operator(), was.opened.answers, patient=True
+            args, inventory, place, masker, project.operator(), was.opened.answers, patient=True
         )
         keeper = LogKeeper(log)
         for event in read_events(directory):

@@ -13,15 +13,13 @@ from tastyops import __version__
 from tastyops.catalogue import registry
 from tastyops.cli import places, project, secrets
 from tastyops.cli.conduct import Setting, conduct, may_ask
-from tastyops.cli.dryrun import show_preview
+from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
 from tastyops.engine.preview import preview
 from tastyops.errors import ExitCode, JournalUnwritable
 from tastyops.journal.events import RunOpened
 from tastyops.journal.state import RunState
 from tastyops.plan import Plan, make_plan, need_nobody
-from tastyops.redact import Masker
-from tastyops.store.blobs import OutputCapture
 from tastyops.store.logs import LogFile, LogHead, LogKeeper
 from tastyops.store.runs import RunJournal, new_run_id
 
@@ -61,14 +59,14 @@ def perform(args: Namespace, *, dry: bool) -> int:
     runbook = project.load_runbook(args.runbook, inventory)
     hosts = project.chosen_hosts(inventory, runbook, args.host)
     inputs, answers = resolve(runbook, args.var, ask=may_ask(args))
-    plan = make_plan(
-        runbook, hosts, inputs, registry(args.runbook.parent),
-        start_at=args.start_at or "", controller=places.controller_boot_id(),
-    )
-    with ExitStack() as stack:
-        passwords = secrets.sudo_passwords(hosts, ask=may_ask(args))
-        masker = Masker(set(passwords.values()))
-        place = places.enter(stack, hosts, passwords)
+    hidden = secrets.resolve_secrets(runbook, hosts, ask=may_ask(args))
+    masker = hidden.masker()
+    with ExitStack() as stack, secrets.masked_errors(masker.text):
+        plan = make_plan(
+            runbook, hosts, {**inputs, **hidden.inputs}, registry(args.runbook.parent),
+            start_at=args.start_at or "", controller=places.controller_boot_id(),
+        )
+        place = places.enter(stack, hosts, hidden.passwords)
         setting = Setting(args, inventory, place, masker, project.operator(), answers)
         if dry or args.dry_run:
             return _preview(plan, setting)
@@ -79,11 +77,12 @@ def perform(args: Namespace, *, dry: bool) -> int:
 
 
 def _preview(plan: Plan, setting: Setting) -> int:
-    found = preview(plan, setting.place.dialer, setting.place.clock, OutputCapture)
+    capture = masking_capture(setting.masker)
+    found = preview(plan, setting.place.dialer, setting.place.clock, capture)
     attending = project.attending(setting.args.attending, setting.inventory)
     show_preview(
         plan, found, zone=setting.inventory.timezone, attending=attending,
-        as_json=setting.args.json,
+        as_json=setting.args.json, mask=setting.masker.text,
     )
     if found.unreachable:
         return int(ExitCode.UNREACHABLE)
@@ -138,6 +137,6 @@ def _opened(plan: Plan, setting: Setting, attending: list[str], log: LogFile) ->
     return RunOpened(
         title=plan.title, runbook=hashlib.sha256(plan.runbook.source).hexdigest(),
         path=plan.runbook.path, plan=plan.digest, hosts=[host.name for host in plan.hosts],
-        inputs=dict(plan.inputs), attending=attending, log=log.number, practice=plan.practice,
+        inputs=plan.recorded_inputs, attending=attending, log=log.number, practice=plan.practice,
         start_at=plan.start_at, tastyops=__version__, answers=dict(setting.answers),
     )

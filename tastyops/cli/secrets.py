@@ -1,36 +1,139 @@
-"""Passwords: asked once, before the first step, never shown and never on a command line."""
+"""Secrets: had before the first step, never shown and never on a command line."""
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from tastyops.errors import NeedsPerson, UsageError
+from tastyops.cli.sources import UnfitError, fetch, fit
+from tastyops.errors import NeedsPerson, SecretUnavailable, TastyopsError
 from tastyops.inventory import Host
-from tastyops.redact import SHORTEST_SECRET
+from tastyops.model.runbook import Runbook
+from tastyops.model.secret import ASKED, SecretSource
+from tastyops.model.text import one_line
+from tastyops.redact import Masker
 
 VARIABLE = "TASTYOPS_SUDO_PASSWORD"
 """The environment variable a sudo password may come from where nobody can type it."""
 
+UNTOUCHED = "No host was touched."
 
-def sudo_passwords(hosts: Sequence[Host], *, ask: bool) -> dict[str, str]:
-    """The sudo password of each host that says ``sudo: ask``; one question for all of them."""
-    wanting = [host.name for host in hosts if host.sudo == "ask"]
-    if not wanting:
-        return {}
-    password = os.environ.get(VARIABLE, "")
-    if not password and ask:
-        password = getpass.getpass(f"sudo password for {', '.join(wanting)}: ")
-    if not password:
-        raise NeedsPerson(
-            f"{', '.join(wanting)}: sudo needs a password, and nobody is here to type it.",
-            still_true="No host was touched.",
-            next_step=f"Set {VARIABLE}, or run it on a terminal.",
+
+@dataclass(frozen=True)
+class Secrets:
+    """Every secret of a run: the inputs' values by name, the sudo passwords by host."""
+
+    inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
+    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def masker(self) -> Masker:
+        """What hides them all."""
+        return Masker({*self.inputs.values(), *self.passwords.values()})
+
+
+def resolve_secrets(runbook: Runbook, hosts: Sequence[Host], *, ask: bool) -> Secrets:
+    """Has every secret a run needs, at its start and again when it is resumed.
+
+    ``ask``: somebody at the terminal can type. Raises SecretUnavailable or NeedsPerson, with all
+    problems at once.
+    """
+    finder = _Finder(ask)
+    inputs = {
+        name: finder.find(
+            wanted.secret, Path(runbook.path).parent, f"the input {name}",
+            f"{name} ({wanted.help or 'a secret'})",
         )
-    if len(password) < SHORTEST_SECRET:
-        raise UsageError(
-            f"A sudo password under {SHORTEST_SECRET} characters cannot be masked safely.",
-            still_true="No host was touched.", next_step="Use a longer one, or `sudo: true`.",
+        for name, wanted in runbook.inputs.items()
+        if wanted.secret
+    }
+    passwords = finder.passwords(hosts)
+    finder.settle()
+    return Secrets({k: v for k, v in inputs.items() if v is not None}, passwords)
+
+
+@dataclass
+class _Finder:
+    """Looks for secrets and keeps what is wrong until all were looked for."""
+
+    ask: bool
+    problems: list[str] = field(default_factory=list)
+    alone: list[str] = field(default_factory=list)
+
+    def find(self, source: SecretSource, base: Path, name: str, prompt: str) -> str | None:
+        """One secret; None with a problem noted."""
+        if source.kind != "asked":
+            try:
+                return fetch(source, base)
+            except UnfitError as error:
+                self.problems.append(f"{name}: {error}")
+                return None
+        if not self.ask:
+            self.alone.append(f"{name} is a secret without a `source:`")
+            return None
+        if self.problems or self.alone:  # nobody types what is of no use
+            return None
+        return _typed(f"{one_line(prompt)}: ", name)
+
+    def passwords(self, hosts: Sequence[Host]) -> dict[str, str]:
+        """The sudo password of each host that needs one; one question for all that say ``ask``."""
+        found: dict[str, str | None] = {}
+        wanting = [host for host in hosts if host.sudo == "ask"]
+        sources = list(dict.fromkeys(host.sudo_password or ASKED for host in wanting))
+        for source in sources:
+            names = [h.name for h in wanting if (h.sudo_password or ASKED) == source]
+            found |= dict.fromkeys(names, self._password(source, ", ".join(names)))
+        return {name: password for name, password in found.items() if password is not None}
+
+    def _password(self, source: SecretSource, names: str) -> str | None:
+        what = f"the sudo password of {names}"
+        if source == ASKED and os.environ.get(VARIABLE):
+            source = SecretSource("env", (VARIABLE,))
+        if source == ASKED and not self.ask:
+            self.alone.append(f"{names}: sudo needs a password; set {VARIABLE} or give its source")
+            return None
+        return self.find(source, Path(), what, f"sudo password for {names}")
+
+    def settle(self) -> None:
+        """Raises what was noted, if anything was."""
+        if not self.problems and not self.alone:
+            return
+        lines = [*self.problems, *(f"{line}, and nobody is here to type it" for line in self.alone)]
+        kind = SecretUnavailable if self.problems else NeedsPerson
+        raise kind(
+            "\n".join(f"{line[0].upper()}{line[1:]}." for line in lines), still_true=UNTOUCHED,
+            next_step="Mend its source, give it one (`source: {env: NAME}`), or run it on a "
+            "terminal.",
         )
-    return dict.fromkeys(wanting, password)
+
+
+def _typed(prompt: str, name: str) -> str:
+    """A secret from the keyboard, without echo; asked for again until it can be one."""
+    while True:
+        try:
+            return fit(getpass.getpass(prompt).encode(), "it")
+        except (UnfitError, UnicodeEncodeError) as error:
+            said = error if isinstance(error, UnfitError) else "it is not UTF-8 text"
+            print(f"{said}; once more, please.", file=sys.stderr)  # noqa: T201
+        except EOFError:
+            raise NeedsPerson(f"{name} has no value.", still_true=UNTOUCHED) from None
+
+
+@contextlib.contextmanager
+def masked_errors(mask: Callable[[str], str]) -> Iterator[None]:
+    """Whatever is raised inside tells no secret: a template's error may quote the value it met."""
+    try:
+        yield
+    except Exception as error:
+        each: BaseException | None = error
+        while each is not None:
+            each.args = tuple(mask(arg) if isinstance(arg, str) else arg for arg in each.args)
+            if isinstance(each, TastyopsError):
+                each.what, each.still_true = mask(each.what), mask(each.still_true)
+                each.next_step = mask(each.next_step)
+            each = each.__context__
+        raise

@@ -44,6 +44,8 @@ VERBS = (
     Verb("lab.ssh", "Open a shell on the lab machine, or run a command there", "lab.ssh"),
     Verb("lab.console", "Join the lab machine's serial console", "lab.console"),
     Verb("lab.break", "Break the lab machine in one of several ways", "lab.breaking"),
+    Verb("prune", "Remove the private records of runs that ended long ago", "prune"),
+    Verb("backup", "Write all logs and runs into one private archive", "backup"),
 )
 
 BY_NAME = {verb.name: verb for verb in VERBS}

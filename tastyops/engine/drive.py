@@ -286,7 +286,11 @@ class Drive:
             return key not in self._asking
 
         for operator in self._operators:
-            answer = operator.answer(question, over=over)
+            try:
+                answer = operator.answer(question, over=over)
+            except Exception as error:  # a bug of ours must end the run, not hang it
+                self._workers.done.put(Done(key, (), fatal=error))
+                return
             if answer is not None:
                 value, who = answer
                 body = Answered(value, hands=who == "practice hands")

@@ -26,7 +26,7 @@ class Done:
     key: LaneKey | None
     events: tuple[tuple[Address, Body, str], ...]
     forget: tuple[Link, str] | None = None
-    fatal: TastyopsError | None = None
+    fatal: Exception | None = None
 
 
 Work = Callable[[], Done]

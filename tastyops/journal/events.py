@@ -6,7 +6,9 @@ read a newer journal. ``docs/journal.md`` lists every kind and a test keeps it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -329,6 +331,12 @@ KINDS: dict[str, type[Body]] = {
 }
 
 
+NOT_AN_EVENT = (
+    KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What reading a line that is no event may raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of a journal. Times are aware, in UTC; ``prev`` and ``hash`` are the chain."""
@@ -356,8 +364,11 @@ def stamp(moment: datetime) -> str:
 
 
 def unstamp(text: str) -> datetime:
-    """The reverse of ``stamp``."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    """The reverse of ``stamp``. Raises ValueError for what is no time, or none a log can show."""
+    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    if not 1970 <= moment.year < 9999:
+        raise ValueError(f"the year {moment.year} cannot be")
+    return moment
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
@@ -383,21 +394,54 @@ def event_to_json(event: Event) -> dict[str, Any]:
     return {key: value for key, value in data.items() if value not in ("", 0) or key == "seq"}
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str),
+    "str | None": lambda value: value is None or isinstance(value, str),
+    "int": lambda value: type(value) is int,
+    "bool": lambda value: isinstance(value, bool),
+    "float": _is_number,
+    "float | None": lambda value: value is None or _is_number(value),
+    "list[str]": _is_texts,
+    "dict[str, Any]": lambda value: isinstance(value, dict),
+}
+"""What a field may hold, by its annotation as it is written."""
+
+
+def fitting(known: tuple[Field[Any], ...], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields among ``data``. Raises ValueError for one of the wrong type: it is not ours."""
+    found = {f.name: data[f.name] for f in known if f.name in data}
+    for each in known:
+        fits = _FITS.get(str(each.type))
+        if fits and each.name in found and not fits(found[each.name]):
+            raise ValueError(f"{each.name} is not of its type")
+    return found
+
+
 def body_from_json(kind: str, data: dict[str, Any]) -> Body:
-    """A body from its kind and fields; an unknown kind, or unknown fields, are kept."""
+    """A body from its kind and fields; an unknown kind is kept, unknown fields are left out.
+
+    Raises ValueError or TypeError for a kind we know with fields that cannot be its own: what an
+    intent says must not be lost on the way.
+    """
     cls = KINDS.get(kind)
     if cls is None:
         return Unrecognised(kind, data)
-    known = {f.name for f in fields(cls)}
-    try:
-        return cls(**{name: value for name, value in data.items() if name in known})
-    except TypeError:
-        return Unrecognised(kind, data)
+    return cls(**fitting(fields(cls), data))
 
 
 def event_from_json(data: dict[str, Any]) -> Event:
     """An event from a parsed line. Raises JournalDamaged when it is not one."""
     try:
+        if not isinstance(data.get("body", {}), dict):
+            raise TypeError("its body is not a mapping")
         return Event(
             run=str(data["run"]),
             seq=int(data["seq"]),
@@ -416,5 +460,5 @@ def event_from_json(data: dict[str, Any]) -> Event:
             prev=str(data.get("prev", "")),
             hash=str(data.get("hash", "")),
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise JournalDamaged(f"A line of the journal is not an event: {error!r}.") from error
+    except NOT_AN_EVENT as error:
+        raise JournalDamaged(f"A line of the journal is not an event: {error!r:.200}.") from error

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from tastyops.errors import JournalDamaged
-from tastyops.journal.events import stamp, unstamp
+from tastyops.journal.events import NOT_AN_EVENT, fitting, stamp, unstamp
 
 VERSION = 1
+MINUTES_OF_A_DAY = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -202,12 +203,9 @@ def public_from_json(data: dict[str, Any]) -> PublicEvent | None:
         cls = KINDS.get(str(data["kind"]))
         if cls is None:
             return None
-        known = {f.name: _TYPES.get(str(f.type), object) for f in fields(cls)}
-        values = {name: value for name, value in data["body"].items() if name in known}
-        for name, value in values.items():
-            if not isinstance(value, known[name]):
-                raise TypeError(f"{name} is {type(value).__name__}")  # noqa: TRY301  one end for all
-        body = cls(**values)
+        body = cls(**fitting(fields(cls), data["body"]))
+        if isinstance(body, LogOpened) and abs(body.offset) >= MINUTES_OF_A_DAY:
+            raise ValueError("no zone is that far from UTC")
         return PublicEvent(
             int(data["seq"]),
             unstamp(data["recorded_at"]),
@@ -218,5 +216,6 @@ def public_from_json(data: dict[str, Any]) -> PublicEvent | None:
             str(data.get("prev", "")),
             str(data.get("who", "")),
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise JournalDamaged(f"A line of the log's journal is not an event: {error!r}.") from error
+    except NOT_AN_EVENT as error:
+        what = f"A line of the log's journal is not an event: {error!r:.200}."
+        raise JournalDamaged(what) from error

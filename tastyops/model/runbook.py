@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tastyops.errors import Place
+from tastyops.model.secret import SecretSource
 
 QUIET = 120.0
 """Seconds a command may be silent before that is said."""
@@ -38,7 +39,10 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A value the runbook asks for: ``--var name=value``, its default, or the operator."""
+    """A value the runbook asks for: ``--var name=value``, its default, or the operator.
+
+    ``secret`` has where a secret one comes from; it is never written down and has no default.
+    """
 
     name: str
     type: str
@@ -47,6 +51,7 @@ class Input:
     has_default: bool
     choices: tuple[Any, ...]
     place: Place
+    secret: SecretSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,21 @@ _INPUT: Mapping[str, tuple[str, Schema]] = {
     "type": ("How its value is read.", {"enum": list(INPUT_TYPES)}),
     "default": ("Its value when none is given.", _or(TEXT, "array", "null")),
     "choices": ("The values it may have.", {"type": "array", "minItems": 1}),
+    "secret": ("Keeps its value out of everything that is written.", FLAG),
+    "source": (
+        "Where a secret comes from.",
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+            "properties": {
+                "env": TEXT,
+                "file": TEXT,
+                "command": {"type": "array", "minItems": 1, "items": TEXT},
+            },
+        },
+    ),
 }
 
 _PARAMS: Mapping[str, Schema] = {

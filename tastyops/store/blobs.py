@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tastyops.store.files import append_all, must_write
 
 INLINE = 4096
 """Bytes of one stream that stand in the journal itself; more becomes a file."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class StreamCapture:
@@ -81,6 +84,8 @@ class StreamCapture:
 
 def read_blob(path: Path) -> bytes:
     """A blob's bytes, checked against the digest that is its name. Raises JournalDamaged."""
+    if not _DIGEST.fullmatch(path.name):
+        raise JournalDamaged("An output has a name that is no digest.")
     try:
         data = path.read_bytes()
     except OSError as error:

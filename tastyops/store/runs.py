@@ -12,7 +12,8 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from tastyops.errors import JournalDamaged, Locked, UsageError
 from tastyops.journal.chain import GENESIS, Line, seal, unseal
 from tastyops.journal.events import (
+    NOT_AN_EVENT,
     Address,
     Body,
     Event,
@@ -34,6 +36,15 @@ from tastyops.ports import HandedIn
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
 from tastyops.store.files import append_all, must_write, sync_directory, try_lock, write_whole
+
+OWN_WORDS = frozenset({
+    "digest", "sha256", "runbook", "plan", "kind", "how", "outcome", "question", "action", "fate",
+    "boot_id", "directory", "log", "unknown", "decision", "choices", "id", "at",
+})  # fmt: skip
+"""Fields with words and digests of ours, made without secrets: one that looks alike stays."""
+
+FREE = frozenset({"inputs", "params", "registered"})
+"""Fields whose names and numbers are the author's, so a number may be a secret."""
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
 
@@ -141,8 +152,17 @@ class RunJournal:
     def _masked(self, body: Body) -> Body:
         if not self._masker.longest:
             return body
-        data = json.loads(self._masker.text(json.dumps(body.to_json(), ensure_ascii=False)))
-        return body_from_json(body.kind, data)
+        told = {
+            f.name: self._masker.data(getattr(body, f.name), OWN_WORDS, numbers=False)
+            for f in fields(body)
+            if f.name not in OWN_WORDS and f.name not in FREE
+        }
+        told |= {
+            f.name: self._masker.data(getattr(body, f.name))
+            for f in fields(body)
+            if f.name in FREE
+        }
+        return replace(body, **told)
 
     def commit(self, durable: bool = True) -> None:
         """Writes what is pending in one write, and one fdatasync. Raises JournalUnwritable."""
@@ -159,9 +179,9 @@ class RunJournal:
             for path in taken:
                 path.unlink(missing_ok=True)
 
-    def mask_also(self, secrets: Collection[str]) -> None:
-        """Has these masked too from now on: a resumed run learns its secrets after its journal."""
-        self._masker = Masker(secrets)
+    def mask_with(self, masker: Masker) -> None:
+        """Masks so from now on: a resumed run has its secrets only after its journal was read."""
+        self._masker = masker
 
     def capture(self, no_log: bool = False) -> OutputCapture:
         """A place for one command's output."""
@@ -172,8 +192,8 @@ class RunJournal:
         return read_blob(self.directory / BLOBS / sha256)
 
     def mask(self, data: bytes) -> bytes:
-        """``data`` with every secret of the run replaced."""
-        return self._masker.mask(data)
+        """A piece of a stream with every secret of the run replaced, also one the ends cut."""
+        return self._masker.glimpse(data)
 
     def spooled(self) -> Sequence[HandedIn]:
         """What other processes handed in since the last call, in the order it was handed in.
@@ -335,16 +355,24 @@ def read_events(directory: Path) -> Iterator[Event]:
 
 
 def read_state(directory: Path) -> RunState:
-    """The run as its journal tells it."""
+    """The run as its journal tells it. Raises JournalDamaged, also for events that make no run."""
     blobs = directory / BLOBS
-    return fold(read_events(directory), lambda digest: read_blob(blobs / digest))
+    try:
+        return fold(read_events(directory), lambda digest: read_blob(blobs / digest))
+    except NOT_AN_EVENT as error:
+        raise JournalDamaged(
+            f"{directory / JOURNAL} holds an event that cannot be: {error!r:.200}.",
+            next_step=f"`invoke verify {directory.name}` lists all that is wrong with it.",
+        ) from error
 
 
 def run_directories(runs: Path) -> list[Path]:
     """Every run, oldest first."""
     if not runs.is_dir():
         return []
-    return sorted(path for path in runs.iterdir() if (path / JOURNAL).exists())
+    return sorted(
+        path for path in runs.iterdir() if path.name[0] != "." and (path / JOURNAL).exists()
+    )
 
 
 def find_run(runs: Path, wanted: str) -> Path | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tastyops.errors import JournalDamaged
-from tastyops.journal.chain import Fault
+from tastyops.journal.chain import Fault, Line
+from tastyops.journal.events import event_from_json
 from tastyops.journal.public import Closed
 from tastyops.store.blobs import read_blob
 from tastyops.store.logs import LogFile
@@ -16,17 +18,24 @@ from tastyops.store.runs import BLOBS, JOURNAL, read_lines
 
 def verify_run(directory: Path, log: LogFile | None) -> tuple[int, str, list[str]]:
     """How many events, the head hash, and everything that is wrong, as sentences."""
-    wrong: list[str] = []
-    count, head = 0, ""
-    for line in read_lines(directory):
-        count = line.number
-        wrong += [_sentence(directory, fault, line.data) for fault in line.faults]
-        if line.data is not None:
-            head = str(line.data.get("hash", ""))
-            wrong += _blob_faults(directory, line.number, line.data)
+    count, head, wrong = verify_lines(directory, read_lines(directory))
     wrong += Notes(directory, directory.name).wrong(log)
     if log is not None:
         wrong += _against_log(directory.name, count, head, log)
+    return count, head, wrong
+
+
+def verify_lines(directory: Path, lines: Iterable[Line]) -> tuple[int, str, list[str]]:
+    """The same for the journal's lines alone, with the outputs they refer to."""
+    wrong: list[str] = []
+    count, head = 0, ""
+    for line in lines:
+        count = line.number
+        wrong += [_sentence(directory, fault, line.data) for fault in line.faults]
+        if line.data is not None:
+            wrong += _not_an_event(directory, line)
+            head = str(line.data.get("hash", ""))
+            wrong += _blob_faults(directory, line.number, line.data)
     return count, head, wrong
 
 
@@ -49,8 +58,18 @@ def _sentence(directory: Path, fault: Fault, data: dict[str, Any] | None) -> str
     return f"{directory / JOURNAL}:{fault.line}:{what} {fault.what}"
 
 
+def _not_an_event(directory: Path, line: Line) -> list[str]:
+    """A line may be as it was written and still say what no event can."""
+    try:
+        event_from_json(line.data or {})
+    except JournalDamaged as error:
+        return [] if line.faults else [f"{directory / JOURNAL}:{line.number}: {error.what}"]
+    return []
+
+
 def _blob_faults(directory: Path, number: int, data: dict[str, Any]) -> list[str]:
-    result = data.get("body", {}).get("result", {})
+    body = data.get("body")
+    result = body.get("result") if isinstance(body, dict) else None
     wrong = []
     for stream in ("out", "err"):
         blob = result.get(stream, {}) if isinstance(result, dict) else {}

@@ -46,14 +46,19 @@ def check(
     names: Names,
     form: Form,
     private: Mapping[str, frozenset[str]] | None = None,
+    secret: frozenset[str] = frozenset(),
 ) -> list[Problem]:
     """Everything wrong with a template that shows without running it.
 
-    ``private`` has, for a ``public`` one, the fields of a name that may not be published.
+    ``private`` has, for a ``public`` one, the fields of a name that may not be published, and
+    ``secret`` the names that never may.
     """
     faults = [*_faults(marked.text, form)]
     for use in _reading(marked.text, form).uses:
         faults.extend(_use_faults(use, names, form, private or {}))
+        if form == "public" and use.name in secret and not use.printed:
+            message = f"{shown(use.name)} is a secret and this text is public"
+            faults.append(Fault(use.offset, message, "nothing publishes a secret"))
     return [Problem(marked.at(each.offset), each.message, each.hint) for each in faults]
 
 
@@ -86,13 +91,16 @@ def render_value(value: Any, names: Mapping[str, Any]) -> Any:
     """A value with every template in it filled in, however deep.
 
     A template that is nothing but one ``{{ … }}`` gives the very value of that: a number stays a
-    number, and a value not yet known in a dry run passes through.
+    number, and a value not yet known in a dry run passes through. Only a text keeps the blanks
+    around it: a newline after a password belongs to what a program reads.
     """
     match value:
         case Marked():
             if _reading(value.text, "text").expression is None:
                 return render(value, names, "text")
-            return _guarded(value, "text", lambda: _value(value.text, "text", names))
+            found = _guarded(value, "text", lambda: _value(value.text, "text", names))
+            blanks = value.text != value.text.strip()
+            return render(value, names, "text") if blanks and isinstance(found, str) else found
         case Mapping():
             return {key: render_value(item, names) for key, item in value.items()}
         case list() | tuple():

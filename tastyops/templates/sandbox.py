@@ -10,7 +10,7 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
-from tastyops.errors import did_you_mean
+from tastyops.errors import did_you_mean, shown
 from tastyops.templates.filters import (
     FILTERS,
     TESTS,
@@ -84,12 +84,12 @@ class Sandbox(SandboxedEnvironment):
                 return obj[argument]
             hint = did_you_mean(str(argument), [str(key) for key in obj])
             tail = f" ({hint})" if hint else ""
-            return self.undefined(hint=f"there is no field {str(argument)!r:.60}{tail}")
+            return self.undefined(hint=f"there is no field {shown(str(argument))}{tail}")
         if isinstance(obj, (list, tuple, str)) and isinstance(argument, int):
             if -len(obj) <= argument < len(obj):
                 return obj[argument]
             return self.undefined(hint=f"there is no item {argument} in a list of {len(obj)}")
-        return self.undefined(hint=f"a value has no field {str(argument)!r:.60}")
+        return self.undefined(hint=f"a value has no field {shown(str(argument))}")
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """An arithmetic operator: numbers, and ``+`` for two texts or two lists."""

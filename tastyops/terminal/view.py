@@ -22,7 +22,6 @@ from tastyops.journal.events import (
     FellSilent,
     InputChanged,
     Intended,
-    Noted,
     Reported,
     Resumed,
     RunOpened,
@@ -226,8 +225,6 @@ def _of_link(event: Event) -> str:
             return f"Resumed by {event.who} after event {seq}."
         case InputChanged(name=name, value=value):
             return f"Input {name} is {value} from now on ({event.who})."
-        case Noted(text=text, public=False):
-            return f"Note by {event.who}: {text}"
         case Connected(skew=skew) if abs(skew) > 2:
             which = "ahead" if skew > 0 else "behind"
             return f"{event.at.host}: its clock is {abs(skew):.0f}s {which}"

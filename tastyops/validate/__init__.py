@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tastyops.errors import InvalidFile, Place, shown
@@ -13,6 +13,7 @@ from tastyops.source import scan
 from tastyops.source.reading import Findings, TooManyError, is_null
 from tastyops.source.tree import Mapping as Tree
 from tastyops.source.tree import Node, Scalar, Sequence
+from tastyops.templates import names_used
 from tastyops.validate.inputs import read_inputs
 from tastyops.validate.scope import BUILTIN, Scope, Texts
 from tastyops.validate.steps import StepReader, read_hosts
@@ -130,7 +131,8 @@ class _Reader:
     def _vars(self, fields: Fields, inputs: dict[str, Input]) -> tuple[Scope, dict[str, Any]]:
         """The scope before any step, and the variables; each may use those above it."""
         names = (*BUILTIN, *self.host_vars, *inputs)
-        scope = Scope(dict.fromkeys(names))
+        hidden = frozenset(name for name, wanted in inputs.items() if wanted.secret)
+        scope = Scope(dict.fromkeys(names), secret=hidden)
         if "vars" not in fields or is_null(fields["vars"][1]):
             return scope, {}
         node = fields["vars"][1]
@@ -146,6 +148,8 @@ class _Reader:
                 continue
             values[key.text] = Texts(self.findings).tree(value, shown(key.text), scope)
             scope = scope.with_names({key.text: None})
+            if scope.secret & names_used(values[key.text]):
+                scope = replace(scope, secret=scope.secret | {key.text})
         return scope, values
 
     def _works(
@@ -160,7 +164,7 @@ class _Reader:
             self.findings.expected(node, "'works'", "a list of at least one work")
             return (), ()
         taken = {*scope.names}
-        before = Scope(scope.names, later=_registered(node))
+        before = replace(scope, later=_registered(node))
         reader = StepReader(
             self.findings, self.registry, before,
             host_names=self.host_names, taken=taken, hostless=hostless,

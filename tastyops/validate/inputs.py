@@ -7,14 +7,22 @@ from typing import Any
 
 from tastyops.errors import shown
 from tastyops.model.runbook import Input
+from tastyops.model.secret import ASKED, SecretSource
 from tastyops.source.reading import Findings, is_null
+from tastyops.source.secrets import read_secret_source
 from tastyops.source.tree import Mapping as Tree
 from tastyops.source.tree import Node, Scalar, Sequence, plain_value
 from tastyops.validate.scope import BUILTIN, OWN_RESULT, Texts
 from tastyops.validate.values import INPUT_TYPES, not_a_choice, typed_input
 
-KEYS = ("help", "type", "default", "choices")
-LATER_KEYS = ("secret",)
+KEYS = ("help", "type", "default", "choices", "secret", "source")
+NOT_FOR_SECRETS = {
+    "default": "what stands in a file is no secret; give it a `source:`",
+    "choices": "the choices would tell it",
+    "type": "a secret is text",
+}
+
+Fields = dict[str, tuple[Scalar, Node]]
 
 
 def read_inputs(findings: Findings, node: Node, host_vars: Collection[str]) -> dict[str, Input]:
@@ -36,10 +44,12 @@ def read_inputs(findings: Findings, node: Node, host_vars: Collection[str]) -> d
 
 
 def _input(findings: Findings, key: Scalar, node: Node) -> Input:
-    fields: dict[str, tuple[Scalar, Node]] = {"default": (key, node)}
+    fields: Fields = {"default": (key, node)}
     if isinstance(node, Tree):
         what = f"the input {shown(key.text)}"
-        fields = findings.fields(node, what, KEYS, LATER_KEYS) or {}
+        fields = findings.fields(node, what, KEYS) or {}
+    if _is_secret(findings, fields):
+        return _secret(findings, key, fields)
     default = fields["default"][1] if "default" in fields else None
     if default is not None and is_null(default):
         default = None
@@ -51,6 +61,36 @@ def _input(findings: Findings, key: Scalar, node: Node) -> Input:
         findings.add(default.place, f"the default {why}")
     help_text = findings.text(fields["help"][1], "'help'") if "help" in fields else ""
     return Input(key.text, kind, help_text or "", value, default is not None, choices, key.place)
+
+
+def _is_secret(findings: Findings, fields: Fields) -> bool:
+    if "secret" not in fields:
+        if "source" in fields:
+            hint = "add `secret: true`"
+            findings.add(fields["source"][0].place, "only a secret has a 'source'", hint)
+        return False
+    secret = findings.flag(fields["secret"][1], "'secret'")
+    if secret is False and "source" in fields:
+        findings.add(fields["source"][0].place, "only a secret has a 'source'", "leave it out")
+    return secret is not False
+
+
+def _secret(findings: Findings, key: Scalar, fields: Fields) -> Input:
+    """A secret input: text, from a source or asked for, never from the file itself."""
+    for name, why in NOT_FOR_SECRETS.items():
+        if name in fields and not (name == "type" and _says_text(fields[name][1])):
+            findings.add(fields[name][0].place, f"a secret has no {shown(name)}", why)
+    source: SecretSource | None = ASKED
+    if "source" in fields:
+        source = read_secret_source(findings, fields["source"][1], "'source'")
+    help_text = findings.text(fields["help"][1], "'help'") if "help" in fields else ""
+    return Input(
+        key.text, "text", help_text or "", None, False, (), key.place, secret=source or ASKED
+    )
+
+
+def _says_text(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.text == "text"
 
 
 def _kind(findings: Findings, node: Node) -> str:

@@ -24,12 +24,14 @@ OWN_RESULT = "result"
 class Scope:
     """Names with the fields they are known to have, and those of the fields that are private.
 
-    ``later`` has what is registered further down, with the place, to say so.
+    ``later`` has what is registered further down, with the place, to say so; ``secret`` the names
+    that hold a secret, which no public text may use.
     """
 
     names: Mapping[str, frozenset[str] | None]
     private: Mapping[str, frozenset[str]] = field(default_factory=dict)
     later: Mapping[str, Place] = field(default_factory=dict)
+    secret: frozenset[str] = frozenset()
 
     def plus(self, name: str, spec: ActionSpec | None) -> Scope:
         """The scope once a step has registered ``name``; registered twice, it has both's fields."""
@@ -50,7 +52,7 @@ class Scope:
         return replace(self, names={**self.names, **names})
 
     def publishing(self) -> Scope:
-        """The scope of a step whose author publishes everything."""
+        """The scope of a step whose author publishes everything there is but secrets."""
         return replace(self, private={})
 
 
@@ -70,7 +72,7 @@ class Texts:
         if self.findings.text(node, what) is None or not isinstance(node, Scalar):
             return None
         marked = mark(node)
-        for problem in check(marked, scope.names, form, scope.private):
+        for problem in check(marked, scope.names, form, scope.private, scope.secret):
             self.findings.extend([self._or_later(problem, scope)])
         return marked
 
