@@ -290,8 +290,8 @@ if ln "$t" "$L" 2>/dev/null || { [ ! -e "$L" ] && ln "$t" "$L" 2>/dev/null; }; t
 c=taken
 elif [ -f "$L" ]; then
 c=held
-{ IFS= read -r K <"$L"; } 2>/dev/null
 o=$(tail -c @TAIL@ "$L" 2>/dev/null)
+K=${o%%"$N"*}
 p=${K#"$R "}
 if [ "$K" = "$E" ]; then
 c=taken; o=
