@@ -168,6 +168,25 @@ class HostUnsuitable(Unreachable):
     id = "host-unsuitable"
 
 
+class Locked(TastyopsError):
+    """Another run, or another controller of this one, works on the host."""
+
+    id = "locked"
+    exit_code = ExitCode.LOCKED
+
+
+class SameMachine(Locked):
+    """Two names of the inventory are one machine, and one run wants it under both."""
+
+    id = "same-machine"
+
+
+class Fenced(Locked):
+    """This run held the host and does no longer: it was taken over, or changed hands."""
+
+    id = "fenced"
+
+
 class JournalUnwritable(TastyopsError):
     """The journal or the log cannot be written, so nothing more may be done."""
 

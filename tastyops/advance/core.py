@@ -23,6 +23,7 @@ ENDED_WITHOUT = "Ended without completion"
 _EXITS = {
     Outcome.IN_DOUBT: ExitCode.IN_DOUBT,
     Outcome.UNREACHABLE: ExitCode.UNREACHABLE,
+    Outcome.LOCKED: ExitCode.LOCKED,
     Outcome.FAILED: ExitCode.FAILED,
     Outcome.CANCELLED: ExitCode.CANCELLED,
 }
@@ -111,6 +112,7 @@ def _why(plan: Plan, state: RunState) -> str:
         Outcome.FAILED: "failed",
         Outcome.CANCELLED: "was cancelled",
         Outcome.UNREACHABLE: "could not reach the host",
+        Outcome.LOCKED: "found the host in use by another run",
         Outcome.IN_DOUBT: "is in doubt",
     }
     return f"{label} {words[outcome]}"

@@ -29,6 +29,7 @@ from tastyops.plan import Plan, make_plan, need_nobody
 from tastyops.ports import Listener, Operator
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture
+from tastyops.store.locks import Owner, holding_hosts, owning
 from tastyops.store.logs import LogFile, LogHead, LogKeeper
 from tastyops.store.runs import RunJournal, hand_in, new_run_id
 from tastyops.terminal.losable import Losable
@@ -59,6 +60,10 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--start-at", default=None, metavar="2.1", type=project.filled,
         help="leave out the steps before",
+    )
+    parser.add_argument(
+        "--take-over", action="store_true", dest="take_over",
+        help="take hosts over from a run that is certainly over",
     )
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 
@@ -122,13 +127,15 @@ def _preview(plan: Plan, setting: _Setting) -> int:
 def _carry_out(plan: Plan, setting: _Setting, stack: ExitStack) -> int:
     attending = _attending(setting)
     run_id = new_run_id(datetime.now(UTC))
-    journal, log = _open(plan, setting, attending, run_id)
+    owner = Owner.of(run_id, setting.who, [host.name for host in plan.hosts])
+    journal, log = _open(plan, setting, attending, owner, stack)
+    stack.enter_context(owning(journal.directory, owner))
     stack.callback(journal.close)
     with _screen(plan, setting) as (listener, operators):
         drive = Drive(
             plan, RunState(), run_id, journal=journal, dialer=setting.place.dialer,
             clock=setting.place.clock, who=setting.who, operators=operators,
-            listeners=(LogKeeper(log), Losable(listener)),
+            listeners=(LogKeeper(log), Losable(listener)), take_over=setting.args.take_over,
         )
 
         def stop(why: str) -> None:
@@ -141,17 +148,22 @@ def _carry_out(plan: Plan, setting: _Setting, stack: ExitStack) -> int:
 
 
 def _open(
-    plan: Plan, setting: _Setting, attending: Sequence[str], run_id: str
+    plan: Plan, setting: _Setting, attending: Sequence[str], owner: Owner, stack: ExitStack
 ) -> tuple[RunJournal, LogFile]:
-    """The run's journal and its log, or neither; no number is taken unless both can be written."""
+    """The run's journal and its log, or neither, with its hosts held on this controller.
+
+    No number is taken unless both can be written and no other run here works on one of the hosts.
+    """
     args, practice = setting.args, plan.practice
     runs = project.runs_directory(setting.inventory, args.runs, practice=practice)
     book = project.log_book(setting.inventory, args.logs, practice=practice)
     project.keep_apart(runs, book.directory)
     try:
         with ExitStack() as undo:
-            undo.callback(shutil.rmtree, runs / run_id, ignore_errors=True)
-            journal = RunJournal.create(runs, run_id, plan.runbook.source, setting.masker)
+            if not practice:  # every run has practice hosts of its own
+                stack.enter_context(holding_hosts(book.directory, owner))
+            undo.callback(shutil.rmtree, runs / owner.run, ignore_errors=True)
+            journal = RunJournal.create(runs, owner.run, plan.runbook.source, setting.masker)
             undo.callback(journal.close)
             head = _head(plan, setting, attending)
             log = book.open(head, setting.place.clock.now(), setting.masker)

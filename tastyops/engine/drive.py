@@ -20,8 +20,9 @@ from tastyops.advance.core import advance
 from tastyops.advance.lane import LiveLanes, intended
 from tastyops.advance.moves import Append, Move, Parked, Perform
 from tastyops.commands import Change, Probe, Sleep, describe
+from tastyops.engine.holding import Claim
 from tastyops.engine.links import Link, settled
-from tastyops.errors import JournalUnwritable, LinkLost, TastyopsError, Unreachable
+from tastyops.errors import Fenced, JournalUnwritable, LinkLost, Locked, TastyopsError, Unreachable
 from tastyops.journal.events import (
     Address,
     Answered,
@@ -81,6 +82,8 @@ class Drive:
         who: str,
         operators: Sequence[Operator] = (),
         listeners: Sequence[Listener] = (),
+        epoch: int = 1,
+        take_over: bool = False,
     ) -> None:
         self._plan = plan
         self.state = state
@@ -90,7 +93,8 @@ class Drive:
         self._operators = tuple(operators)
         self._listeners = tuple(listeners)
         self._stopping = threading.Event()
-        self._links = {h.name: Link(h, dialer, run, self._stopping) for h in plan.hosts}
+        claim = Claim(run, who, epoch, take_over)
+        self._links = {h.name: Link(h, dialer, claim, self._stopping) for h in plan.hosts}
         self._kept = LiveLanes()
         self._busy: set[LaneKey] = set()
         self._asking: set[LaneKey] = set()
@@ -400,6 +404,8 @@ class Drive:
 def _unreachable(move: Perform, error: TastyopsError) -> Settled:
     how = "unreachable" if isinstance(error, Unreachable) else "lost"
     why = error.what
+    if isinstance(error, Locked) and not isinstance(error, Fenced):
+        return Settled(move.digest, "locked", {}, {}, " ".join(error.lines()))
     if isinstance(move.command, Change) and how == "unreachable":
         # it was sent, and the host did not come back to say what became of it
         how = "lost"
