@@ -160,7 +160,8 @@ def _open(
     project.keep_apart(runs, book.directory)
     try:
         with ExitStack() as undo:
-            if not practice:  # every run has practice hosts of its own
+            # Every run starts practice hosts of its own; the lab is a machine like any other.
+            if any(host.connection != "practice" for host in plan.hosts):
                 stack.enter_context(holding_hosts(book.directory, owner))
             undo.callback(shutil.rmtree, runs / owner.run, ignore_errors=True)
             journal = RunJournal.create(runs, owner.run, plan.runbook.source, setting.masker)
