@@ -22,15 +22,16 @@ Open = Callable[[str], Session]
 @pytest.fixture
 def opened(target: Target) -> Iterator[Open]:
     """Opens sessions of any run; none holds anything afterwards."""
-    sessions: list[Session] = []
+    sessions: list[tuple[str, Session]] = []
 
     def open_session(run: str) -> Session:
-        sessions.append(target.dialer.session(target.host, run))
-        return sessions[-1]
+        sessions.append((run, target.dialer.session(target.host, run)))
+        return sessions[-1][1]
 
     yield open_session
-    for session in sessions:
+    for number, (run, session) in enumerate(sessions):
         with contextlib.suppress(LinkLost):  # a test may have closed it
+            session.lock(holder(run, 100 + number), take_over=True)  # only its holder drops a run
             session.forget_run()
             session.unlock()
         session.close()
