@@ -25,8 +25,8 @@ _CONFIG = (
     "MaxStartups 500",
     "MaxSessions 500",
     "LoginGraceTime 60",
-    # So that every key can have a runtime directory of its own, as every real host has.
-    "PermitUserEnvironment XDG_RUNTIME_DIR",
+    # So that every key can have a runtime directory and a lock of its own, as every real host has.
+    "PermitUserEnvironment XDG_RUNTIME_DIR,TASTYOPS_LOCKS",
 )
 _SHELLS = ("/bin/sh", "/bin/bash")
 
@@ -42,12 +42,12 @@ class Site:
     """An sshd on loopback that looks like ``hosts`` hosts, for each of some login shells.
 
     Every host is a key, and sshd gives every key a runtime directory of its own: a change's fate
-    is kept there, and 40 names for one directory would be one host to tastyops.
+    and the lock are kept there, and 40 names for one directory would be one host to tastyops.
     """
 
     def __init__(self, stack: ExitStack, hosts: int) -> None:
         self.notes: list[str] = []
-        self.server = Sshd(_CONFIG)
+        self.server = Sshd(_CONFIG, locks=False)
         stack.callback(self.server.stop)
         self.sockets = self._folder(stack, None)
         self._rooms = self._folder(stack, memory_folder())
@@ -94,7 +94,8 @@ class Site:
             account = pwd.getpwnam(user)
             os.chown(room, account.pw_uid, account.pw_gid)
         public = key.with_name(key.name + ".pub").read_text()
-        self._lines.append(f'environment="XDG_RUNTIME_DIR={room}" {public}')
+        own = ",".join(f'environment="{v}={room}"' for v in ("XDG_RUNTIME_DIR", "TASTYOPS_LOCKS"))
+        self._lines.append(f"{own} {public}")
         return name, user, str(key)
 
     @property

@@ -191,6 +191,25 @@ class HostUnsuitable(Unreachable):
     id = "host-unsuitable"
 
 
+class Locked(TastyopsError):
+    """Somebody else holds it: another run the host, or another process this run or its log."""
+
+    id = "locked"
+    exit_code = ExitCode.LOCKED
+
+
+class SameMachine(Locked):
+    """Two names of the inventory are one machine, and one run wants it under both."""
+
+    id = "same-machine"
+
+
+class Fenced(Locked):
+    """This run held the host and does no longer: it was taken over, or changed hands."""
+
+    id = "fenced"
+
+
 class JournalUnwritable(TastyopsError):
     """The journal or the log cannot be written, so nothing more may be done."""
 
@@ -203,13 +222,6 @@ class JournalDamaged(TastyopsError):
 
     id = "journal-damaged"
     exit_code = ExitCode.FAILED
-
-
-class Locked(TastyopsError):
-    """Somebody else holds it: another process writes this run, or a run is live in this log."""
-
-    id = "locked"
-    exit_code = ExitCode.LOCKED
 
 
 class BackupFailed(TastyopsError):

@@ -14,6 +14,7 @@ from tastyops.commands import Blob
 from tastyops.inventory import Host
 from tastyops.journal.events import Address, Body, Event
 from tastyops.shell import Fate, Hello
+from tastyops.shell.lock import Holder, Lock
 
 
 class Sink(Protocol):
@@ -40,13 +41,15 @@ class Ended:
     ``state``: ``ended`` with ``status``; ``timed out`` (it and its process group were killed);
     ``stopped`` (killed because a person asked); ``lost`` (it is gone and left no status);
     ``claimed`` (that name was begun before, nothing was sent); ``full`` (no room for its record on
-    the host, nothing was begun); ``stuck`` (it was to be killed and
-    still runs: uninterruptible sleep).
+    the host, nothing was begun); ``fenced`` (the session does not hold the host's lock, nothing was
+    begun); ``stuck`` (it was to be killed and still runs: uninterruptible sleep).
     """
 
     status: int
     seconds: float
-    state: Literal["ended", "timed out", "stopped", "lost", "claimed", "full", "stuck"] = "ended"
+    state: Literal[
+        "ended", "timed out", "stopped", "lost", "claimed", "full", "fenced", "stuck"
+    ] = "ended"
 
 
 class Prober(Protocol):
@@ -79,7 +82,19 @@ class Prober(Protocol):
 
 
 class Session(Prober, Protocol):
-    """A live link to one host that can also change it, with the fate of each change kept there."""
+    """A live link to one host that can also change it, with the fate of each change kept there.
+
+    It changes nothing before it holds the host's lock, nor after another run or a later epoch of
+    its own took that.
+    """
+
+    def lock(self, holder: Holder, *, take_over: bool = False) -> Lock:
+        """Takes the host's lock, or says who has it. One held under the same run, epoch and name
+        is taken again; an older epoch's of the same run too. Raises LinkLost.
+        """
+
+    def unlock(self) -> None:
+        """Lets go of the lock if it is still this session's. Raises LinkLost."""
 
     def change(
         self,
@@ -112,7 +127,7 @@ class Session(Prober, Protocol):
         """Drops the host's files of a change whose outcome is safe in the journal."""
 
     def forget_run(self) -> None:
-        """Drops the run's directory on the host."""
+        """Drops the run's directory on the host; before ``unlock``."""
 
 
 class Dialer(Protocol):

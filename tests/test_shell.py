@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tastyops import shell
+from tastyops.shell.lock import Holder, Lock, parse_holder, parse_lock
 
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
 
@@ -52,7 +54,8 @@ class Speaker:
         return got["out"], got["err"], got["end"].decode()
 
 
-def start(name: str, run: str) -> Speaker:
+def start(name: str, run: str, locks: Path, *, hold: bool = True) -> Speaker:
+    """A bootstrap in that shell; it keeps the lock in ``locks``, and with ``hold`` holds it."""
     argv = SHELLS[name]
     if not shutil.which(argv[0]):
         pytest.skip(f"{argv[0]} is not installed")
@@ -62,13 +65,17 @@ def start(name: str, run: str) -> Speaker:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        env={**os.environ, "TASTYOPS_LOCKS": str(locks)},
     )
     assert process.stdin
     assert process.stdout
     assert os.read(process.stdout.fileno(), 3) == b"hi\n"
     process.stdin.write(shell.bootstrap(run, "Hello1").encode())
     process.stdin.flush()
-    return Speaker(process, shell.parse_hello(_greeting(process)))
+    speaking = Speaker(process, shell.parse_hello(_greeting(process)))
+    if hold:
+        assert speaking.ask("l", "", "1", "here", "")[0].startswith(b"taken\n")
+    return speaking
 
 
 def _greeting(process: subprocess.Popen[bytes]) -> str:
@@ -80,11 +87,9 @@ def _greeting(process: subprocess.Popen[bytes]) -> str:
 
 
 @pytest.fixture(params=list(SHELLS))
-def speaker(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Speaker]:
+def speaker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Speaker]:
     run = f"test-{os.getpid()}-{request.param}-{time.monotonic_ns()}"
-    speaking = start(request.param, run)
+    speaking = start(request.param, run, tmp_path)
     yield speaking
     speaking.tell("z")
     assert speaking.process.stdin
@@ -147,7 +152,7 @@ def test_commands_hold_nothing_of_the_shell_open(speaker: Speaker) -> None:
 
 
 def test_the_waiting_wrapper_ends_with_its_shell(tmp_path: Path) -> None:
-    speaking = start("dash", f"wait-{time.monotonic_ns()}")
+    speaking = start("dash", f"wait-{time.monotonic_ns()}", tmp_path)
     speaking.ask("c", "s1", "true")
     deadline = time.monotonic() + 30
     waiting: list[int] = []
@@ -175,7 +180,7 @@ def _cwd_argument(pid: int, directory: str) -> bool:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="a tiny file system needs root")
 def test_no_room_for_the_record_of_a_change_is_said_and_nothing_is_begun(tmp_path: Path) -> None:
-    speaking = start("dash", f"full-{time.monotonic_ns()}")
+    speaking = start("dash", f"full-{time.monotonic_ns()}", tmp_path)
     place = speaking.hello.directory
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], check=True)
     try:
@@ -221,9 +226,9 @@ def test_the_password_line_reaches_the_command(speaker: Speaker) -> None:
     assert speaker.ask("C", "s1", "cat") == (b"it's $ecret\n", b"", "0")
 
 
-def test_tail_and_kill_from_a_second_shell(speaker: Speaker) -> None:
+def test_tail_and_kill_from_a_second_shell(speaker: Speaker, tmp_path: Path) -> None:
     run = speaker.hello.directory.rpartition("/")[2].partition(".")[0]
-    second = start("dash", run)
+    second = start("dash", run, tmp_path)
     assert speaker.process.stdin
     speaker.process.stdin.write(
         shell.request("c", "nMain", ["s1", "sh", "-c", "echo up; sleep 60"])
@@ -242,6 +247,117 @@ def test_tail_and_kill_from_a_second_shell(speaker: Speaker) -> None:
     second.process.stdin.close()
     second.process.wait(10)
     second.process.stdout.close()
+
+
+# -- the lock ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=list(SHELLS))
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Speaker]]:
+    """Opens shells that share one place for the lock, and do not hold it."""
+    (tmp_path / "locks").mkdir()
+    stem, speakers = f"test-{os.getpid()}-{time.monotonic_ns()}", list[Speaker]()
+
+    def open_shell(run: str) -> Speaker:
+        speakers.append(start(request.param, f"{stem}-{run}", tmp_path / "locks", hold=False))
+        return speakers[-1]
+
+    yield open_shell
+    for speaking in speakers:
+        assert speaking.process.stdin
+        assert speaking.process.stdout
+        speaking.process.stdin.close()
+        speaking.process.wait(10)
+        speaking.process.stdout.close()
+        shutil.rmtree(speaking.hello.directory, ignore_errors=True)
+
+
+def take(speaker: Speaker, epoch: int = 1, *, name: str = "web1", over: bool = False) -> Lock:
+    out, _, status = speaker.ask("l", *Holder("", epoch, name, "dwm").claim(take_over=over))
+    assert status == "0"
+    return parse_lock(out.decode("utf-8", "replace"))
+
+
+def test_the_lock_is_one_small_file_that_everybody_may_read(
+    opened: Callable[[str], Speaker], tmp_path: Path
+) -> None:
+    first = opened("a")
+    assert first.hello.lock == str(tmp_path / "locks" / "tastyops.lock")
+    assert take(first).state == "taken"
+    (lock,) = (tmp_path / "locks").iterdir()
+    run = first.hello.directory.rpartition("/")[2].partition(".")[0]
+    assert lock.read_text() == f"{run} 1 web1\nwho dwm\n"
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o644
+    first.tell("L")
+    first.ask("h")
+    assert not lock.exists()
+
+
+def test_a_lock_that_went_away_fences(opened: Callable[[str], Speaker]) -> None:
+    first = opened("a")
+    take(first)
+    assert first.ask("c", "s1", "true")[2] == "0"
+    Path(first.hello.lock).unlink()
+    assert first.ask("c", "s2", "true")[2] == "fenced"
+    assert first.ask("C", "s3", "true")[2] == "fenced"
+    assert take(first).state == "taken"
+    assert first.ask("c", "s2", "true")[2] == "0"
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda lock: lock.write_bytes(b""),
+        lambda lock: lock.write_bytes(b"* $(touch /nowhere) `id` \\\n\0\xff"),
+        lambda lock: lock.write_bytes(b"x" * 1_000_000),
+        lambda lock: lock.mkdir(),
+        lambda lock: os.mkfifo(lock),
+        lambda lock: lock.symlink_to("/etc/hostname"),
+        lambda lock: lock.symlink_to("/nowhere"),
+    ],
+    ids=["empty", "odd", "large", "directory", "fifo", "link", "dangling link"],
+)
+def test_what_somebody_put_there_is_refused_and_harms_nobody(
+    opened: Callable[[str], Speaker], forge: Callable[[Path], object]
+) -> None:
+    first = opened("a")
+    forge(Path(first.hello.lock))
+    refused = take(first)
+    assert refused.state in ("held", "denied", "full")
+    assert refused.holder is None
+    assert first.ask("c", "s1", "true")[2] == "fenced"
+    assert sorted(p.name for p in Path(first.hello.lock).parent.iterdir()) == ["tastyops.lock"]
+
+
+def test_what_somebody_forged_can_be_taken_over(opened: Callable[[str], Speaker]) -> None:
+    first = opened("a")
+    Path(first.hello.lock).write_bytes(b"rubbish")
+    assert take(first, over=True).state == "taken"
+    assert first.ask("c", "s1", "true")[2] == "0"
+
+
+def test_no_place_for_the_lock(opened: Callable[[str], Speaker]) -> None:
+    first = opened("a")
+    Path(first.hello.lock).parent.rmdir()
+    assert take(first).state == "full"
+    assert first.ask("c", "s1", "true")[2] == "fenced"
+
+
+@given(st.text(), st.integers(0, 999_999_999), st.text(), st.integers(0, 999_999_999))
+def test_a_holder_reads_back_on_its_lines(who: str, epoch: int, since: str, pid: int) -> None:
+    holder = Holder("r1", epoch, "web1", who=who, since=since, pid=pid)
+    text = f"r1 {epoch} web1\n{holder.rest}\n"
+    back = parse_holder(text)
+    assert back is not None
+    assert (back.run, back.epoch, back.name, back.pid) == ("r1", epoch, "web1", pid)
+    assert back.who.isprintable() or not back.who
+    assert len(text.splitlines()) <= 4
+
+
+@given(st.text())
+def test_any_text_is_a_lock_or_none(text: str) -> None:
+    found = parse_holder(text)
+    assert found is None or (found.run.isprintable() and found.who.isprintable())
 
 
 @given(st.lists(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]))))

@@ -25,6 +25,7 @@ ENDED_WITHOUT = "Ended without completion"
 _EXITS = {
     Outcome.IN_DOUBT: ExitCode.IN_DOUBT,
     Outcome.UNREACHABLE: ExitCode.UNREACHABLE,
+    Outcome.LOCKED: ExitCode.LOCKED,
     Outcome.FAILED: ExitCode.FAILED,
     Outcome.CANCELLED: ExitCode.CANCELLED,
 }

@@ -284,6 +284,8 @@ def _bad_end(view: LaneView, past: Past, command: Command) -> Move | None:
         return None
     if settled.how == "unreachable":
         return _end(view, Outcome.UNREACHABLE, why=settled.why)
+    if settled.how == "locked":
+        return _end(view, Outcome.LOCKED, why=settled.why)
     if settled.how == "lost":
         return _end(view, Outcome.IN_DOUBT, why=settled.why)
     if settled.how == "undone":

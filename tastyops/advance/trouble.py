@@ -20,6 +20,7 @@ ENDS = {
     Outcome.FAILED: "failed",
     Outcome.CANCELLED: "was cancelled",
     Outcome.UNREACHABLE: "could not reach the host",
+    Outcome.LOCKED: "found the host in use by another run",
     Outcome.IN_DOUBT: "is in doubt",
 }
 CONSEQUENCES = {"": "", ABORT: "", SKIP: " and was skipped", CANCEL_WORK: ""}

@@ -19,6 +19,7 @@ _ENDS = {
     Outcome.FAILED: "failed",
     Outcome.CANCELLED: "was cancelled",
     Outcome.UNREACHABLE: "failed: the host could not be reached",
+    Outcome.LOCKED: "was not done: another run holds the host",
     Outcome.IN_DOUBT: "is in doubt: what became of it is not known",
 }
 

@@ -24,7 +24,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--because", metavar="WHY", default="", help="why, for the private record"
     )
     project.inventory_argument(parser)
-    parser.set_defaults(yes=True, accept_changes=False, json=False)
+    parser.set_defaults(yes=True, accept_changes=False, json=False, take_over=False)
 
 
 def perform(args: Namespace, *, dry: bool) -> int:

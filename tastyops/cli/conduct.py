@@ -73,7 +73,8 @@ def conduct(
         drive = Drive(
             plan, state, run, journal=journal, dialer=setting.place.dialer,
             clock=setting.place.clock, who=setting.who, operators=operators,
-            listeners=(keeper, Losable(listener)),
+            listeners=(keeper, Losable(listener)), epoch=journal.epoch,
+            take_over=setting.args.take_over,
         )
 
         def stop(why: str, *, gently: bool) -> None:

@@ -20,6 +20,7 @@ from tastyops.model.runbook import Runbook, Step
 from tastyops.model.text import one_line
 from tastyops.plan import Plan, make_plan
 from tastyops.redact import Masker
+from tastyops.store.locks import Owner, holding_hosts, owning
 from tastyops.store.logs import LogFile, LogKeeper
 from tastyops.store.runs import RUNBOOK, RunJournal, read_events, read_state, run_directories
 from tastyops.validate import validate
@@ -35,6 +36,10 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--yes", "-y", action="store_true", help="answer plain confirmations")
     parser.add_argument(
         "--accept-changes", action="store_true", help="go on with the runbook as it is now"
+    )
+    parser.add_argument(
+        "--take-over", action="store_true", dest="take_over",
+        help="take hosts over from a run that is certainly over",
     )
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 
@@ -87,6 +92,11 @@ def finished(run: Path) -> bool:
     return state.closed is not None or state.opened is None
 
 
+def _is_real(inventory: Inventory, name: str) -> bool:
+    host = inventory.hosts.get(name)
+    return host is not None and host.connection != "practice"
+
+
 @dataclass(frozen=True)
 class _Found:
     """A run as its journal and its kept runbook tell it."""
@@ -103,6 +113,12 @@ def take_up(
     directory, log = found
     with ExitStack() as stack:
         journal, state, torn = RunJournal.reopen(directory, Masker())
+        hosts = list(state.opened.hosts) if state.opened else []
+        owner = Owner.of(directory.name, project.operator(), hosts)
+        stack.enter_context(owning(directory, owner))
+        real = [name for name in hosts if _is_real(inventory, name)]
+        if real and state.closed is None:
+            stack.enter_context(holding_hosts(log.page.parent.parent, owner))
         stack.callback(journal.close)
         if state.closed is not None:
             print(f"The run {directory.name} is over: {state.closed.status}.")  # noqa: T201

@@ -20,6 +20,7 @@ from tastyops.errors import ExitCode, JournalUnwritable
 from tastyops.journal.events import RunOpened
 from tastyops.journal.state import RunState
 from tastyops.plan import Plan, make_plan, need_nobody
+from tastyops.store.locks import Owner, holding_hosts, owning
 from tastyops.store.logs import LogFile, LogHead, LogKeeper
 from tastyops.store.runs import RunJournal, new_run_id
 
@@ -49,6 +50,10 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--into", metavar="2026/003", type=project.filled, help="write into a log that is there"
+    )
+    parser.add_argument(
+        "--take-over", action="store_true", dest="take_over",
+        help="take hosts over from a run that is certainly over",
     )
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 
@@ -92,29 +97,37 @@ def _preview(plan: Plan, setting: Setting) -> int:
 def _carry_out(plan: Plan, setting: Setting, stack: ExitStack) -> int:
     attending = project.attending(setting.args.attending, setting.inventory)
     run_id = new_run_id(datetime.now(UTC))
-    journal, log = _open(plan, setting, attending, run_id)
+    owner = Owner.of(run_id, setting.who, [host.name for host in plan.hosts])
+    journal, log = _open(plan, setting, attending, owner, stack)
+    stack.enter_context(owning(journal.directory, owner))
     stack.callback(journal.close)
     first = [_opened(plan, setting, attending, log)]
     return conduct(plan, RunState(), setting, journal, log, first, LogKeeper(log))
 
 
 def _open(
-    plan: Plan, setting: Setting, attending: Sequence[str], run_id: str
+    plan: Plan, setting: Setting, attending: Sequence[str], owner: Owner, stack: ExitStack
 ) -> tuple[RunJournal, LogFile]:
-    """The run's journal and its log, or neither; no number is taken unless both can be written."""
+    """The run's journal and its log, or neither, with its hosts held on this controller.
+
+    No number is taken unless both can be written and no other run here works on one of the hosts.
+    """
     args, practice = setting.args, plan.practice
     runs = project.runs_directory(setting.inventory, args.runs, practice=practice)
     book = project.log_book(setting.inventory, args.logs, practice=practice)
     project.keep_apart(runs, book.directory)
     try:
         with ExitStack() as undo:
-            undo.callback(shutil.rmtree, runs / run_id, ignore_errors=True)
-            journal = RunJournal.create(runs, run_id, plan.runbook.source, setting.masker)
+            # Every run starts practice hosts of its own; the lab is a machine like any other.
+            if any(host.connection != "practice" for host in plan.hosts):
+                stack.enter_context(holding_hosts(book.directory, owner))
+            undo.callback(shutil.rmtree, runs / owner.run, ignore_errors=True)
+            journal = RunJournal.create(runs, owner.run, plan.runbook.source, setting.masker)
             undo.callback(journal.close)
             head = _head(plan, setting, attending)
             now = setting.place.clock.now()
             if args.into:
-                log, _ = book.join(args.into, head, run_id, now, setting.masker)
+                log, _ = book.join(args.into, head, owner.run, now, setting.masker)
             else:
                 log = book.open(head, now, setting.masker)
             undo.pop_all()

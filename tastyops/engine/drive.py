@@ -18,6 +18,7 @@ from tastyops.advance.core import advance
 from tastyops.advance.lane import LiveLanes, intended
 from tastyops.advance.moves import Append, Halt, Move, Parked, Perform, PickUp
 from tastyops.commands import Change, Sleep
+from tastyops.engine.holding import Claim
 from tastyops.engine.links import Link
 from tastyops.engine.workers import Done, Work, Workers
 from tastyops.errors import WaitsForPerson
@@ -72,6 +73,8 @@ class Drive:
         who: str,
         operators: Sequence[Operator] = (),
         listeners: Sequence[Listener] = (),
+        epoch: int = 1,
+        take_over: bool = False,
     ) -> None:
         self._plan = plan
         self.state = state
@@ -83,7 +86,7 @@ class Drive:
         self._stopping = threading.Event()
         self._links: dict[LaneKey, Link] = {}
         """One to each host, and one more to each for every step in the background."""
-        self._dialer, self._run = dialer, run
+        self._dialer, self._claim = dialer, Claim(run, who, epoch, take_over)
         self._workers = Workers(clock, journal, self._listeners, self._stopping)
         self._kept = LiveLanes()
         self._busy: set[LaneKey] = set()
@@ -215,7 +218,7 @@ class Drive:
             return None
         key = (host, step.id if step.background else "")
         if key not in self._links:
-            self._links[key] = Link(place, self._dialer, self._run, self._stopping)
+            self._links[key] = Link(place, self._dialer, self._claim, self._stopping)
         return self._links[key]
 
     def _change(self, key: LaneKey, move: Perform, link: Link, session: Session) -> Work:

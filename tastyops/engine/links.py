@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tastyops.commands import Change, Output, Probe, output_to_json
+from tastyops.engine.holding import Claim, Hold
 from tastyops.errors import LinkLost, TastyopsError, Unreachable
 from tastyops.inventory import Host
 from tastyops.journal.events import Connected, Settled
@@ -30,10 +31,13 @@ _FINAL = frozenset({"host-key-unknown", "host-key-changed", "authentication-fail
 class Link:
     """The link to one host, used by one lane at a time."""
 
-    def __init__(self, host: Host, dialer: Dialer, run: str, stopping: threading.Event) -> None:
+    def __init__(
+        self, host: Host, dialer: Dialer, claim: Claim, stopping: threading.Event
+    ) -> None:
         self.host = host
+        self._hold = Hold(host.name, claim)
         self._dialer = dialer
-        self._run = run
+        self._run = claim.run
         self._stopping = stopping
         self._session: Session | None = None
         self._was_up = False
@@ -66,16 +70,24 @@ class Link:
 
     def _open(self) -> Connected:
         self.drop()
-        self._session = self._dialer.session(self.host, self._run)
+        session = self._dialer.session(self.host, self._run)
+        try:
+            took_over = self._hold.take(session)
+        except BaseException:
+            session.close()
+            raise
+        self._session = session
         self._was_up = True
-        hello = self._session.hello
+        hello = session.hello
         return Connected(
             hello.boot_id,
             hello.kernel,
             hello.hostname,
             hello.uid,
             hello.directory,
-            self._session.skew,
+            session.skew,
+            self._hold.epoch,
+            took_over,
         )
 
     def drop(self) -> None:
@@ -170,10 +182,11 @@ class Link:
                 self._session.forget(name)
 
     def finish(self, *, forget: bool) -> None:
-        """Ends the link at the end of a run; with ``forget`` the run's directory goes too."""
+        """Ends the link at the end of a run; with ``forget`` its directory and lock go too."""
         try:
             if forget and self._session is not None:
                 self._session.forget_run()
+                self._session.unlock()
         except TastyopsError:
             pass  # the run is over; what is left lies in a directory the next boot clears
         self.drop()
@@ -200,6 +213,9 @@ def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]
     if ended.state == "full":
         why = "the host has no room for the record of a change, so it was not begun"
         return Settled(digest, "unreachable", {}, command, why)
+    if ended.state == "fenced":
+        why = "the host was taken from this run, so it was not begun"
+        return Settled(digest, "locked", {}, command, why)
     if ended.state in ("lost", "claimed", "stuck"):
         why = {
             "lost": "its process is gone and left no exit status",

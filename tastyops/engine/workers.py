@@ -13,7 +13,15 @@ from tastyops import probes
 from tastyops.advance.moves import Perform, PickUp
 from tastyops.commands import Change, Offline, Output, Probe, Sleep, describe, output_to_json
 from tastyops.engine.links import Link, settled
-from tastyops.errors import JournalUnwritable, LinkLost, ProbeFailed, TastyopsError, Unreachable
+from tastyops.errors import (
+    Fenced,
+    JournalUnwritable,
+    LinkLost,
+    Locked,
+    ProbeFailed,
+    TastyopsError,
+    Unreachable,
+)
 from tastyops.journal.events import Address, Body, Disconnected, FellSilent, Settled
 from tastyops.journal.state import LaneKey
 from tastyops.ports import Clock, Ended, JournalSink, Listener
@@ -56,7 +64,7 @@ class Workers:
         except JournalUnwritable as error:
             done = Done(key, (), fatal=error)
         except TastyopsError as error:
-            if isinstance(move, PickUp) and isinstance(error, Unreachable):
+            if isinstance(move, PickUp) and isinstance(error, Unreachable | Locked):
                 done = Done(key, (), fatal=error)  # what became of it can still be found out later
             else:
                 done = Done(key, ((move.at, _unreachable(move, error), ""),))
@@ -186,6 +194,8 @@ class Workers:
 def _unreachable(move: Perform | PickUp, error: TastyopsError) -> Settled:
     how = "unreachable" if isinstance(error, Unreachable) else "lost"
     why = error.what
+    if isinstance(error, Locked) and not isinstance(error, Fenced):
+        return Settled(move.digest, "locked", {}, {}, " ".join(error.lines()))
     if isinstance(move.command, Change) and how == "unreachable":
         # it was sent, and the host did not come back to say what became of it
         how = "lost"

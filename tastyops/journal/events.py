@@ -72,7 +72,11 @@ class RunOpened(Body):
 
 @dataclass(frozen=True)
 class Connected(Body):
-    """A session with a host opened. ``skew``: seconds its clock is ahead of ours."""
+    """A session with a host opened, and its lock was taken.
+
+    ``skew``: seconds its clock is ahead of ours. ``epoch`` is the lock's; ``took_over`` says whose
+    lock it was, if it was taken over.
+    """
 
     kind: ClassVar[str] = "connected"
     boot_id: str
@@ -81,6 +85,8 @@ class Connected(Body):
     uid: int
     directory: str
     skew: float = 0.0
+    epoch: int = 0
+    took_over: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,8 @@ class Settled(Body):
     """What became of a command.
 
     ``how``: ``output`` (with ``result``), ``offline``, ``slept``, ``reported``, ``unknown``
-    (withheld by a dry run), ``lost`` (no outcome can be found), ``unreachable``.
+    (withheld by a dry run), ``lost`` (no outcome can be found), ``unreachable``, ``locked``
+    (another run holds the host).
     """
 
     kind: ClassVar[str] = "settled"

@@ -17,6 +17,8 @@ class Outcome(Enum):
     CANCELLED = "cancelled"
     """A person stopped or declined it."""
     UNREACHABLE = "unreachable"
+    LOCKED = "locked"
+    """Another run holds the host; it was not done."""
     IN_DOUBT = "in doubt"
     CANNOT_KNOW = "cannot know"
     """A dry run only: what it would do depends on a change that was withheld."""

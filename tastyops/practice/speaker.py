@@ -7,6 +7,7 @@ Each verb has the bootstrap's meaning, line by line; the fates are files of the 
 from __future__ import annotations
 
 import base64
+import posixpath
 import re
 import shlex
 from collections.abc import Callable
@@ -17,11 +18,13 @@ from tastyops.practice.calls import Call, Input, Write, program_name
 from tastyops.practice.files import File, FileProblem
 from tastyops.practice.machine import Machine
 from tastyops.practice.processes import Killed, Process, signal_number
+from tastyops.shell.lock import State, parse_holder
 from tastyops.shell.script import PROTOCOL, TAIL_BYTES
 
 _LONGEST_LINE = 4 * 1024 * 1024
 _READ = 65_536
 _POLL = 0.2
+_LOCK = "/run/lock/tastyops.lock"
 _ENVIRONMENT = {
     "HOME": "/root",
     "LC_ALL": "C",
@@ -69,7 +72,10 @@ class Speaker:
         self._process = process
         self._opening = nonce
         self._held = b""
+        self._run_id = ""
         self._directory = ""
+        self._taken = ""
+        """The lock's first line as this session took it; a newline once it was refused."""
         self._password = b""
         self._verbs: dict[str, Callable[[str, list[str]], None]] = {
             "p": self._probe,
@@ -85,6 +91,8 @@ class Speaker:
             "d": self._drop,
             "r": lambda *_: None,
             "z": self._drop_run,
+            "l": self._lock,
+            "L": self._unlock,
             "s": self._keep_password,
             "h": lambda nonce, _: self._answer(nonce, "0"),
         }
@@ -105,8 +113,9 @@ class Speaker:
                 verb(request.nonce, list(request.words))
 
     def _greet(self, run: str, nonce: str) -> None:
-        machine = self._machine
+        machine, self._run_id = self._machine, run
         with machine.lock:
+            machine.files.add_directory(posixpath.dirname(_LOCK))
             self._directory = f"/run/tastyops/{run}.{machine.boot_id}"
             machine.files.add_directory(self._directory)
             fields = {
@@ -114,6 +123,7 @@ class Speaker:
                 "uid": self._process.uid,
                 "boot": machine.boot_id,
                 "dir": self._directory,
+                "lock": _LOCK,
                 "pid": self._process.pid,
                 "host": machine.name,
                 "kernel": machine.kernel,
@@ -191,8 +201,11 @@ class Speaker:
         machine, (name, *argv) = self._machine, words
         with machine.lock:
             claimed = machine.files.exists(f"{self._fate(name)}.pid")
-        if claimed:
-            self._answer(nonce, "claimed")
+            refused = "claimed" if claimed else ""
+            if not self._holding():
+                refused = "fenced"
+        if refused:
+            self._answer(nonce, refused)
             return
         with machine.lock:
             given = self._read(f"{self._fate(name)}.in") if stdin is None else stdin
@@ -227,7 +240,8 @@ class Speaker:
     def _upload(self, _: str, words: list[str]) -> None:
         with self._machine.lock:
             path = f"{self._fate(words[0])}.in"
-            self._machine.files.open(path, append=True).write(base64.b64decode(words[1]))
+            if self._holding():
+                self._machine.files.open(path, append=True).write(base64.b64decode(words[1]))
 
     def _follow(self, nonce: str, words: list[str]) -> None:
         machine, name = self._machine, words[0]
@@ -279,15 +293,50 @@ class Speaker:
     def _drop(self, _: str, words: list[str]) -> None:
         files = self._machine.files
         with self._machine.lock:
-            for name in words:
+            for name in words if self._holding() else ():
                 for suffix in ("out", "err", "rc", "pid", "in"):
                     if files.is_file(path := f"{self._fate(name)}.{suffix}"):
                         files.remove(path)
 
     def _drop_run(self, _: str, __: list[str]) -> None:
         with self._machine.lock:
-            if self._machine.files.is_directory(self._directory):
+            ours = not self._taken or self._holding()
+            if ours and self._machine.files.is_directory(self._directory):
                 self._machine.files.remove_directory(self._directory)
+
+    # -- the lock ----------------------------------------------------------------------------
+
+    def _holding(self) -> bool:
+        """The bootstrap's ``w``: whether the lock is still this session's."""
+        first = self._read(_LOCK).decode("utf-8", "replace").partition("\n")[0]
+        return bool(self._taken) and first == self._taken
+
+    def _lock(self, nonce: str, words: list[str]) -> None:
+        over, epoch, name, rest = words
+        with self._machine.lock:
+            before = self._read(_LOCK).decode("utf-8", "replace")
+            state: State = "taken"
+            self._taken = f"{self._run_id} {epoch} {name}"
+            if before.partition("\n")[0] == self._taken:
+                before = ""
+            elif before:
+                holder = parse_holder(before)
+                state = "taken" if over else "held"
+                if holder is not None and holder.run == self._run_id:
+                    state = "fenced" if holder.epoch > int(epoch) else "taken"
+                    state = "same" if holder.epoch == int(epoch) else state
+            if state == "taken":
+                text = f"{self._taken}\n{rest}\n"
+                self._machine.files.add(_LOCK, text)
+            else:
+                self._taken = "\n"
+        self._answer(nonce, "0", f"{state}\n{before}".encode())
+
+    def _unlock(self, _: str, __: list[str]) -> None:
+        with self._machine.lock:
+            if self._holding():
+                self._machine.files.remove(_LOCK)
+                self._taken = ""
 
     def _keep_password(self, _: str, words: list[str]) -> None:
         self._password = words[0].encode("utf-8", "surrogateescape") + b"\n"

@@ -25,6 +25,8 @@ verb    words                    answer
 ``d``   name…                    forget these; no answer
 ``r``                            forget the files of probes; no answer
 ``z``                            forget this run's directory; no answer
+``l``   over epoch name rest     take the host's lock; a word, then what the lock said before
+``L``                            let go of the lock; no answer
 ``s``   password                 keep the password line in this shell; no answer
 ``h``                            the heart beats
 ======  =======================  ==========================================================
@@ -33,7 +35,14 @@ Fate on the host: ``name.pid`` (the kernel's stat line of the wrapper: pid and s
 ``name.out``, ``name.err``, ``name.rc`` (exit status and newline, written last) in a 0700
 directory named by run and boot id. ``name.pid`` is created exclusively, so a change that was
 begun once cannot be begun again. Statuses that are words: ``lost`` (the process is gone and left
-no status), ``claimed`` (that name was begun before), ``full`` (no room for its record; not begun).
+no status), ``claimed`` (that name was begun before), ``full`` (no room for its record; not begun),
+``fenced`` (the lock does not name this session's run and epoch; not begun).
+
+The lock: ``tastyops.lock`` in /run/lock or /dev/shm, whichever is there with the sticky bit, so
+that all accounts share it; else beside the runs' directories. ``$TASTYOPS_LOCKS`` is another
+directory for it. It is made whole under another name and linked, so that one of two gets it, and
+read before each change: ``c C u d`` do nothing in a session that does not hold it (any more), nor
+does ``z`` in one that held it. ``lock`` says what its text means.
 
 Facts this rests on: dash wants ``kill -s TERM -- -PG``; a nonce after ``\\0`` must begin with a
 letter, since printf reads octal digits; a shell without a tty has no job control, so process
@@ -193,6 +202,7 @@ class Hello:
     kernel: str
     time: int
     problem: str
+    lock: str = ""
 
 
 def parse_hello(status: str) -> Hello:
@@ -210,6 +220,7 @@ def parse_hello(status: str) -> Hello:
         kernel=fields["kernel"],
         time=int(fields["time"]),
         problem=fields["problem"],
+        lock=fields["lock"],
     )
 
 

@@ -6,12 +6,14 @@ way of the commands it runs: they get neither its descriptors, its umask nor its
 Names: R the run, H the greeting's nonce (set in front of the script). d the run's directory, m the
 account's umask, u its uid, b the boot id, i counts probes, pw the password line, N a newline,
 n the request's nonce, f the path of the files at hand, c the status to answer, Q the descriptor of
-the queue that W, the process that waits for the next change, reads (8 and 9 take turns).
+the queue that W, the process that waits for the next change, reads (8 and 9 take turns). L the
+lock's path, E its first line as this session took it (a newline, which none is, once it was
+refused), K the first line it has now.
 """
 
 from __future__ import annotations
 
-PROTOCOL = 1
+PROTOCOL = 2
 TAIL_BYTES = 4096
 """Bytes of each stream that a ``t`` request shows."""
 
@@ -68,7 +70,12 @@ elif [ -n "$XDG_RUNTIME_DIR" ] && [ -w "$XDG_RUNTIME_DIR" ]; then
 D=$XDG_RUNTIME_DIR/tastyops
 fi
 d=$D/$R.$b
-i=0; pw=; W=; Q=
+L=$D
+for t in /dev/shm /run/lock; do
+if [ -k "$t" ] && [ -w "$t" ]; then L=$t; fi
+done
+L=${TASTYOPS_LOCKS:-$L}/tastyops.lock
+i=0; pw=; W=; Q=; E=
 w='@WRAPPER@'
 v='@WAITING@'
 
@@ -123,8 +130,15 @@ a full
 fi
 }
 
+# whether the lock is still this session's
+w() {
+K=
+[ -n "${E%"$N"}" ] && { IFS= read -r K <"$L"; } 2>/dev/null
+[ -n "$E" ] && [ "$K" = "$E" ]
+}
+
 problem=
-for t in setsid cat rm base64 tail sleep mkfifo; do
+for t in setsid cat rm base64 tail sleep mkfifo ln mv; do
 command -v $t >/dev/null || problem=no_$t
 done
 mkdir -p "$d" 2>/dev/null
@@ -137,7 +151,7 @@ fi
 fi
 IFS= read -r h </proc/sys/kernel/hostname
 IFS= read -r k </proc/sys/kernel/osrelease
-printf '\0%s ok v=@V@ uid=%s boot=%s dir=%s pid=%s host=%s kernel=%s time=%s problem=%s\n' @HELLO@
+@HELLO@
 
 while IFS=' ' read -r V n r; do
 case $V in
@@ -158,6 +172,10 @@ e
 c)
 eval "set -- $r"
 f=$d/$1
+if ! w; then
+a fenced
+continue
+fi
 if [ -e "$f.pid" ]; then
 a claimed
 continue
@@ -183,6 +201,10 @@ fi
 C)
 eval "set -- $r"
 f=$d/$1; shift
+if ! w; then
+a fenced
+continue
+fi
 if [ -e "$f.pid" ]; then
 a claimed
 continue
@@ -197,7 +219,7 @@ fi
 ;;
 u)
 eval "set -- $r"
-printf %s "$2" | base64 -d >>"$d/$1.in"
+if w; then printf %s "$2" | base64 -d >>"$d/$1.in"; fi
 ;;
 f)
 eval "set -- $r"
@@ -250,13 +272,55 @@ for t in "$@"; do
 shift; t=$d/$t
 set -- "$@" "$t.out" "$t.err" "$t.rc" "$t.pid" "$t.in"
 done
-rm -f "$@"
+if w; then rm -f "$@"; fi
 ;;
 r)
 rm -f "$d/$$".[0-9]*
 ;;
 z)
-rm -rf "$d"
+if [ -z "$E" ] || w; then rm -rf "$d"; fi
+;;
+l)
+eval "set -- $r"
+E="$R $2 $3"; t=$L.$H; c=full; o=; K=
+if [ -L "$L" ] || { [ -e "$L" ] && [ ! -f "$L" ]; }; then
+c=denied
+elif (umask 022; set -C; printf '%s\n' "$E" "$4" >"$t") 2>/dev/null; then
+if ln "$t" "$L" 2>/dev/null || { [ ! -e "$L" ] && ln "$t" "$L" 2>/dev/null; }; then
+c=taken
+elif [ -f "$L" ]; then
+c=held
+o=$(tail -c @TAIL@ "$L" 2>/dev/null)
+K=${o%%"$N"*}
+p=${K#"$R "}
+if [ "$K" = "$E" ]; then
+c=taken; o=
+elif [ "$p" != "$K" ] && [ "${p%% *}" -gt "$2" ] 2>/dev/null; then
+c=fenced
+elif [ "$p" != "$K" ] && [ "${p%% *}" -eq "$2" ] 2>/dev/null; then
+c=same
+elif [ "$p" != "$K" ] || [ -n "$1" ]; then
+mv -f "$t" "$L" 2>/dev/null
+c=taken
+fi
+fi
+rm -f "$t"
+if [ $c = taken ] && ! w; then
+c=denied
+fi
+fi
+[ $c = taken ] || E=$N
+if [ $c = held ] || [ $c = denied ]; then
+rm -f "$d/.room"; rmdir "$d" 2>/dev/null
+fi
+printf '%s\n' $c "$o"
+a 0
+;;
+L)
+if w; then
+rm -f "$L"
+E=
+fi
 ;;
 s)
 eval "pw=$r"
@@ -268,7 +332,20 @@ esac
 done
 """
 
-_HELLO = '"$H" "$u" "$b" "$d" "$$" "$h" "$k" "$(date +%s)" "$problem"'
+_TOLD = {
+    "uid": "$u",
+    "boot": "$b",
+    "dir": "$d",
+    "lock": "$L",
+    "pid": "$$",
+    "host": "$h",
+    "kernel": "$k",
+    "time": "$(date +%s)",
+    "problem": "$problem",
+}
+_FIELDS = " ".join(f"{name}=%s" for name in _TOLD)
+_VALUES = " ".join(f'"{value}"' for value in _TOLD.values())
+_HELLO = rf"""printf '\0%s ok v={PROTOCOL} {_FIELDS}\n' "$H" {_VALUES}"""
 
 _OPEN = (";;", " in", "do", "then", "else", "{", "&")
 """A line that ends so is followed by the next without a semicolon; so is a ``case`` label."""
@@ -287,7 +364,6 @@ def _one_line(script: str) -> str:
 ONE_LINE = _one_line(
     _MAIN.replace("@WRAPPER@", _one_line(_WRAPPER))
     .replace("@WAITING@", _one_line(_WAITING))
-    .replace("@V@", str(PROTOCOL))
     .replace("@TAIL@", str(TAIL_BYTES))
     .replace("@HELLO@", _HELLO)
 )

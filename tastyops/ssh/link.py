@@ -57,6 +57,8 @@ class Link:
         self._second_since = self._life = monotonic()
         self._main_ended = self._main_may_end = False
         self._probes = 0
+        self.claim: tuple[str, ...] = ()
+        """The words that took the host's lock; a new main shell has to say them again."""
         connection.open()
         try:
             before = now()
@@ -312,9 +314,13 @@ class Link:
         self._main.close()
         self._main = self._open_main()
         self._main_ended = False
-        exchange = self._main.begin(
-            "p", ["sh", "-c", 'rm -f "$1".*', "sh", f"{directory}/{pid}"], Nowhere()
-        )
+        self._say("p", ["sh", "-c", 'rm -f "$1".*', "sh", f"{directory}/{pid}"])
+        if self.claim:
+            self._say("l", self.claim)  # refused, it serves no changes: the next one is told
+
+    def _say(self, verb: str, words: Sequence[str]) -> None:
+        """A request to a new main shell, within the watch over the command it is there to end."""
+        exchange = self._main.begin(verb, words, Nowhere())
         until = monotonic() + self._timing.heart_limit
         while exchange.status is None:
             if monotonic() >= until:

@@ -9,9 +9,10 @@ from tastyops.errors import LinkLost
 from tastyops.ports import Ended, Tail
 from tastyops.ssh.channel import Exchange, Kept
 
-State = Literal["ended", "timed out", "stopped", "lost", "claimed", "full", "stuck"]
+State = Literal["ended", "timed out", "stopped", "lost", "claimed", "full", "fenced", "stuck"]
 
 _CHANGES = ("c", "C", "f")
+_WORDS: tuple[State, ...] = ("lost", "claimed", "full", "fenced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,9 @@ class Watch:
 def ended(status: str | None, seconds: float, state: State) -> Ended:
     """Statuses that are words have no number: -1 stands for it."""
     number = int(status) if status is not None and status.isdigit() else -1
-    if state == "ended" and status == "lost":
-        state = "lost"
-    elif state == "ended" and status == "claimed":
-        state = "claimed"
-    elif state == "ended" and status == "full":
-        state = "full"
+    for word in _WORDS:
+        if state == "ended" and status == word:
+            return Ended(number, seconds, word)
     return Ended(number, seconds, state)
 
 

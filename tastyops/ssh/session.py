@@ -11,6 +11,7 @@ from tastyops.errors import HostUnsuitable
 from tastyops.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
 from tastyops.shell import UPLOAD_BYTES, Fate, Hello, parse_fate
+from tastyops.shell.lock import Holder, Lock, parse_lock
 from tastyops.ssh import ssh_config
 from tastyops.ssh.connect import check_identity, connection
 from tastyops.ssh.link import Link
@@ -77,6 +78,19 @@ class SshSession(SshProber):
     def __init__(self, link: Link) -> None:
         super().__init__(link)
         self._forgotten: list[str] = []
+
+    def lock(self, holder: Holder, *, take_over: bool = False) -> Lock:
+        """Takes the host's lock, or says who has it. Raises LinkLost."""
+        _, out = self._link.ask("l", holder.claim(take_over=take_over))
+        lock = parse_lock(out.decode("utf-8", "replace"))
+        self._link.claim = holder.claim() if lock.state == "taken" else ()
+        return lock
+
+    def unlock(self) -> None:
+        """Lets go of the lock if it is still this session's. Raises LinkLost."""
+        self._link.claim = ()
+        self._link.tell("L")
+        self._link.ask("h")
 
     def change(
         self,

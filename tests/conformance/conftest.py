@@ -12,6 +12,7 @@ import pytest
 from tastyops.inventory import Host
 from tastyops.ports import Dialer, Session
 from tastyops.practice.server import PracticeHost
+from tastyops.shell.lock import Holder
 from tastyops.ssh.session import SshDialer
 from tests.lab.machine import SESSION_SECONDS, Lab
 from tests.lab.machine import lab as lab  # a fixture
@@ -71,10 +72,12 @@ def run() -> str:
 
 @pytest.fixture
 def session(target: Target, run: str) -> Iterator[Session]:
-    """A session on the target; the run's directory is dropped afterwards."""
+    """A session that holds the target; the run's directory and the lock are dropped afterwards."""
     session = target.dialer.session(target.host, run)
     try:
+        assert session.lock(Holder(run, 1, target.host.name)).state == "taken"
         yield session
         session.forget_run()
+        session.unlock()
     finally:
         session.close()

@@ -81,6 +81,7 @@ def drive(
     operators: Sequence[Operator] = (),
     secrets: Sequence[str] = (),
     before: Any = None,
+    take_over: bool = False,
     **hosts: FakeHost,
 ) -> Ran:
     clock = FakeClock()
@@ -108,6 +109,7 @@ def drive(
         who="dwm",
         operators=operators or (Unattended("dwm", yes=True, answers={}),),
         listeners=(LogKeeper(log), hearing),
+        take_over=take_over,
     )
     driving.append(
         RunOpened(plan.title, "", "", plan.digest, [h.name for h in plan.hosts], {}, ["dwm"])

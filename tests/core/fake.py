@@ -10,6 +10,7 @@ from tastyops.errors import LinkLost, Unreachable
 from tastyops.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
 from tastyops.shell import Fate, Hello
+from tastyops.shell.lock import Holder, Lock
 
 Answer = tuple[int, str] | tuple[int, str, str] | Exception | Callable[[], "Answer"]
 
@@ -45,6 +46,14 @@ class FakeHost:
     elevated: list[str] = field(default_factory=list)
     clock: FakeClock | None = None
     stopped: Callable[[], None] = lambda: None
+    lock: Holder | None = None
+    """Who holds the host. It is lost with a reboot, which a new ``boot_id`` is."""
+    locked_boot: str = ""
+
+    def holder(self) -> Holder | None:
+        if self.locked_boot and self.locked_boot != self.boot_id:
+            self.lock, self.locked_boot = None, ""
+        return self.lock
 
     def answer(self, argv: Sequence[str]) -> tuple[int, str, str]:
         text = argv[2] if list(argv[:2]) == ["sh", "-c"] else " ".join(argv)
@@ -67,6 +76,31 @@ class FakeSession:
         self.hello = Hello(host.uid, host.boot_id, "/run/tastyops/x", 1, "fake", "6.1.0", 0, "")
         self.skew = 0.0
         self.closed = False
+        self._taken: Holder | None = None
+
+    def lock(self, holder: Holder, *, take_over: bool = False) -> Lock:
+        before = self._host.holder()
+        if before is not None and before.run == holder.run and before.epoch == holder.epoch:
+            if before.name != holder.name:
+                return Lock("same", before)
+            before = None
+        elif before is not None and before.run == holder.run and before.epoch > holder.epoch:
+            return Lock("fenced", before)
+        elif before is not None and before.run != holder.run and not take_over:
+            return Lock("held", before)
+        self._host.lock, self._host.locked_boot = holder, self._host.boot_id
+        self._taken = holder
+        return Lock("taken", before)
+
+    def _holding(self) -> bool:
+        found, ours = self._host.holder(), self._taken
+        if found is None or ours is None:
+            return False
+        return (found.run, found.epoch, found.name) == (ours.run, ours.epoch, ours.name)
+
+    def unlock(self) -> None:
+        if self._holding():
+            self._host.lock = None
 
     def _run(self, argv: Sequence[str], sink: Sink) -> Ended:
         status, out, err = self._host.answer(argv)
@@ -100,6 +134,8 @@ class FakeSession:
         tail: Tail | None = None,
     ) -> Ended:
         text = argv[2] if list(argv[:2]) == ["sh", "-c"] else " ".join(argv)
+        if not self._holding():
+            return Ended(-1, 0.01, "fenced")
         self._host.sent.append(text)
         return self._run(argv, sink)
 

@@ -7,11 +7,12 @@ twice, or not at all, can be counted.
 from __future__ import annotations
 
 import os
+import queue
 import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,7 +142,7 @@ def perform(attempt: Attempt, *words: str, die_at: int | None = None) -> int:
 def start(attempt: Attempt, die_at: int | None = None) -> int:
     """The run's first process."""
     return perform(
-        attempt, "run", "book.yml", "--yes", "--var", f"ledger={attempt.ledger}",
+        attempt, "run", "book.yml", "--yes", "--take-over", "--var", f"ledger={attempt.ledger}",
         die_at=die_at,
     )  # fmt: skip
 
@@ -177,21 +178,28 @@ def judge(attempt: Attempt, site: Site, code: int, page: str) -> list[str]:
     return problems
 
 
-def sweep(folder: Path, site: Site, boundaries: Iterable[int], page: str) -> Tally:
-    """Kills at each of these events, two runs at a time, and resumes each."""
+def sweep(folder: Path, sites: Sequence[Site], moments: Sequence[int], page: str) -> Tally:
+    """Kills at each of these moments, one run at a time on each site, and resumes each."""
     tally = Tally()
+    free: queue.SimpleQueue[Site] = queue.SimpleQueue()
+    for site in sites:
+        free.put(site)
 
-    def one(boundary: int) -> tuple[int, bool, list[str]]:
-        attempt = prepare(folder / f"kill-{boundary}", site)
-        if start(attempt, boundary) != KILLED:
-            return boundary, False, ["lost: it was not killed", *attempt.outputs]
-        code = perform(attempt, "resume", "--yes")
-        problems = judge(attempt, site, code, page)
-        return boundary, code == IN_DOUBT, [*problems, *(attempt.outputs if problems else [])]
+    def one(moment: int) -> tuple[int, bool, list[str]]:
+        site = free.get()
+        try:
+            attempt = prepare(folder / f"kill-{moment}", site)
+            if start(attempt, moment) != KILLED:
+                return moment, False, ["lost: it was not killed", *attempt.outputs]
+            code = perform(attempt, "resume", "--yes")
+            problems = judge(attempt, site, code, page)
+        finally:
+            free.put(site)
+        return moment, code == IN_DOUBT, [*problems, *(attempt.outputs if problems else [])]
 
-    with ThreadPoolExecutor(2) as pool:
-        for boundary, doubt, problems in pool.map(one, boundaries):
+    with ThreadPoolExecutor(len(sites)) as pool:
+        for moment, doubt, problems in pool.map(one, moments):
             tally.kills += 1
             tally.doubts += doubt
-            tally.problems += [f"at event {boundary}: {problem}" for problem in problems]
+            tally.problems += [f"at event {moment}: {problem}" for problem in problems]
     return tally

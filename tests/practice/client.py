@@ -28,6 +28,7 @@ class Talk:
         greeting = self._until(b"\n").decode()
         assert greeting.startswith("\0nHello1 ")
         self.hello = shell.parse_hello(greeting.partition(" ")[2].rstrip("\n"))
+        assert self.ask("l", "1", "1", "kalimdor", "")[0].startswith(b"taken\n")
 
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._held:

@@ -8,9 +8,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tastyops.shell.lock import Holder
 from tastyops.ssh.session import SshDialer, SshSession
 from tastyops.ssh.timing import Timing
 from tests.sshd.server import Sshd
@@ -21,6 +23,13 @@ Open = Callable[..., SshSession]
 
 def run_name() -> str:
     return f"test-{os.getpid()}-{time.monotonic_ns():x}"
+
+
+def holding(session: SshSession, name: str = "target") -> SshSession:
+    """The session, with the host's lock taken from whoever had it."""
+    run = session.hello.directory.rpartition("/")[2].rpartition(".")[0]
+    assert session.lock(Holder(run, 1, name), take_over=True).state == "taken"
+    return session
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -34,8 +43,9 @@ def nothing_left_on_the_host() -> Iterator[None]:
 
 @pytest.fixture
 def opened() -> Iterator[Open]:
-    """Opens sessions that are closed, and their directories dropped, after the test."""
+    """Opens sessions that hold the host's lock, whoever had it, and are closed after the test."""
     sessions: list[SshSession] = []
+    locks: set[Path] = set()
 
     def open_session(
         server: Sshd,
@@ -52,11 +62,14 @@ def opened() -> Iterator[Open]:
         )
         session = dialer.session(server.host(**host), run or run_name())
         sessions.append(session)
-        return session
+        locks.add(server.locks / "tastyops.lock")
+        return holding(session)
 
     yield open_session
     for session in sessions:
         session.close()
+    for lock in locks:  # root's, which the next test's account could not take over
+        lock.unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -65,6 +78,7 @@ def session(sshd: Sshd, opened: Open) -> Iterator[SshSession]:
     session = opened(sshd)
     yield session
     session.forget_run()
+    session.unlock()
 
 
 @pytest.fixture

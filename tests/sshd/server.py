@@ -40,16 +40,25 @@ PermitRootLogin yes
 MaxStartups 200:30:400
 MaxSessions 20
 LogLevel VERBOSE
+{locks}
 """
 
 
 class Sshd:
-    """One server; ``folder`` is readable by other accounts, since sshd reads keys as the user."""
+    """One server; ``folder`` is readable by other accounts, since sshd reads keys as the user.
 
-    def __init__(self, extra: Sequence[str] = ()) -> None:
+    ``locks``: it keeps tastyops' lock in a place of its own, so that it is a host of its own, beside
+    other servers on this machine.
+    """
+
+    def __init__(self, extra: Sequence[str] = (), *, locks: bool = True) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tastyops-sshd-"))
         self.folder.chmod(0o755)
         self.extra = tuple(extra)
+        self.locks = self.folder / "locks"
+        self.locks.mkdir()
+        self.locks.chmod(0o1777)
+        self._locks = f"SetEnv TASTYOPS_LOCKS={self.locks}" if locks else ""
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.key = self.folder / "client"
@@ -78,7 +87,12 @@ class Sshd:
                 self.port = free.getsockname()[1]
             config = self.folder / "sshd_config"
             config.write_text(
-                CONFIG.format(port=self.port, folder=self.folder, extra="\n".join(self.extra))
+                CONFIG.format(
+                    port=self.port,
+                    folder=self.folder,
+                    extra="\n".join(self.extra),
+                    locks=self._locks,
+                )
             )
             with open(self.folder / "log", "ab") as log:
                 self.process = subprocess.Popen(

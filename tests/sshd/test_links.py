@@ -16,7 +16,7 @@ from tastyops.ports import Ended
 from tastyops.shell import Fate
 from tastyops.ssh.session import SshDialer, SshSession
 from tastyops.ssh.timing import Timing
-from tests.sshd.conftest import Open, run_name
+from tests.sshd.conftest import Open, holding, run_name
 from tests.sshd.server import Sshd
 from tests.sshd.watching import HASTY, Collected, running, wait_for
 
@@ -85,10 +85,9 @@ def probed(session: SshSession) -> Callable[[], Ended]:
 
 def test_a_dead_peer_is_reported_within_30_seconds(own_sshd: Sshd, other_sshd: Sshd) -> None:
     """The real limits: on a direct link, and through a jump host that stays alive."""
-    direct = SshDialer(own_sshd.ssh_config).session(own_sshd.host(), run_name())
-    deep = SshDialer(jump_config(own_sshd, other_sshd)).session(
-        own_sshd.host(address="deep"), run_name()
-    )
+    run, through = run_name(), jump_config(own_sshd, other_sshd)
+    direct = holding(SshDialer(own_sshd.ssh_config).session(own_sshd.host(), run))
+    deep = holding(SshDialer(through).session(own_sshd.host(address="deep"), run))
     watched = [Running(slept(direct, "x")), Running(slept(deep, "y"))]
     wait_for(lambda: direct._link._second and direct._link._second.hello)
     wait_for(lambda: deep._link._second and deep._link._second.hello)
@@ -148,7 +147,7 @@ def test_a_stopped_upload_is_noticed(own_sshd: Sshd) -> None:
 
 @pytest.mark.parametrize("way", ["probe", "change"])
 def test_a_link_cut_in_mid_command(own_sshd: Sshd, way: str) -> None:
-    session = SshDialer(own_sshd.ssh_config).session(own_sshd.host(), run_name())
+    session = holding(SshDialer(own_sshd.ssh_config).session(own_sshd.host(), run_name()))
     thread = Running(slept(session, "cut") if way == "change" else probed(session))
     wait_for(lambda: running("sleep 60"))
     began = time.monotonic()

@@ -127,8 +127,10 @@ def test_nothing_of_a_run_is_left_on_the_host(project: Path) -> None:
 
 
 def test_the_controllers_death_leaves_the_change_to_end_and_the_log_in_progress(
+    own_sshd: Sshd,
     project: Path,
 ) -> None:
+    write_inventory(project, own_sshd)  # whose lock it keeps
     done, go = project / "done", project / "go"
     runbook = write_runbook(
         project,
