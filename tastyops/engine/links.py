@@ -169,6 +169,9 @@ class Link:
         fate = session.fate(name)
         if fate.state == "lost":
             return None, "its process is gone and left no exit status"
+        if fate.state == "never" and session.hello.new:
+            # an account's runtime directory goes with its last session: systemd removes it
+            return None, "the host no longer has the run's record"
         if fate.state == "never":
             ended = again()
             if ended.state != "claimed":

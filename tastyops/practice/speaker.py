@@ -117,6 +117,7 @@ class Speaker:
         with machine.lock:
             machine.files.add_directory(posixpath.dirname(_LOCK))
             self._directory = f"/run/tastyops/{run}.{machine.boot_id}"
+            new = not machine.files.is_directory(self._directory)
             machine.files.add_directory(self._directory)
             fields = {
                 "v": PROTOCOL,
@@ -129,6 +130,7 @@ class Speaker:
                 "kernel": machine.kernel,
                 "time": int(machine.clock.time()),
                 "problem": "",
+                "new": int(new),
             }
         words = " ".join(f"{key}={value}" for key, value in fields.items())
         self._wire.sendall(f"\0{nonce} ok {words}\n".encode())

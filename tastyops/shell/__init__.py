@@ -203,6 +203,8 @@ class Hello:
     time: int
     problem: str
     lock: str = ""
+    new: bool = False
+    """Whether the run's directory was made by this session, so that it holds no fate."""
 
 
 def parse_hello(status: str) -> Hello:
@@ -221,6 +223,7 @@ def parse_hello(status: str) -> Hello:
         time=int(fields["time"]),
         problem=fields["problem"],
         lock=fields["lock"],
+        new=fields["new"] == "1",
     )
 
 

@@ -6,9 +6,9 @@ way of the commands it runs: they get neither its descriptors, its umask nor its
 Names: R the run, H the greeting's nonce (set in front of the script). d the run's directory, m the
 account's umask, u its uid, b the boot id, i counts probes, pw the password line, N a newline,
 n the request's nonce, f the path of the files at hand, c the status to answer, Q the descriptor of
-the queue that W, the process that waits for the next change, reads (8 and 9 take turns). L the
-lock's path, E its first line as this session took it (a newline, which none is, once it was
-refused), K the first line it has now.
+the queue that W, the process that waits for the next change, reads (8 and 9 take turns), A whether
+this session made the run's directory, L the lock's path, E its first line as this session took it
+(a newline, which none is, once it was refused), K the first line it has now.
 """
 
 from __future__ import annotations
@@ -141,6 +141,8 @@ problem=
 for t in setsid cat rm base64 tail sleep mkfifo ln mv; do
 command -v $t >/dev/null || problem=no_$t
 done
+A=1
+if [ -d "$d" ]; then A=0; fi
 mkdir -p "$d" 2>/dev/null
 chmod 700 "$D" "$d" 2>/dev/null
 if [ -z "$problem" ]; then
@@ -342,6 +344,7 @@ _TOLD = {
     "kernel": "$k",
     "time": "$(date +%s)",
     "problem": "$problem",
+    "new": "$A",
 }
 _FIELDS = " ".join(f"{name}=%s" for name in _TOLD)
 _VALUES = " ".join(f'"{value}"' for value in _TOLD.values())

@@ -168,6 +168,17 @@ def test_a_forgotten_change_is_never(session: Session) -> None:
     assert session.fate("s1") == Fate("never")
 
 
+def test_only_the_session_that_made_the_runs_directory_says_so(
+    target: Target, session: Session, run: str
+) -> None:
+    assert session.hello.new
+    other = target.dialer.session(target.host, run)
+    try:
+        assert not other.hello.new
+    finally:
+        other.close()
+
+
 def test_another_session_sees_and_follows_a_running_change(
     target: Target, session: Session, run: str
 ) -> None:

@@ -251,6 +251,24 @@ def test_a_change_cut_off_is_picked_up_and_never_sent_again(tmp_path: Path, fate
     assert ran.bodies("step-ended")[0].registered["stdout"] == "followed"
 
 
+def test_where_the_host_has_lost_its_record_nothing_is_sent_again(tmp_path: Path) -> None:
+    def cut() -> Exception:
+        host.new = True  # as when systemd removes an account's runtime directory
+        return lost()
+
+    host = FakeHost({"change it": cut})  # type: ignore[dict-item]
+    ran = drive(
+        plan_of("{title: T, hosts: web1, works: [{work: W, steps: [{run: change it}]}]}", "web1"),
+        tmp_path,
+        web1=host,
+    )
+    assert host.sent == ["change it"]
+    assert ran.state.closed is not None
+    assert ran.state.closed.exit_code == 5
+    assert ran.bodies("step-ended")[0].why == "the host no longer has the run's record"
+
+
+
 def test_a_change_the_host_has_no_trace_of_is_sent_again_under_the_same_name(
     tmp_path: Path,
 ) -> None:
