@@ -13,7 +13,7 @@ import paramiko
 
 from tastyops.errors import LabFailed
 
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 _SETTING = 0.5
 """Seconds from asking for a time to its being set: a login and a shell on a slow machine."""
 
@@ -29,7 +29,7 @@ class Guest:
     key: Path
     known_hosts: Path
 
-    def run(self, command: str, *, timeout: float = 60.0) -> str:
+    def run(self, command: str, *, timeout: float = 120.0) -> str:
         """What a shell command prints. Raises LabFailed if it fails or takes too long."""
         try:
             with self._connected() as client:

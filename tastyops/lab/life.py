@@ -18,13 +18,13 @@ from tastyops.lab.places import cache, state
 from tastyops.lab.qmp import Qmp
 from tastyops.lab.record import Ports, Record
 
-BOOT_SECONDS = 300.0
-"""A cold boot to ssh: 40 on an idle machine of two cores without KVM."""
+BOOT_SECONDS = 600.0
+"""A cold boot to ssh: 40 on an idle machine of two cores without KVM; a busy one needs more."""
 
-SETTLE_SECONDS = 180.0
-MEMORY_SECONDS = 120.0
-START_SECONDS = 20.0
-RESTORE_SECONDS = 60.0
+SETTLE_SECONDS = 300.0
+MEMORY_SECONDS = 300.0
+START_SECONDS = 60.0
+RESTORE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)

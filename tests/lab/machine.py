@@ -22,7 +22,6 @@ from tastyops.lab.record import Record
 SESSION_SECONDS = 2400
 """Until a session's first lab test must have ended: it may have to build the machine."""
 
-TEST_SECONDS = 900
 ROOT = Path(__file__).parents[2]
 
 
