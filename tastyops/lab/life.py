@@ -52,7 +52,8 @@ def ready_for(golden: Golden, accelerator: str) -> Ready:
     shape = qemu.Machine(accelerator, tuple(Path(disk.name) for disk in recipe.DISKS), Path(), 0,
                          Path(), 0)  # fmt: skip
     processor = _processor() if accelerator == "kvm" else ""
-    parts = (golden.folder.name, accelerator, processor, said, *shape.arguments())
+    # The host key, for it is another one after every build: memory fits the very disks it grew on.
+    parts = (golden.folder.name, golden.host_key, accelerator, processor, said, *shape.arguments())
     return Ready(cache() / f"ready-{recipe.digest(*parts)}")
 
 
