@@ -81,3 +81,13 @@ def test_links_in_the_documentation_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    rows = [line for line in text("docs/promises.md").splitlines() if line.startswith("| ")][1:]
+    assert rows
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row.split("|")[-2])
+        assert named, row
+        for file, name in named:
+            assert f"\ndef {name}(" in text(f"tests/{file}"), f"{file}::{name}"
