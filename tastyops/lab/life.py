@@ -21,6 +21,9 @@ from tastyops.lab.record import Ports, Record
 BOOT_SECONDS = 600.0
 """A cold boot to ssh: 40 on an idle machine of two cores without KVM; a busy one needs more."""
 
+ANSWER_SECONDS = 180.0
+"""A restored machine to ssh: 2 to 5 when idle. Past that making another is the quicker way."""
+
 SETTLE_SECONDS = 300.0
 MEMORY_SECONDS = 300.0
 START_SECONDS = 60.0
@@ -172,7 +175,7 @@ def _restored(golden: Golden, accelerator: str, ports: Ports, ready: Ready) -> R
         qmp.ask("migrate-incoming", uri=_file_uri("cat", "<", ready.memory))
         qmp.migrated(MEMORY_SECONDS)
         qmp.ask("cont")
-    made.guest.wait(BOOT_SECONDS)
+    made.guest.wait(ANSWER_SECONDS)
     made.guest.set_clock()
     return made
 
