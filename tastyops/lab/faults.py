@@ -44,7 +44,9 @@ def bring(made: Record, name: str) -> Record:
             next_step=did_you_mean(name, BY_NAME) or f"Faults: {', '.join(BY_NAME)}.",
         )
     if made.qemu is None:
-        raise LabFailed("The lab machine is off.", next_step="`lab.reset` starts a pristine one.")
+        raise LabFailed(
+            "The lab machine is off.", next_step="`invoke lab.reset` starts a pristine one."
+        )
     fault.bring(made)
     broken = replace(made, faults=(*made.faults, name))
     broken.save()

@@ -36,7 +36,7 @@ def test_it_is_what_the_issue_says(pristine: Lab) -> None:
     assert recipe.VISITOR in guest.run("who")
     began = time.time()
     told = float(guest.run("date +%s.%N"))
-    assert began - 5 < told < time.time() + 5
+    assert began - 20 < told < time.time() + 20  # it was asleep since it was put aside
 
 
 def test_it_reaches_nothing(lab: Lab) -> None:
