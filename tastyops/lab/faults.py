@@ -83,11 +83,15 @@ def _initrd(made: Record) -> None:
 def _array(made: Record) -> None:
     """mdadm.conf and the newest initrd forget the array that root is on, and take no other."""
     made.guest.run(
+        # Packed again rather than made again: a minute less on an emulated processor.
+        "set -e; new=$(ls -v /boot/initrd.img-* | tail -n 1); work=$(mktemp -d /root/array.XXXX);"
+        " unmkinitramfs $new $work; cd $work; test ! -d main || cd main;"
+        " for conf in etc/mdadm/mdadm.conf /etc/mdadm/mdadm.conf; do"
+        "  sed -i '/^ARRAY .*md1 /d' $conf;"
         # AUTO -all: without it the array would only come back under another name.
-        "set -e; sed -i '/^ARRAY .*md1 /d' /etc/mdadm/mdadm.conf;"
-        " echo 'AUTO -all' >> /etc/mdadm/mdadm.conf;"
-        " new=$(ls -v /boot/vmlinuz-* | tail -n 1);"
-        " update-initramfs -u -k ${new#/boot/vmlinuz-}; sync",
+        "  echo 'AUTO -all' >> $conf; done;"
+        " find . | cpio --quiet -o -H newc -R 0:0 | lz4 -q -l -c > $new.part; mv $new.part $new;"
+        " cd /; rm -r $work; sync",
         timeout=600,
     )
 
