@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tastyops.lab import processes, record
 from tests.sshd.accounts import Accounts
 from tests.sshd.server import SSHD, Sshd
 
@@ -34,6 +35,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=without)
     left_out = set(map(id, without))
     items[:] = [item for item in items if id(item) not in left_out]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a lab test that failed go the machine's last words: the machine itself is soon gone."""
+    report = yield
+    if report.failed and item.get_closest_marker("lab"):
+        report.sections.append(("the lab's console", processes.last_words(record.console_log(), 60)))
+    return report
 
 
 def pytest_terminal_summary(

@@ -87,3 +87,13 @@ def test_whom_wall_does_not_reach_is_said_with_the_cure() -> None:
     section = text("docs/runbooks.md").partition("### `wall`")[2].partition("\n### ")[0]
     assert "`mesg n`" in section
     assert "`sudo: true`" in section
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    rows = [line for line in text("docs/promises.md").splitlines() if line.startswith("| ")][1:]
+    assert rows
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row.split("|")[-2])
+        assert named, row
+        for file, name in named:
+            assert f"\ndef {name}(" in text(f"tests/{file}"), f"{file}::{name}"

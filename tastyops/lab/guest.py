@@ -13,9 +13,11 @@ import paramiko
 
 from tastyops.errors import LabFailed
 
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 _SETTING = 0.5
-"""Seconds from asking for a time to its being set: a login and a shell on a slow machine."""
+"""Seconds from asking for a time to its being set: a shell on a slow machine."""
+
+_UNANSWERED = (OSError, EOFError, paramiko.SSHException)
 
 # Without a handler of its own the logging module prints paramiko's errors on the terminal.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -29,12 +31,12 @@ class Guest:
     key: Path
     known_hosts: Path
 
-    def run(self, command: str, *, timeout: float = 60.0) -> str:
+    def run(self, command: str, *, timeout: float = 120.0) -> str:
         """What a shell command prints. Raises LabFailed if it fails or takes too long."""
         try:
             with self._connected() as client:
                 status, output = _answer(client, command, timeout)
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except _UNANSWERED as error:
             raise LabFailed(f"The lab machine does not answer over SSH: {error!r}.") from error
         if status:
             raise LabFailed(f"In the lab machine {command!r} ended with {status}: {output.strip()}")
@@ -66,8 +68,13 @@ class Guest:
 
     def set_clock(self) -> None:
         """Gives it the time of this machine; a restored one still has its snapshot's."""
-        now = time.time() + _SETTING
-        self.run(f"date -u -s @{now:.2f} >/dev/null; hwclock -w -u 2>/dev/null || true")
+        try:
+            with self._connected() as client:  # first: on a busy machine a login takes its time
+                now = time.time() + _SETTING
+                set_both = f"date -u -s @{now:.2f} >/dev/null; hwclock -w -u 2>/dev/null || true"
+                _answer(client, set_both, _PATIENCE)
+        except _UNANSWERED as error:
+            raise LabFailed(f"The lab machine's clock cannot be set: {error!r}.") from error
 
     def _connected(self) -> paramiko.SSHClient:
         client = paramiko.SSHClient()

@@ -18,13 +18,16 @@ from tastyops.lab.places import cache, state
 from tastyops.lab.qmp import Qmp
 from tastyops.lab.record import Ports, Record
 
-BOOT_SECONDS = 300.0
-"""A cold boot to ssh: 40 on an idle machine of two cores without KVM."""
+BOOT_SECONDS = 600.0
+"""A cold boot to ssh: 40 on an idle machine of two cores without KVM; a busy one needs more."""
 
-SETTLE_SECONDS = 180.0
-MEMORY_SECONDS = 120.0
-START_SECONDS = 20.0
-RESTORE_SECONDS = 60.0
+ANSWER_SECONDS = 180.0
+"""A restored machine to ssh: 2 to 5 when idle. Past that making another is the quicker way."""
+
+SETTLE_SECONDS = 300.0
+MEMORY_SECONDS = 300.0
+START_SECONDS = 60.0
+RESTORE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ def ready_for(golden: Golden, accelerator: str) -> Ready:
     shape = qemu.Machine(accelerator, tuple(Path(disk.name) for disk in recipe.DISKS), Path(), 0,
                          Path(), 0)  # fmt: skip
     processor = _processor() if accelerator == "kvm" else ""
-    parts = (golden.folder.name, accelerator, processor, said, *shape.arguments())
+    # The host key, for it is another one after every build: memory fits the very disks it grew on.
+    parts = (golden.folder.name, golden.host_key, accelerator, processor, said, *shape.arguments())
     return Ready(cache() / f"ready-{recipe.digest(*parts)}")
 
 
@@ -171,7 +175,7 @@ def _restored(golden: Golden, accelerator: str, ports: Ports, ready: Ready) -> R
         qmp.ask("migrate-incoming", uri=_file_uri("cat", "<", ready.memory))
         qmp.migrated(MEMORY_SECONDS)
         qmp.ask("cont")
-    made.guest.wait(BOOT_SECONDS)
+    made.guest.wait(ANSWER_SECONDS)
     made.guest.set_clock()
     return made
 

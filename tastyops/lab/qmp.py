@@ -14,7 +14,7 @@ from tastyops.errors import LabFailed
 class Qmp:
     """One connection; QEMU serves one at a time, so it is closed soon."""
 
-    def __init__(self, path: Path, timeout: float = 20.0) -> None:
+    def __init__(self, path: Path, timeout: float = 60.0) -> None:
         self._timeout = timeout
         self._socket = socket.socket(socket.AF_UNIX)
         self._held = b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tastyops.errors import LabFailed
 from tastyops.lab import places, recipe
 from tastyops.lab.bmc import Bmc
 from tastyops.lab.golden import Golden
@@ -31,9 +33,9 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Four that are free now, all different."""
+        """Four that are free now, all different. Raises LabFailed."""
         with ExitStack() as held:
-            return cls(*(_bound(held, kind, 0) for kind in _KINDS))
+            return cls(*(_free(held, kind) for kind in _KINDS))
 
     @property
     def usable(self) -> bool:
@@ -48,7 +50,17 @@ class Ports:
         return True
 
 
+_RANGE = range(20000, 32000)
+"""Below what outgoing connections are given: nobody takes one while the machine is off."""
+
 _KINDS = (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
+
+
+def _free(held: ExitStack, kind: socket.SocketKind) -> int:
+    for number in random.sample(_RANGE, len(_RANGE)):
+        with contextlib.suppress(OSError):
+            return _bound(held, kind, number)
+    raise LabFailed(f"No port of 127.0.0.1 from {_RANGE[0]} to {_RANGE[-1]} is free.")
 
 
 def _bound(held: ExitStack, kind: socket.SocketKind, number: int) -> int:

@@ -187,17 +187,17 @@ def test_another_session_sees_and_follows_a_running_change(
         first = Sink()
         work = threading.Thread(
             target=session.change,
-            args=("s1", ["sh", "-c", "sleep 2; echo done"]),
+            args=("s1", ["sh", "-c", "sleep 5; echo done"]),
             kwargs={"sink": first},
         )
         work.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while other.fate("s1").state == "never":
             assert time.monotonic() < deadline
         assert other.fate("s1") == Fate("running")
         second = Sink()
         assert other.follow("s1", sink=second).status == 0
-        work.join(20)
+        work.join(60)
         assert first.stdout == second.stdout == b"done\n"
     finally:
         other.close()
@@ -257,9 +257,9 @@ def test_stop(session: Session) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert begun.wait(30)
+    assert begun.wait(60)
     session.stop()
-    thread.join(30)
+    thread.join(60)
     assert states == ["stopped"]
     assert session.probe(["true"], sink=Sink()).status == 0
 
@@ -270,10 +270,22 @@ def test_stop_with_nothing_to_stop(session: Session) -> None:
 
 
 def test_the_tail(session: Session) -> None:
-    seen: list[bytes] = []
-    argv = ["sh", "-c", "echo begun; sleep 2; echo done"]
-    session.change("s1", argv, sink=Sink(), tail=lambda out, err: seen.append(out))
-    assert b"begun\n" in seen
+    seen = threading.Event()
+
+    def tail(out: bytes, err: bytes) -> None:
+        if out == b"begun\n":
+            seen.set()
+
+    argv = ["sh", "-c", "echo begun; sleep 600"]
+    thread = threading.Thread(
+        target=session.change, args=("s1", argv), kwargs={"sink": Sink(), "tail": tail}
+    )
+    thread.start()
+    try:
+        assert seen.wait(60)
+    finally:
+        session.stop()
+        thread.join(60)
 
 
 def test_closing_twice(target: Target, run: str) -> None:

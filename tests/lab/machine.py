@@ -22,7 +22,6 @@ from tastyops.lab.record import Record
 SESSION_SECONDS = 2400
 """Until a session's first lab test must have ended: it may have to build the machine."""
 
-TEST_SECONDS = 900
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,7 +34,7 @@ class Lab:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "NO_COLOR": "1", **_places(self.folder)}
+        return {**os.environ, "NO_COLOR": "1", **places(self.folder)}
 
     @property
     def guest(self) -> Guest:
@@ -81,7 +80,7 @@ def _quiet(_: str) -> None:
     """Nobody reads along."""
 
 
-def _places(folder: Path) -> dict[str, str]:
+def places(folder: Path) -> dict[str, str]:
     return {
         "XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config")
     }
@@ -90,7 +89,7 @@ def _places(folder: Path) -> dict[str, str]:
 @functools.cache
 def shared(folder: Path) -> Lab:
     """The session's machine. pytest gives each conftest a fixture of its own; this is one."""
-    os.environ.update(_places(folder))
+    os.environ.update(places(folder))
     try:
         install = os.environ.get("CI") == "true"
         building = not golden.expected().complete
@@ -109,7 +108,7 @@ def shared(folder: Path) -> Lab:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The session's lab; it is ended with the session."""
-    kept = {name: os.environ.get(name) for name in _places(Path())}
+    kept = {name: os.environ.get(name) for name in places(Path())}
     yield shared(tmp_path_factory.getbasetemp() / "lab")
     found = record.read()
     if found is not None:

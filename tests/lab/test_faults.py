@@ -48,13 +48,13 @@ def test_a_failing_disk(pristine: Lab, tmp_path: Path) -> None:
 def test_a_truncated_initrd(pristine: Lab, tmp_path: Path) -> None:
     broken(pristine, "initrd")
     sound(pristine.run(runbook(tmp_path, REBOOT)), 1)
-    until(lambda: b"Kernel panic - not" in record.console_log().read_bytes(), 120, "it panics")
+    until(lambda: b"Kernel panic - not" in record.console_log().read_bytes(), 300, "it panics")
 
 
 def test_an_array_the_initrd_does_not_know(pristine: Lab, tmp_path: Path) -> None:
     broken(pristine, "array")
     sound(pristine.run(runbook(tmp_path, REBOOT)), 1)
-    until(lambda: b"(initramfs)" in record.console_log().read_bytes(), 300, "it finds no root")
+    until(lambda: b"(initramfs)" in record.console_log().read_bytes(), 600, "it finds no root")
 
 
 def test_damage_that_xfs_repair_mends(pristine: Lab, tmp_path: Path) -> None:
@@ -62,8 +62,7 @@ def test_damage_that_xfs_repair_mends(pristine: Lab, tmp_path: Path) -> None:
     said = pristine.run(runbook(tmp_path, WRITE))
     assert said.endswith(("exit 0", "exit 1")), said
     assert "Traceback" not in said
-    users = "serial-getty@ttyS1 user@1000 user@1001"
-    pristine.guest.run(f"systemctl stop {users}; sleep 1; umount /home", timeout=120)
+    pristine.guest.run(faults.FREE_HOME, timeout=300)
     assert pristine.guest.run("xfs_repair -n /dev/vg0/home >/dev/null 2>&1; echo $?") == "1\n"
     pristine.guest.run("xfs_repair /dev/vg0/home")
     assert pristine.guest.run("xfs_repair -n /dev/vg0/home >/dev/null 2>&1; echo $?") == "0\n"
@@ -76,12 +75,12 @@ def test_a_full_var(pristine: Lab) -> None:
 
 def test_no_power(pristine: Lab) -> None:
     broken(pristine, "power")
-    sound(pristine.run(UPGRADE, timeout=120), 4)
+    sound(pristine.run(UPGRADE), 4)
 
 
 def test_a_pulled_network_cable(pristine: Lab) -> None:
     broken(pristine, "network")
-    sound(pristine.run(UPGRADE, timeout=300), 4)
+    sound(pristine.run(UPGRADE), 4)
 
 
 def test_a_hung_console(pristine: Lab, tmp_path: Path) -> None:

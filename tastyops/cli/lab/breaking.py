@@ -22,5 +22,5 @@ def perform(args: Namespace, *, dry: bool) -> int:
     common.refuse_dry("lab.break", dry=dry)
     faults.bring(common.the_lab(), args.fault)
     told = faults.BY_NAME[args.fault].help
-    project.say(f"Broken: {told}. `lab.reset` brings a pristine machine.")
+    project.say(f"Broken: {told}. `invoke lab.reset` brings a pristine machine.")
     return int(ExitCode.COMPLETED)

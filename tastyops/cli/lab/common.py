@@ -35,7 +35,8 @@ def introduce(made: Record) -> None:
     """Writes the inventory and says how to reach the machine."""
     path = known.write(made, project.known_inventories())
     project.say(f"The lab is up on 127.0.0.1 port {made.ports.ssh}; its inventory is {path}.")
-    project.say("Try `run runbooks/kernel-upgrade.yml --inventory lab --yes`; `lab.down` ends it.")
+    project.say("Try `invoke run runbooks/kernel-upgrade.yml --inventory lab --yes`.")
+    project.say("`invoke lab.down` ends it.")
 
 
 def the_lab() -> Record:
