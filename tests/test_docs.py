@@ -90,7 +90,8 @@ def test_whom_wall_does_not_reach_is_said_with_the_cure() -> None:
 
 
 def test_every_promise_names_tests_that_exist() -> None:
-    rows = [line for line in text("docs/promises.md").splitlines() if line.startswith("| ")][1:]
+    promises = text("docs/promises.md").partition("\n## Last results")[0]
+    rows = [line for line in promises.splitlines() if line.startswith("| ")][1:]
     assert rows
     for row in rows:
         named = re.findall(r"`([\w/]+\.py)::(\w+)`", row.split("|")[-2])
