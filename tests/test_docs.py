@@ -84,7 +84,8 @@ def test_links_in_the_documentation_lead_somewhere() -> None:
 
 
 def test_every_promise_names_tests_that_exist() -> None:
-    rows = [line for line in text("docs/promises.md").splitlines() if line.startswith("| ")][1:]
+    promises, _, _ = text("docs/promises.md").partition("\n## Last results")
+    rows = [line for line in promises.splitlines() if line.startswith("| ")][1:]
     assert rows
     for row in rows:
         named = re.findall(r"`([\w/]+\.py)::(\w+)`", row.split("|")[-2])
