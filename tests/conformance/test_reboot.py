@@ -14,6 +14,7 @@ from tastyops.ports import Session
 from tastyops.practice.server import PracticeHost
 from tastyops.probes import logind_call
 from tastyops.shell import Fate
+from tastyops.shell.lock import Holder
 from tastyops.ssh.session import SshDialer
 from tests.conformance.conftest import Target
 from tests.conformance.test_sessions import Sink
@@ -57,7 +58,9 @@ def test_a_reboot(place: str, request: pytest.FixtureRequest, run: str) -> None:
     target = request.getfixturevalue(place)
     assert isinstance(target, Target)
     before = target.dialer.session(target.host, run)
+    own = Holder(run, 1, target.host.name)
     try:
+        assert before.lock(own, take_over=True).state == "taken"
         assert before.change("s1", ["true"], sink=Sink()).state == "ended"
         with pytest.raises(LinkLost):
             before.change("s2", NOW, sudo=True, sink=Sink())
@@ -73,7 +76,10 @@ def test_a_reboot(place: str, request: pytest.FixtureRequest, run: str) -> None:
         assert len(after.hello.boot_id) == 36
         assert after.hello.directory != before.hello.directory
         assert after.fate("s1") == Fate("never")  # it is known by its boot: see the intent
+        assert after.change("s3", ["true"], sink=Sink()).state == "fenced"  # the lock went too
+        assert after.lock(own).state == "taken"
         assert after.change("s3", ["true"], sink=Sink()).state == "ended"
         after.forget_run()
+        after.unlock()
     finally:
         after.close()
