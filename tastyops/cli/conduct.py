@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -86,7 +87,7 @@ def conduct(
             for body in first:
                 drive.append(body)
             drive.run()
-    return farewell(state, log, run, as_json=setting.args.json)
+    return farewell(state, log, run, setting.args)
 
 
 class _Screen:
@@ -155,14 +156,16 @@ class _Screen:
         )
 
 
-def farewell(state: RunState, log: LogFile, run: str, *, as_json: bool) -> int:
-    """The last lines of a run; its exit code."""
+def farewell(state: RunState, log: LogFile, run: str, args: Namespace) -> int:
+    """The last lines of a run, with a command that works as it stands; its exit code."""
     closed = state.closed
     code = closed.exit_code if closed else int(ExitCode.IN_DOUBT)
-    if not as_json:
+    if not args.json:
         document = log.document()
+        places = (("inventory", args.inventory), ("logs", args.logs), ("runs", args.runs))
+        where = "".join(f" --{name} {shlex.quote(place)}" for name, place in places if place)
         with contextlib.suppress(OSError):
             print(f"\n{document.tag} {document.status}.")  # noqa: T201
-            print(f"Log: {log.page}\nRun: {run}  (`invoke show {document.number}`)")  # noqa: T201
+            print(f"Log: {log.page}\nRun: {run}  (`invoke show {document.number}{where}`)")  # noqa: T201
     output.settle()  # a reader that went away does not change how the run ended
     return code
