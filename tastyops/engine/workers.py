@@ -140,12 +140,18 @@ class Workers:
             capture = self._journal.capture(move.step.no_log)
             found, why = link.pick_up(move.fate, boot_id, send, capture=capture, **how)
         if found is None:
-            return Done(key, ((move.at, self._doubt(move, command, link, why), ""),))
+            doubt = self._doubt(move, command, link, boot_id, why)
+            return Done(key, ((move.at, doubt, ""),))
         outcome = (move.at, settled(move.digest, found, capture, {}), "")
         return Done(key, (outcome,), (link, move.fate))
 
-    def _doubt(self, move: Perform | PickUp, command: Change, link: Link, why: str) -> Settled:
-        """No outcome is on the host: the change's own probe may know."""
+    def _doubt(
+        self, move: Perform | PickUp, command: Change, link: Link, boot_id: str, why: str
+    ) -> Settled:
+        """No outcome is on the host: the change's own probe may know.
+
+        After a reboot only a yes counts: what was done before it may be gone with it, or be it.
+        """
         if command.settle is None:
             return Settled(move.digest, "lost", why=why)
         capture = self._journal.capture()
@@ -161,6 +167,8 @@ class Workers:
         if fact and not isinstance(fact, Offline):
             done = output_to_json(Output(0))
             return Settled(move.digest, "output", done, why=f"{why}; a probe found it done")
+        if link.session is None or link.session.hello.boot_id != boot_id:
+            return Settled(move.digest, "lost", why=why)
         return Settled(move.digest, "undone", why=f"{why}; a probe found that it did not happen")
 
     def sleep(self, key: LaneKey, move: Perform) -> Done:
