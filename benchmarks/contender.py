@@ -23,7 +23,8 @@ from benchmarks.figures import CHANGE, CONTROL_MASTER, FABRIC, PROBE
 from benchmarks.order import Order, Target, inventory, runbook
 
 if TYPE_CHECKING:
-    from tastyops.journal.events import Address, Event
+    from tastyops.journal.envelope import Event
+    from tastyops.journal.events import Address
     from tastyops.plan import Plan
 
 _MASTER_SECONDS = 60.0

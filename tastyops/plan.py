@@ -295,7 +295,7 @@ def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: boo
 
     ``answers`` are by step id; ``hands`` says that a practice host's hands are there.
     """
-    for step in plan.runbook.steps():
+    for step in plan.runbook.every_step():
         spec = plan.spec(step)
         if step.id in plan.left_out:
             continue

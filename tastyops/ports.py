@@ -12,7 +12,8 @@ from typing import Any, Literal, Protocol
 
 from tastyops.commands import Blob
 from tastyops.inventory import Host
-from tastyops.journal.events import Address, Body, Event
+from tastyops.journal.envelope import Event
+from tastyops.journal.events import Address, Body
 from tastyops.shell import Fate, Hello
 from tastyops.shell.lock import Holder, Lock
 

@@ -10,16 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tastyops.journal.chain import GENESIS, seal, unseal
-from tastyops.journal.events import (
-    Address,
-    Event,
-    Noted,
-    Settled,
-    StepEnded,
-    Unrecognised,
-    event_from_json,
-    event_to_json,
-)
+from tastyops.journal.envelope import Event, event_from_json, event_to_json
+from tastyops.journal.events import Address, Noted, Settled, StepEnded, Unrecognised
 
 NOW = datetime(2026, 2, 11, 13, 20, 1, 250, tzinfo=UTC)
 

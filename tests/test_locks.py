@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,21 +14,27 @@ import pytest
 
 from tastyops.engine.controller import Controller, this_controller
 from tastyops.errors import JournalUnwritable, Locked
-from tastyops.store.locks import OWNER, Owner, holding_hosts, hosts_held, owner_of, owning
+from tastyops.redact import Masker
+from tastyops.store.files import try_lock
+from tastyops.store.locks import Owner, holding_hosts, hosts_held
+from tastyops.store.runs import RunJournal, is_live
 
 HOLDS = """
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 from tastyops.errors import Locked
-from tastyops.store.locks import Owner, holding_hosts, owning
+from tastyops.redact import Masker
+from tastyops.store.locks import Owner, holding_hosts
+from tastyops.store.runs import RunJournal
 
 what, place, run, *hosts = sys.argv[1:]
-owner = Owner.of(run, "ncm", hosts)
 with ExitStack() as stack:
     try:
-        take = owning(Path(place), owner) if what == "run" else holding_hosts(Path(place), owner)
-        stack.enter_context(take)
+        if what == "run":
+            stack.callback(RunJournal.reopen(Path(place), Masker())[0].close)
+        else:
+            stack.enter_context(holding_hosts(Path(place), Owner.of(run, "ncm", hosts)))
         print("held", flush=True)
     except Locked as refused:
         print(refused, flush=True)
@@ -106,32 +111,42 @@ def test_a_refused_run_holds_none_of_its_hosts(tmp_path: Path) -> None:
         assert held["web2"].run == "r0"
 
 
-def test_a_runs_directory_belongs_to_one_process(tmp_path: Path) -> None:
-    with other("run", str(tmp_path), "r0", "web1", "web2") as first:
-        owner, alive = owner_of(tmp_path)
-        assert alive
-        assert owner is not None
-        assert (owner.run, owner.who, owner.hosts) == ("r0", "ncm", ("web1", "web2"))
-        assert owner.pid == first.process.pid
-        with pytest.raises(Locked, match=f"process {first.process.pid}"), owning(tmp_path, me()):
-            pass
+def test_a_run_belongs_to_one_process(tmp_path: Path) -> None:
+    RunJournal.create(tmp_path, "r0", b"", Masker()).close()
+    directory = tmp_path / "r0"
+    assert not is_live(directory)
+    with other("run", str(directory), "r0") as first:
+        assert first.said == "held"
+        assert is_live(directory)
+        with pytest.raises(Locked, match="The run r0 is live") as caught:
+            RunJournal.reopen(directory, Masker())
+        assert int(caught.value.exit_code) == 6
         first.end(kill=True)
-    assert owner_of(tmp_path) == (owner, False)
-    with owning(tmp_path, me()):
-        found, alive = owner_of(tmp_path)
-        assert (found and found.run, alive) == ("r1", True)
-    assert owner_of(tmp_path) == (None, False)
-    assert stat.S_IMODE((tmp_path / OWNER).stat().st_mode) == 0o600
+    assert not is_live(directory)
+    journal, _, _ = RunJournal.reopen(directory, Masker())
+    assert is_live(directory)
+    journal.close()
 
 
-def test_looking_keeps_nobody_from_taking(tmp_path: Path) -> None:
+LOOKERS = {
+    "a host": "from tastyops.store.locks import hosts_held as look",
+    "a run": "from tastyops.store.runs import is_live as look",
+}
+
+
+@pytest.mark.parametrize("what", LOOKERS)
+def test_looking_keeps_nobody_from_taking(what: str, tmp_path: Path) -> None:
+    RunJournal.create(tmp_path, "r0", b"", Masker()).close()
+    with holding_hosts(tmp_path, me("web1")):
+        pass
+    place = tmp_path / "r0" if what == "a run" else tmp_path
     looker = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            "import sys\nfrom pathlib import Path\nfrom tastyops.store.locks import owner_of\n"
-            "print(flush=True)\nwhile True: owner_of(Path(sys.argv[1]))",
-            str(tmp_path),
+            f"import sys\nfrom pathlib import Path\n{LOOKERS[what]}\n"
+            "print(flush=True)\nwhile True: look(Path(sys.argv[1]))",
+            str(place),
         ],
         stdout=subprocess.PIPE,
     )
@@ -139,8 +154,11 @@ def test_looking_keeps_nobody_from_taking(tmp_path: Path) -> None:
         assert looker.stdout
         looker.stdout.readline()
         for _ in range(100):
-            with owning(tmp_path, me()):
-                pass
+            if what == "a run":
+                RunJournal.reopen(place, Masker())[0].close()
+            else:
+                with holding_hosts(tmp_path, me("web1")):
+                    pass
     finally:
         looker.kill()
         looker.communicate()
@@ -176,9 +194,12 @@ def test_a_lock_that_cannot_be_kept_stops_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "not json", '{"hosts": 3}'])
 def test_what_a_file_says_is_never_trusted(tmp_path: Path, text: str) -> None:
-    (tmp_path / OWNER).write_text(text)
-    assert owner_of(tmp_path) == (None, False)
-    with owning(tmp_path, me()):
+    (tmp_path / ".host-web1.lock").write_text(text)
+    assert hosts_held(tmp_path) == {}
+    with (tmp_path / ".host-web1.lock").open() as held:
+        assert try_lock(held.fileno())
+        assert hosts_held(tmp_path) == {"web1": None}
+    with holding_hosts(tmp_path, me("web1")):
         pass
 
 

@@ -10,7 +10,8 @@ import pytest
 from tastyops.document.build import Document, build
 from tastyops.document.text import render_text
 from tastyops.errors import UsageError
-from tastyops.journal.events import Address, Event, Noted, RunClosed, RunOpened, WorkEnded, stamp
+from tastyops.journal.envelope import Event, stamp
+from tastyops.journal.events import Address, Noted, RunClosed, RunOpened, WorkEnded
 from tastyops.journal.public import (
     Attends,
     Closed,

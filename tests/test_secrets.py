@@ -16,15 +16,8 @@ from tastyops.catalogue import registry
 from tastyops.commands import Ask, Change, Probe, Report, Sleep, concealed, describe, digest
 from tastyops.errors import InvalidFile, ProbeFailed, shown
 from tastyops.inventory import Host, read_inventory
-from tastyops.journal.events import (
-    Address,
-    Intended,
-    RunOpened,
-    Settled,
-    StepEnded,
-    StepStarted,
-    event_to_json,
-)
+from tastyops.journal.envelope import event_to_json
+from tastyops.journal.events import Address, Intended, RunOpened, Settled, StepEnded, StepStarted
 from tastyops.model.secret import ASKED, SecretSource
 from tastyops.model.text import PublicText
 from tastyops.plan import Plan, make_plan

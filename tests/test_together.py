@@ -112,7 +112,8 @@ def test_two_processes_write_one_log_and_nothing_is_lost_or_torn(log: LogFile) -
 def test_a_run_writes_its_entries_while_a_person_corrects_and_withdraws_them(log: LogFile) -> None:
     stem = str(log.journal.with_suffix(""))
     run = start(
-        "from tastyops.journal.events import Address, Event, StepEnded\n"
+        "from tastyops.journal.envelope import Event\n"
+        "from tastyops.journal.events import Address, StepEnded\n"
         "keeper = LogKeeper(log)\n"
         "for n in range(1, 31):\n"
         "    keeper._written = 0\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from tastyops.advance import background, recovery, trouble
-from tastyops.advance.lane import LiveLanes
+from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, Move
 from tastyops.advance.now import Now, bad_lanes
 from tastyops.advance.wording import step_label
@@ -163,7 +163,8 @@ def _why(plan: Plan, state: RunState) -> str:
 
 def _phrase(plan: Plan, state: RunState, step: Step, outcome: Outcome) -> str:
     label = step_label(step, lane_names(plan, state, plan.lanes[step.id][0], step))
-    return f"{label} {trouble.ENDS[outcome]}{trouble.CONSEQUENCES[trouble.decision(state, step)]}"
+    skipped = " and was skipped" if trouble.decision(state, step) == trouble.SKIP else ""
+    return f"{label} {trouble.ENDS[outcome]}{skipped}"
 
 
 def _work_end(plan: Plan, state: RunState, work: Work) -> WorkEnded:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from tastyops.advance import trouble
-from tastyops.advance.lane import LaneView, LiveLanes, lane_move
+from tastyops.advance.lane import LaneView, lane_move
+from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Move
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.outcome import Outcome

@@ -23,9 +23,6 @@ ENDS = {
     Outcome.LOCKED: "found the host in use by another run",
     Outcome.IN_DOUBT: "is in doubt",
 }
-CONSEQUENCES = {"": "", ABORT: "", SKIP: " and was skipped", CANCEL_WORK: ""}
-"""What is added to how a step ended, for the reader of the log."""
-
 _ENTRIES = {
     RETRY: "{label} is tried again.",
     SKIP: "{label} was skipped.",

@@ -10,7 +10,10 @@ from tastyops.errors import ExitCode, UsageError
 from tastyops.journal.events import Address, Answered, Asked
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
-from tastyops.store.runs import hand_in, is_live, read_state
+from tastyops.store.runs import hand_in, is_live, read_state, taken
+
+PATIENCE = 10.0
+"""Seconds to wait for the run's own process to take the answer up."""
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -43,8 +46,14 @@ def perform(args: Namespace, *, dry: bool) -> int:
             f"{one_line(asked.text)} wants the word of {asked.by}, and {who} began this run.",
             next_step="Have somebody else give it, from a login of their own.",
         )
-    hand_in(run, who, Answered(args.value), datetime.now(UTC), at=at)
-    print(f"Answered as {who}: {one_line(args.value)}")  # noqa: T201
+    if dry:
+        print("Would be answered, and is not, for this is a dry run.")  # noqa: T201
+        return int(ExitCode.COMPLETED)
+    told = hand_in(run, who, Answered(args.value), datetime.now(UTC), at=at)
+    print(  # noqa: T201
+        f"Answered as {who}: {one_line(args.value)}" if taken(told, PATIENCE)
+        else f"Handed to the run {run.name}, which has not taken it yet."
+    )
     return int(ExitCode.COMPLETED)
 
 

@@ -2,54 +2,48 @@
 
 from __future__ import annotations
 
-import time
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
-from pathlib import Path
 
-from tastyops.cli import project, resume
+from tastyops.cli import project
+from tastyops.cli.resume import run_and_log, take_up
 from tastyops.errors import ExitCode
 from tastyops.journal.events import CancelAsked
 from tastyops.model.text import one_line
-from tastyops.store.runs import hand_in, is_live, read_state
+from tastyops.store.runs import hand_in, is_live, taken
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds to wait for the run's own process to take the word up; it is not waited for to end."""
 
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``cancel`` takes."""
     project.run_argument(parser)
-    parser.add_argument(
-        "--because", metavar="WHY", default="", help="why, for the private record"
-    )
+    parser.add_argument("--because", metavar="WHY", default="", help="why, for the private record")
     project.inventory_argument(parser)
-    parser.set_defaults(yes=True, accept_changes=False, json=False, take_over=False)
+    parser.add_argument(
+        "--take-over", action="store_true", dest="take_over",
+        help="take hosts over from a run that is certainly over",
+    )
+    parser.set_defaults(yes=True, accept_changes=False, json=False)
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
-    """Hands the word to the run's process, or ends the run itself where there is none."""
-    found = resume.unfinished(args, args.run)
-    if found is None:
+    """Hands the word to the run's process, or ends the run itself where there is none.
+
+    A run that ended as cancelled is this verb's success; what is in doubt keeps its own code.
+    """
+    run, log = run_and_log(args, args.run)
+    if dry:
+        print(f"Would be cancelled, and is not, for this is a dry run: {run.name}")  # noqa: T201
         return int(ExitCode.COMPLETED)
-    directory, log = found
-    because = one_line(args.because) or "cancelled from another terminal"
-    if is_live(directory):
-        hand_in(directory, project.operator(), CancelAsked(because), datetime.now(UTC))
-        taken = _taken(directory)
+    asked = CancelAsked(one_line(args.because) or "cancelled from another terminal")
+    if is_live(run):
+        told = hand_in(run, project.operator(), asked, datetime.now(UTC))
         print(  # noqa: T201
-            f"The run {directory.name} is stopping." if taken
-            else f"The run {directory.name} was told to stop; its process has not answered yet."
+            f"The run {run.name} is stopping." if taken(told, PATIENCE)
+            else f"The run {run.name} was told to stop; its process has not answered yet."
         )
         return int(ExitCode.COMPLETED)
-    resume.take_up((directory, log), args, project.load_inventory(args.inventory), because)
-    return int(ExitCode.COMPLETED)
-
-
-def _taken(directory: Path) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if read_state(directory).cancel is not None:
-            return True
-        time.sleep(0.1)
-    return False
+    code = take_up(run, log, args, project.load_inventory(args.inventory), asked)
+    return int(ExitCode.COMPLETED) if code == ExitCode.CANCELLED else code

@@ -16,12 +16,13 @@ from tastyops.document.times import offset_minutes
 from tastyops.engine.drive import Drive
 from tastyops.errors import ExitCode, UsageError
 from tastyops.inventory import Inventory
-from tastyops.journal.events import Body, CancelAsked, InputChanged, Noted, StopAsked
+from tastyops.journal.events import Body, CancelAsked, InputChanged, StopAsked
 from tastyops.journal.state import RunState
 from tastyops.plan import Plan
 from tastyops.ports import Listener, Operator
 from tastyops.redact import Masker
 from tastyops.store.logs import LogFile, LogKeeper
+from tastyops.store.notes import new_note
 from tastyops.store.runs import RunJournal, hand_in
 from tastyops.terminal.losable import Losable
 from tastyops.terminal.menu import FailureMenu
@@ -148,7 +149,7 @@ class _Screen:
             return hostshell.open_shell(plan, host, self._hand)
 
         return FailureMenu(
-            note=lambda text: self._hand(Noted(text)),
+            note=lambda text: self._hand(new_note(text, public=True)),
             inputs={name: plan.inputs[name] for name in inputs if not inputs[name].secret},
             change=change,
             open_shell=shell,

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from tastyops.cli import project, writing
 from tastyops.errors import ExitCode, UsageError
-from tastyops.journal.events import Noted, stamp
+from tastyops.journal.envelope import stamp
+from tastyops.journal.events import Noted
 from tastyops.journal.public import Entry
 from tastyops.store.notes import Handed, Notes, hand_over, new_note, notes_of_log
 

@@ -111,7 +111,11 @@ def load_inventory(wanted: str | None) -> Inventory:
 
 def load_runbook(path: Path, inventory: Inventory | None) -> Runbook:
     """A validated runbook. Raises UsageError, InvalidFile with every problem."""
-    data = read_bounded(path, "a runbook")
+    return parse_runbook(read_bounded(path, "a runbook"), path, inventory)
+
+
+def parse_runbook(data: bytes, path: Path, inventory: Inventory | None) -> Runbook:
+    """A runbook's bytes, validated for the hosts and the actions there are. Raises InvalidFile."""
     names = {**inventory.hosts, **inventory.groups} if inventory else None
     hosts = inventory.hosts.values() if inventory else ()
     host_vars = frozenset(name for host in hosts for name in host.vars)

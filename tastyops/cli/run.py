@@ -20,7 +20,7 @@ from tastyops.errors import ExitCode, JournalUnwritable
 from tastyops.journal.events import RunOpened
 from tastyops.journal.state import RunState
 from tastyops.plan import Plan, make_plan, need_nobody
-from tastyops.store.locks import Owner, holding_hosts, owning
+from tastyops.store.locks import Owner, holding_hosts
 from tastyops.store.logs import LogFile, LogHead, LogKeeper
 from tastyops.store.runs import RunJournal, new_run_id
 
@@ -99,7 +99,6 @@ def _carry_out(plan: Plan, setting: Setting, stack: ExitStack) -> int:
     run_id = new_run_id(datetime.now(UTC))
     owner = Owner.of(run_id, setting.who, [host.name for host in plan.hosts])
     journal, log = _open(plan, setting, attending, owner, stack)
-    stack.enter_context(owning(journal.directory, owner))
     stack.callback(journal.close)
     first = [_opened(plan, setting, attending, log)]
     return conduct(plan, RunState(), setting, journal, log, first, LogKeeper(log))

@@ -14,7 +14,8 @@ from tastyops.document.copying import moment_of
 from tastyops.document.text import render_text
 from tastyops.document.times import local, offset_minutes
 from tastyops.errors import ExitCode, JournalDamaged, UsageError
-from tastyops.journal.events import Address, Event, Intended, Settled, StepEnded, event_to_json
+from tastyops.journal.envelope import Event, event_to_json
+from tastyops.journal.events import Address, Intended, Settled, StepEnded
 from tastyops.model.text import one_line
 from tastyops.store.logs import LogFile
 from tastyops.store.notes import Notes, notes_of_log, private_notes

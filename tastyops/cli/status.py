@@ -1,4 +1,4 @@
-"""``status``: the runs that are under way or unfinished, and what they wait for."""
+"""``status``: the runs that are under way or unfinished, what they wait for, and held hosts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tastyops.cli import project
 from tastyops.errors import ExitCode, JournalDamaged
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
+from tastyops.store.locks import hosts_held
 from tastyops.store.runs import is_live, read_state, run_directories
 
 
@@ -23,18 +24,26 @@ def arguments(parser: ArgumentParser) -> None:
 def perform(args: Namespace, *, dry: bool) -> int:
     """Shows them, the oldest first."""
     inventory = project.load_inventory(args.inventory)
+    places = project.record_places(inventory, args)
+    held = {
+        host: str(owner or "")
+        for _, book in places
+        for host, owner in hosts_held(book.directory).items()
+    }
     found = [
         shown
-        for runs, _ in project.record_places(inventory, args)
+        for runs, _ in places
         for run in run_directories(runs)
         if (shown := _run(run, inventory.timezone)) is not None
     ]
     if args.json:
-        print(json.dumps({"runs": found}, indent=2))  # noqa: T201
+        print(json.dumps({"runs": found, "hosts": held}, indent=2))  # noqa: T201
         return int(ExitCode.COMPLETED)
     for run in found:
         for line in _lines(run):
             print(one_line(line))  # noqa: T201
+    for host, owner in held.items():
+        print(one_line(f"{host} is held by {owner or 'a run that has just begun'}"))  # noqa: T201
     if not found:
         print("Nothing is under way and nothing is unfinished.")  # noqa: T201
     return int(ExitCode.COMPLETED)
@@ -42,14 +51,14 @@ def perform(args: Namespace, *, dry: bool) -> int:
 
 def _run(directory: Path, timezone: str) -> dict[str, Any] | None:
     """One run that has not ended; None for one that has."""
-    live = is_live(directory)
     try:
+        live = is_live(directory)
         state = read_state(directory)
     except JournalDamaged as error:
-        return {"run": directory.name, "live": live, "damaged": error.what}
-    if state.closed is not None:
-        return None
+        return {"run": directory.name, "damaged": error.what}
     opened = state.opened
+    if state.closed is not None or (opened is None and not live):
+        return None  # one that never began holds nothing
     return {
         "run": directory.name,
         "log": opened.log if opened else "",
@@ -89,5 +98,6 @@ def _lines(run: dict[str, Any]) -> list[str]:
     for asked in run["questions"]:
         by = f" (of {asked['by']})" if asked["by"] else ""
         lines.append(f"  asks{by} at {asked['step']} {asked['host']}: {asked['text']}")
-        lines.append(f"    invoke answer {run['run']} {'|'.join(asked['choices']) or '…'}")
+        if run["live"]:
+            lines.append(f"    `invoke answer {run['run']} {'|'.join(asked['choices']) or '…'}`")
     return lines

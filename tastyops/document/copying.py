@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from datetime import datetime
 
+from tastyops.journal.envelope import Event, unstamp
 from tastyops.journal.events import (
     Decided,
-    Event,
     Joined,
     Noted,
     Reported,
@@ -15,7 +15,6 @@ from tastyops.journal.events import (
     RunOpened,
     StepEnded,
     WorkEnded,
-    unstamp,
 )
 from tastyops.journal.public import (
     Attends,

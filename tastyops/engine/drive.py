@@ -15,20 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from tastyops.advance.core import advance
-from tastyops.advance.lane import LiveLanes, intended
+from tastyops.advance.lane import intended
+from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, Halt, Move, Parked, Perform, PickUp
 from tastyops.commands import Change, Sleep
 from tastyops.engine.holding import Claim
 from tastyops.engine.links import Link
 from tastyops.engine.workers import Done, Work, Workers
 from tastyops.errors import WaitsForPerson
+from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     Address,
     Answered,
     Body,
     CancelAsked,
     ClockStepped,
-    Event,
     Settled,
     StopAsked,
 )
@@ -270,7 +271,7 @@ class Drive:
         if isinstance(body, CancelAsked | StopAsked):
             self._stop(body, handed.who)
         elif isinstance(body, Answered):
-            if answers(self.state, handed):
+            if answers(self.state, at, body, handed.who):
                 self._asking.discard((at.host, at.step))
                 self.append(body, at, handed.who)
         else:
@@ -333,12 +334,12 @@ class Drive:
             link.finish(forget=closed and not _in_doubt(self.state))
 
 
-def answers(state: RunState, handed: HandedIn) -> bool:
+def answers(state: RunState, at: Address, answer: Answered, who: str) -> bool:
     """Whether what was handed in answers a question that is open, by somebody who may."""
-    question = state.question(handed.at)
-    if question is None or (question.choices and str(handed.body.value) not in question.choices):  # type: ignore[attr-defined]
+    question = state.question(at)
+    if question is None or (question.choices and answer.value not in question.choices):
         return False
-    return not question.by or handed.who != state.started_by
+    return not question.by or who != state.started_by
 
 
 def _in_doubt(state: RunState) -> bool:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tastyops.advance.core import advance
-from tastyops.advance.lane import LiveLanes
+from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, Parked, Perform
 from tastyops.commands import Change, Probe, Sleep, describe
 from tastyops.engine.links import needs_sudo, settled
 from tastyops.errors import Unreachable
 from tastyops.inventory import Host
-from tastyops.journal.events import Address, Answered, Body, Event, Settled, StepEnded
+from tastyops.journal.envelope import Event
+from tastyops.journal.events import Address, Answered, Body, Settled, StepEnded
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from tastyops.errors import JournalDamaged
-from tastyops.journal.events import NOT_AN_EVENT, fitting, stamp, unstamp
+from tastyops.journal.envelope import NOT_AN_EVENT, fitting, stamp, unstamp
 
 VERSION = 1
 MINUTES_OF_A_DAY = 24 * 60
@@ -192,9 +192,6 @@ class PublicEvent:
             "prev": self.prev,
         }
         return {key: value for key, value in data.items() if value != ""}
-
-
-_TYPES: dict[str, type] = {"str": str, "int": int, "bool": bool, "list[str]": list}
 
 
 def public_from_json(data: dict[str, Any]) -> PublicEvent | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tastyops.commands import Offline, Output, blob_from_json
+from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     Address,
     Answered,
@@ -17,7 +18,6 @@ from tastyops.journal.events import (
     CancelAsked,
     Connected,
     Decided,
-    Event,
     InputChanged,
     Intended,
     Joined,

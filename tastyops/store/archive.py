@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Literal
 
 from tastyops.errors import BackupFailed
 from tastyops.journal.chain import unseal
-from tastyops.journal.events import stamp
+from tastyops.journal.envelope import stamp
 from tastyops.store.files import sync_directory
 from tastyops.store.runs import JOURNAL, run_directories
 from tastyops.store.verify import verify_lines

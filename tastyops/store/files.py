@@ -8,6 +8,7 @@ import fcntl
 import os
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +106,20 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
         fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+GLANCE = 0.5
+"""Seconds after which a lock is not somebody's glance at whether it is held, but held."""
+
+
+def lock_soon(fd: int) -> bool:
+    """Takes the lock on an open file, waiting only while somebody may be looking at it."""
+    until = time.monotonic() + GLANCE
+    while not try_lock(fd):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.005)
     return True
 
 

@@ -1,21 +1,19 @@
-"""What this controller works on: a run's directory and its hosts belong to one live process.
+"""The hosts this controller works on: each belongs to one live process.
 
 The kernel keeps these locks (flock(2)) and drops them when their process dies, however it dies;
 what a file says is only who took it last. So there is nothing stale here to clear away, and
 nothing to take over: the process that holds one is alive.
 
-``runs/<run id>/.owner`` is the process that drives that run. ``logs/.host-NAME.lock`` is the run
-that works on a host. A lock's file is never removed: whoever waits for one that was would hold
-something nobody else can see.
+``logs/.host-NAME.lock`` is the run that works on a host. A lock's file is never removed: whoever
+waits for one that was would hold something nobody else can see. That a run itself belongs to one
+process is the lock on its journal (``store.runs``).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -23,14 +21,8 @@ from pathlib import Path
 
 from tastyops.engine.controller import this_controller
 from tastyops.errors import Locked
-from tastyops.store.files import must_write
+from tastyops.store.files import lock_soon, must_write, try_lock
 
-OWNER = ".owner"
-
-_PATIENCE = 0.5
-"""Seconds to wait for a lock that is only being looked at by ``owner_of``."""
-
-_PAUSE = 0.01
 _MOST_BYTES = 100_000
 
 
@@ -65,23 +57,6 @@ class Owner:
 
 
 @contextlib.contextmanager
-def owning(directory: Path, owner: Owner) -> Iterator[None]:
-    """Makes a run's directory this process's. Raises Locked, JournalUnwritable."""
-    try:
-        fd = _take(directory / OWNER, owner, 0o600)
-    except _HeldError as held:
-        raise Locked(
-            f"Run {directory.name} is being carried out by {held}.",
-            still_true="It goes on undisturbed.",
-            next_step="`invoke status` shows it; `invoke cancel` ends it, or end that process.",
-        ) from None
-    try:
-        yield
-    finally:
-        _let_go(fd)
-
-
-@contextlib.contextmanager
 def holding_hosts(logs: Path, owner: Owner) -> Iterator[None]:
     """Holds the owner's hosts on this controller, all or none. Raises Locked, JournalUnwritable."""
     with must_write(logs):
@@ -89,7 +64,7 @@ def holding_hosts(logs: Path, owner: Owner) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for name in sorted(set(owner.hosts)):
             try:
-                fd = _take(_host_lock(logs, name), owner, 0o666)
+                fd = _take(_host_lock(logs, name), owner)
             except _HeldError as held:
                 raise Locked(
                     f"{name} is being worked on by {held}.",
@@ -99,11 +74,6 @@ def holding_hosts(logs: Path, owner: Owner) -> Iterator[None]:
                 ) from None
             stack.callback(_let_go, fd)
         yield
-
-
-def owner_of(directory: Path) -> tuple[Owner | None, bool]:
-    """Who drives a run, and whether that process lives; None once it has let go of it."""
-    return _look(directory / OWNER)
 
 
 def hosts_held(logs: Path) -> dict[str, Owner | None]:
@@ -127,11 +97,11 @@ class _HeldError(Exception):
         super().__init__(str(owner or "a run that has just begun"))
 
 
-def _take(path: Path, owner: Owner, mode: int) -> int:
+def _take(path: Path, owner: Owner) -> int:
     """Takes a lock and writes who has it; gives the descriptor that keeps it."""
     with must_write(path):
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
-    if not _locked(fd):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    if not lock_soon(fd):
         held = _HeldError(_read(fd))
         os.close(fd)
         raise held
@@ -143,20 +113,6 @@ def _take(path: Path, owner: Owner, mode: int) -> int:
         os.close(fd)
         raise
     return fd
-
-
-def _locked(fd: int) -> bool:
-    """Locks it; one that somebody only looks at is free again in a moment."""
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(_PAUSE)
-        else:
-            return True
 
 
 def _let_go(fd: int) -> None:
@@ -171,11 +127,7 @@ def _look(path: Path) -> tuple[Owner | None, bool]:
     except OSError:
         return None, False
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _read(fd), True
-        return _read(fd), False
+        return _read(fd), not try_lock(fd, shared=True)
     finally:
         os.close(fd)
 

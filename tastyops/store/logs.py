@@ -16,7 +16,8 @@ from tastyops.document.copying import moment_of, public_bodies, written_by
 from tastyops.document.markdown import render_markdown
 from tastyops.document.times import local, long_date, offset_minutes
 from tastyops.errors import UsageError
-from tastyops.journal.events import Address, Event
+from tastyops.journal.envelope import Event
+from tastyops.journal.events import Address
 from tastyops.journal.public import (
     Attends,
     Closed,

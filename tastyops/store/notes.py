@@ -19,7 +19,8 @@ from pathlib import Path
 
 from tastyops.errors import JournalDamaged
 from tastyops.journal.chain import GENESIS, Line, seal, unseal
-from tastyops.journal.events import Address, Event, Noted, event_from_json, event_to_json
+from tastyops.journal.envelope import Event, event_from_json, event_to_json
+from tastyops.journal.events import Address, Noted
 from tastyops.journal.public import PrivateKept
 from tastyops.store.files import append_or_nothing, locked, must_write, sync_directory
 from tastyops.store.logs import LogFile

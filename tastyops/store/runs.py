@@ -20,22 +20,26 @@ from typing import Any
 
 from tastyops.errors import JournalDamaged, Locked, UsageError
 from tastyops.journal.chain import GENESIS, Line, seal, unseal
-from tastyops.journal.events import (
+from tastyops.journal.envelope import (
     NOT_AN_EVENT,
-    Address,
-    Body,
     Event,
-    LineTorn,
-    Noted,
     body_from_json,
     event_from_json,
     event_to_json,
 )
+from tastyops.journal.events import Address, Body, LineTorn, Noted
 from tastyops.journal.state import RunState, fold
 from tastyops.ports import HandedIn
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
-from tastyops.store.files import append_all, must_write, sync_directory, try_lock, write_whole
+from tastyops.store.files import (
+    append_all,
+    lock_soon,
+    must_write,
+    sync_directory,
+    try_lock,
+    write_whole,
+)
 
 OWN_WORDS = frozenset({
     "digest", "sha256", "runbook", "plan", "kind", "how", "outcome", "question", "action", "fate",
@@ -47,9 +51,6 @@ FREE = frozenset({"inputs", "params", "registered"})
 """Fields whose names and numbers are the author's, so a number may be a secret."""
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
-
-GLANCE = 0.5
-"""Seconds after which a lock on a journal is no glance of another process but its owner's."""
 
 
 def new_run_id(now: datetime) -> str:
@@ -83,15 +84,13 @@ class RunJournal:
 
     def _own(self) -> None:
         """Marks the run as live for as long as this process has its journal open. Raises Locked."""
-        deadline = time.monotonic() + GLANCE
-        while not try_lock(self._fd):  # somebody's glance at whether it is live takes no time
-            if time.monotonic() > deadline:
-                os.close(self._fd)
-                raise Locked(
-                    f"The run {self.directory.name} is live: another process writes its journal.",
-                    still_true="Nothing was written.",
-                )
-            time.sleep(0.005)
+        if not lock_soon(self._fd):
+            os.close(self._fd)
+            raise Locked(
+                f"The run {self.directory.name} is live: another process writes its journal.",
+                still_true="It goes on undisturbed; nothing was written.",
+                next_step="`invoke status` shows it; `invoke cancel` ends it.",
+            )
 
     @classmethod
     def create(cls, runs: Path, run: str, runbook: bytes, masker: Masker) -> RunJournal:
@@ -283,6 +282,16 @@ def hand_in(
     with must_write(directory / SPOOL):
         write_whole(path, json.dumps(data).encode(), 0o600)
     return path
+
+
+def taken(path: Path, patience: float) -> bool:
+    """Waits until what was handed in is durable in the journal of the run; False if it is not."""
+    until = time.monotonic() + patience
+    while path.exists():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def waiting(directory: Path) -> int:

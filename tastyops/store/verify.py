@@ -8,7 +8,7 @@ from typing import Any
 
 from tastyops.errors import JournalDamaged
 from tastyops.journal.chain import Fault, Line
-from tastyops.journal.events import event_from_json
+from tastyops.journal.envelope import event_from_json
 from tastyops.journal.public import Closed
 from tastyops.store.blobs import read_blob
 from tastyops.store.logs import LogFile

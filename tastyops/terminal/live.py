@@ -14,14 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tastyops.document.times import local
-from tastyops.journal.events import (
-    Address,
-    Asked,
-    CancelAsked,
-    Event,
-    StepEnded,
-    StopAsked,
-)
+from tastyops.journal.envelope import Event
+from tastyops.journal.events import Address, Asked, CancelAsked, StepEnded, StopAsked
 from tastyops.model.outcome import Outcome
 from tastyops.terminal.view import LaneView, RunView, WorkView
 

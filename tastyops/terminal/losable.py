@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from tastyops.journal.events import Address, Event
+from tastyops.journal.envelope import Event
+from tastyops.journal.events import Address
 from tastyops.ports import Listener
 
 

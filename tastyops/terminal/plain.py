@@ -6,7 +6,8 @@ import json
 from typing import TextIO
 
 from tastyops.document.times import local
-from tastyops.journal.events import Address, Event, StepEnded, event_to_json
+from tastyops.journal.envelope import Event, event_to_json
+from tastyops.journal.events import Address, StepEnded
 from tastyops.model.outcome import Outcome
 from tastyops.terminal.view import RunView
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from tastyops.document.copying import public_bodies
+from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     Address,
     Asked,
@@ -18,7 +19,6 @@ from tastyops.journal.events import (
     Connected,
     Decided,
     Disconnected,
-    Event,
     FellSilent,
     InputChanged,
     Intended,

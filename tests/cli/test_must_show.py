@@ -74,7 +74,7 @@ def test_what_it_left_is_private(upgraded: Project) -> None:
     (directory,) = upgraded.runs()
     assert directory.stat().st_mode & 0o777 == 0o700
     names = {path.name for path in directory.iterdir()}
-    assert names == {"journal.jsonl", "runbook.yml", "blobs", "spool", ".owner"}
+    assert names == {"journal.jsonl", "runbook.yml", "blobs", "spool"}
     files = [path for path in directory.rglob("*") if path.is_file()]
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert not list((upgraded.path.parent / "tmp").iterdir())

@@ -19,12 +19,12 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     Address,
     Asked,
     Body,
     CancelAsked,
-    Event,
     Intended,
     Reported,
     Settled,

@@ -12,7 +12,8 @@ from tastyops.catalogue import registry
 from tastyops.engine.drive import Drive
 from tastyops.engine.preview import Preview, preview
 from tastyops.inventory import Host
-from tastyops.journal.events import Address, Event, RunOpened
+from tastyops.journal.envelope import Event
+from tastyops.journal.events import Address, RunOpened
 from tastyops.journal.state import RunState
 from tastyops.plan import Plan, make_plan
 from tastyops.ports import Operator

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tastyops.advance.core import advance
-from tastyops.advance.lane import LiveLanes
+from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append
 from tastyops.journal.events import CancelAsked
 from tastyops.journal.state import fold

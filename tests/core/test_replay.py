@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tastyops.advance.core import advance
-from tastyops.advance.lane import LiveLanes
+from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, Parked, Perform, PickUp
 from tastyops.commands import Change, describe
-from tastyops.journal.events import Event, Intended, Settled
+from tastyops.journal.envelope import Event
+from tastyops.journal.events import Intended, Settled
 from tastyops.journal.state import fold
 from tastyops.plan import Plan
 from tests.core.driving import Ran, drive, plan_of

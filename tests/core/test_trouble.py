@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tastyops.journal.events import Answered, CancelAsked, Event, InputChanged, StopAsked
+from tastyops.journal.envelope import Event
+from tastyops.journal.events import Answered, CancelAsked, InputChanged, StopAsked
 from tastyops.journal.state import fold
 from tastyops.store.runs import hand_in
 from tests.core.driving import Ran, drive, plan_of

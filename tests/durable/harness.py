@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tastyops.inventory import Host
-from tastyops.journal.events import Event
+from tastyops.journal.envelope import Event
 from tastyops.store.runs import read_events, run_directories
 from tests.cli.project import ROOT, isolated
 

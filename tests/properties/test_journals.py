@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tastyops.errors import JournalDamaged
 from tastyops.journal.chain import GENESIS, seal, unseal
-from tastyops.journal.events import Event, event_from_json
+from tastyops.journal.envelope import Event, event_from_json
 from tastyops.journal.public import PublicEvent, public_from_json
 from tastyops.journal.state import RunState
 from tastyops.redact import Masker
