@@ -31,7 +31,7 @@ def arguments(parser: ArgumentParser) -> None:
 def perform(args: Namespace, *, dry: bool) -> int:
     """Hands the word to the run's process, or ends the run itself where there is none.
 
-    A run that ended as cancelled is this verb's success; what is in doubt keeps its own code.
+    That the run is over is this verb's success, whatever had failed before; a doubt is not.
     """
     run, log = run_and_log(args, args.run)
     if dry:
@@ -46,4 +46,4 @@ def perform(args: Namespace, *, dry: bool) -> int:
         )
         return int(ExitCode.COMPLETED)
     code = take_up(run, log, args, project.load_inventory(args.inventory), asked)
-    return int(ExitCode.COMPLETED) if code == ExitCode.CANCELLED else code
+    return code if code == ExitCode.IN_DOUBT else int(ExitCode.COMPLETED)

@@ -114,13 +114,16 @@ def prepare(folder: Path, site: Site, runbook: str = RUNBOOK) -> Attempt:
     return Attempt(folder, f"{site.ledgers}/{folder.name}")
 
 
-def perform(attempt: Attempt, *words: str, die_at: int | None = None) -> int:
+def perform(
+    attempt: Attempt, *words: str, die_at: int | None = None, dry: bool = False
+) -> int:
     """A verb in a process of its own, which dies after that event."""
     module = ["-m", "tastyops"] if die_at is None else ["-m", "tests.durable.victim"]
     cut = [] if die_at is None else [str(die_at)]
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
+        **({"INVOKE_RUN_DRY": "1"} if dry else {}),
         **isolated(attempt.folder / "user"),
     }
     ended = subprocess.run(
