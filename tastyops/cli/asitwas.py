@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from tastyops.catalogue import registry
-from tastyops.cli import places, project
+from tastyops.cli import project
 from tastyops.cli.secrets import Secrets
+from tastyops.engine.controller import boot_id
 from tastyops.errors import JournalDamaged, UsageError
 from tastyops.inventory import Host, Inventory
 from tastyops.journal.events import RunOpened
@@ -38,7 +39,7 @@ class AsItWas:
         plan = make_plan(
             self.runbook, self.hosts, {**inputs, **hidden.inputs},
             registry(Path(self.opened.path).parent),
-            start_at=self.opened.start_at, controller=places.controller_boot_id(),
+            start_at=self.opened.start_at, controller=boot_id(),
         )
         if plan.digest != self.opened.plan and not accept:
             raise UsageError(

@@ -122,11 +122,3 @@ class _Nowhere:
     def session(self, host: Host, run: str) -> Session:
         """There is none."""
         raise UsageError(f"This runbook has no hosts, so {host.name} cannot be reached.")
-
-
-def controller_boot_id() -> str:
-    """This machine's boot id, so that it is never rebooted by its own run; empty if unknown."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""

@@ -15,6 +15,7 @@ from tastyops.cli import places, project, secrets
 from tastyops.cli.conduct import Setting, conduct, may_ask
 from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
+from tastyops.engine.controller import boot_id
 from tastyops.engine.preview import preview
 from tastyops.errors import ExitCode, JournalUnwritable
 from tastyops.journal.events import RunOpened
@@ -69,7 +70,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
     with ExitStack() as stack, secrets.masked_errors(masker.text):
         plan = make_plan(
             runbook, hosts, {**inputs, **hidden.inputs}, registry(args.runbook.parent),
-            start_at=args.start_at or "", controller=places.controller_boot_id(),
+            start_at=args.start_at or "", controller=boot_id(),
         )
         place = places.enter(stack, hosts, hidden.passwords)
         setting = Setting(args, inventory, place, masker, project.operator(), answers)

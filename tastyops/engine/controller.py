@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tastyops.shell.lock import Holder
+from tastyops.shell.proc import start_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Controller:
 
 def this_controller() -> Controller:
     """The process that asks."""
-    return Controller(socket.gethostname(), _boot_id(), os.getpid(), _started(os.getpid()))
+    return Controller(socket.gethostname(), boot_id(), os.getpid(), _started(os.getpid()))
 
 
 def controller_of(holder: Holder) -> Controller:
@@ -42,7 +43,8 @@ def controller_of(holder: Holder) -> Controller:
     return Controller(holder.controller, holder.controller_boot, holder.pid, holder.started)
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
+    """This machine's boot id; empty where there is no /proc."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
@@ -50,11 +52,8 @@ def _boot_id() -> str:
 
 
 def _started(pid: int) -> str:
-    """Field 22 of /proc/PID/stat (proc(5)); empty when there is no such process, or only its
-    remains.
-    """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
         return ""
-    return fields[19] if len(fields) > 19 and fields[0] not in ("Z", "X") else ""
+    return start_time(stat, remains=False)

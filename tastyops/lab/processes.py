@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tastyops.errors import LabFailed
+from tastyops.shell import proc
 
 POLL = 0.1
 
@@ -47,8 +48,8 @@ def start_time(pid: int) -> int | None:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
         return None
-    state, *fields = stat.rpartition(")")[2].split()
-    return None if state in ("Z", "X") else int(fields[18])
+    started = proc.start_time(stat, remains=False)
+    return int(started) if started else None
 
 
 def found(pid: int) -> Process | None:

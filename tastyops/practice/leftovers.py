@@ -13,6 +13,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+from tastyops.shell.proc import start_time
+
 PREFIX = "tastyops-practice-"
 _OWNER = "owner"
 _LONGEST_RECORD = 256
@@ -65,9 +67,7 @@ def _identity(pid: int) -> tuple[str, ...]:
     except OSError:
         return ()
     try:
-        # proc(5): the second field is in parentheses and may hold anything, the 22nd is starttime
-        fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
-        return (space, boot, str(pid), "gone")
-    state, started = fields[0], fields[19]
-    return (space, boot, str(pid), "gone" if state in "ZX" else started)
+        stat = ""
+    return (space, boot, str(pid), start_time(stat, remains=False) or "gone")

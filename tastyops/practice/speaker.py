@@ -19,6 +19,7 @@ from tastyops.practice.files import File, FileProblem
 from tastyops.practice.machine import Machine
 from tastyops.practice.processes import Killed, Process, signal_number
 from tastyops.shell.lock import State, parse_holder
+from tastyops.shell.proc import start_time
 from tastyops.shell.script import PROTOCOL, TAIL_BYTES
 
 _LONGEST_LINE = 4 * 1024 * 1024
@@ -255,7 +256,7 @@ class Speaker:
                 lambda: (
                     bool(self._read(f"{self._fate(name)}.rc"))
                     or pid is None
-                    or _start_time(machine.processes.stat(pid)) != _start_time(begun)
+                    or start_time(machine.processes.stat(pid)) != start_time(begun)
                 ),
             )
         self._answer_fate(nonce, name)
@@ -346,9 +347,3 @@ class Speaker:
 
 def _name(argv: list[str]) -> str:
     return program_name(argv[0]) if argv else "sh"
-
-
-def _start_time(stat: str) -> str:
-    """The start time in a line of /proc/PID/stat, empty in an empty one."""
-    fields = stat.rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 else ""

@@ -57,6 +57,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tastyops.shell.proc import start_time
 from tastyops.shell.script import ONE_LINE, PROTOCOL
 
 UPLOAD_BYTES = 36_000
@@ -247,10 +248,5 @@ def parse_fate(text: str) -> Fate:
         return Fate("ended", int(rc))
     if not begun:
         return Fate("never")
-    return Fate("running") if _start_time(begun) == _start_time(now) is not None else Fate("lost")
-
-
-def _start_time(stat: str) -> str | None:
-    """Field 22 of /proc/PID/stat (proc(5)): the process's start, in clock ticks after boot."""
-    fields = stat.rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 else None
+    lives = start_time(begun) == start_time(now) != ""
+    return Fate("running") if lives else Fate("lost")
