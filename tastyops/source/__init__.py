@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -35,6 +36,8 @@ _TREACHEROUS = re.compile(f"[\0\ud800-\udfff{_BIDI}]")
 """What no text may hold, not even by an escape: no argument carries a NUL, and bidirectional
 controls let a line read otherwise than it runs (https://trojansource.codes)."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_TOO_DEEP_FOR_LIBYAML = "maximum nesting depth"
+"""PyYAML 6.0.4's libyaml scans no more than 1,000 levels."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -152,8 +155,16 @@ class _Builder:
         return self.root
 
     def _events(self, text: str) -> Iterator[Any]:
+        seen = 0
         try:
-            yield from yaml.parse(text, Loader=_LOADER)
+            try:
+                for seen, event in enumerate(yaml.parse(text, Loader=_LOADER), start=1):  # noqa: B007
+                    yield event
+            except yaml.MarkedYAMLError as error:
+                if _TOO_DEEP_FOR_LIBYAML not in str(error.problem):
+                    raise
+                # The scanner gave up before it told of the first level; the slower one does not.
+                yield from islice(yaml.parse(text, Loader=yaml.SafeLoader), seen, None)
         except yaml.YAMLError as error:
             line, column, message, hint = in_plain_words(error, self.lines)
             raise _HopelessError(Place(self.file, line, column), message, hint) from None
