@@ -15,16 +15,15 @@ from tastyops.commands import Change, Command, Offline, Output, Probe, Report, S
 from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
 from tastyops.model.text import PublicText
-from tastyops.probes import (
+from tastyops.probes.boot import BOOT_MENU, BootMenu
+from tastyops.probes.system import (
     BOOT_ID,
-    BOOT_MENU,
     EPOCH,
     FAILED_UNITS,
     HOSTNAME,
     KERNEL,
     SCHEDULED,
     SYSTEM_STATE,
-    BootMenu,
     Kernel,
     Scheduled,
     logind_call,

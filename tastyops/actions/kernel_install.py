@@ -11,15 +11,8 @@ from tastyops.actions import APT_GET, action, kept_conffiles, param, require
 from tastyops.commands import Change, Command, Probe, Steps
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
-from tastyops.probes import (
-    BOOT_ENVIRONMENT,
-    BOOT_MENU,
-    KERNEL,
-    BootMenu,
-    Package,
-    file_sizes,
-    package_status,
-)
+from tastyops.probes.boot import BOOT_ENVIRONMENT, BOOT_MENU, BootMenu
+from tastyops.probes.system import KERNEL, Package, file_sizes, package_status
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from tastyops.actions import action, param
 from tastyops.commands import Command, Probe, Steps
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
-from tastyops.probes import FAILED_UNITS, unit_states
+from tastyops.probes.system import FAILED_UNITS, unit_states
 from tastyops.reboot import started
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops import probes, templates
+from tastyops import templates
 from tastyops.advance.live import Live, LiveLanes
 from tastyops.advance.moves import Append, Move, Parked, Perform, PickUp
 from tastyops.advance.wording import ended_entry, failed_entry
@@ -43,6 +43,7 @@ from tastyops.model.action import Registered
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Marked, Step
 from tastyops.plan import Plan, lane_facts, lane_names
+from tastyops.probes.parsing import parse
 from tastyops.validate.values import coerce
 
 YES = frozenset({"y", "yes", "done", "ok", "true"})
@@ -275,7 +276,7 @@ def _feed(live: Live, past: Past, address: str) -> None:
         live.step(Unknown(address))
     elif isinstance(command, Probe) and isinstance(value, Output):
         try:
-            fact = probes.parse(command.parser, value)
+            fact = parse(command.parser, value)
         except ProbeFailed as error:
             live.step(None, throw=error)
         else:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops import probes
 from tastyops.advance.moves import Perform, PickUp
 from tastyops.commands import Change, Offline, Output, Probe, Sleep, describe, output_to_json
 from tastyops.engine.links import Link, settled
@@ -25,6 +24,7 @@ from tastyops.errors import (
 from tastyops.journal.events import Address, Body, Disconnected, FellSilent, Settled
 from tastyops.journal.state import LaneKey
 from tastyops.ports import Clock, Ended, JournalSink, Listener
+from tastyops.probes.parsing import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Workers:
                 command.settle, capture, sudo=sudo, timeout=None, tail=lambda out, err: None
             )
             output = Output(ended.status, *capture.finish(), ended.seconds)
-            fact = probes.parse(command.settle.parser, output)
+            fact = parse(command.settle.parser, output)
         except (LinkLost, ProbeFailed):
             return Settled(move.digest, "lost", why=why)
         if fact and not isinstance(fact, Offline):

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tastyops import probes
 from tastyops.catalogue import registry
 from tastyops.commands import Ask, Blob, Change, Offline, Output, Probe, Report, Sleep, Unknown
 from tastyops.errors import ActionStopped, CannotKnow, Failed, ProbeFailed, Refused
 from tastyops.model.action import Facts
+from tastyops.probes.parsing import parse
 from tastyops.validate.values import coerce
 
 CASES = [
@@ -64,7 +64,7 @@ def value_of(command: Any, line: dict[str, Any]) -> Any:
         timed_out=bool(line.get("timed_out")),
     )
     if isinstance(command, Probe):
-        return probes.parse(command.parser, output)
+        return parse(command.parser, output)
     return output if isinstance(command, Change) else None
 
 

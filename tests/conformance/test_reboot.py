@@ -12,7 +12,7 @@ from tastyops.errors import LinkLost, Unreachable
 from tastyops.lab import life
 from tastyops.ports import Session
 from tastyops.practice.server import PracticeHost
-from tastyops.probes import logind_call
+from tastyops.probes.system import logind_call
 from tastyops.shell import Fate
 from tastyops.shell.lock import Holder
 from tastyops.ssh.session import SshDialer

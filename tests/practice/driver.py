@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tastyops import probes
 from tastyops.commands import Ask, Blob, Change, Command, Offline, Output, Probe, Report, Sleep
 from tastyops.model.action import ActionSpec, Facts
 from tastyops.practice.hands import Hands
 from tastyops.practice.machine import Machine
+from tastyops.probes.parsing import parse
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Driver:
             if not probe.offline:
                 raise
             return Offline("refused", self.machine.clock.time())
-        return probes.parse(probe.parser, output)
+        return parse(probe.parser, output)
 
 
 def until(machine: Machine, so: Callable[[], bool]) -> None:

@@ -12,7 +12,7 @@ from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
 from tastyops.practice import kalimdor
 from tastyops.practice.machine import Machine
-from tastyops.probes import logind_call
+from tastyops.probes.system import logind_call
 from tests.practice.conftest import Make
 from tests.practice.driver import Driver, until, up
 

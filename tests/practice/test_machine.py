@@ -7,7 +7,6 @@ import threading
 
 import pytest
 
-from tastyops import probes
 from tastyops.actions import APT_GET
 from tastyops.commands import Change, Probe
 from tastyops.model.action import Facts
@@ -15,6 +14,8 @@ from tastyops.practice import kalimdor
 from tastyops.practice.calls import Call, Input
 from tastyops.practice.machine import Machine
 from tastyops.practice.processes import signal_number
+from tastyops.probes import boot, system
+from tastyops.probes.reading import Reading
 from tests.practice.conftest import Make
 from tests.practice.driver import Driver, until, up
 
@@ -26,7 +27,7 @@ def run(machine: Machine, *argv: str, stdin: bytes = b"") -> tuple[int, str, str
     return outcome.status, outcome.out.decode(), outcome.err.decode()
 
 
-def ask(machine: Machine, reading: probes.Reading) -> object:
+def ask(machine: Machine, reading: Reading) -> object:
     return Driver(machine, Facts(host="kalimdor")).perform(Probe(*reading))
 
 
@@ -132,25 +133,25 @@ def test_what_is_not_modelled_is_loud(machine: Machine, argv: list[str]) -> None
 
 
 def test_the_host_has_the_practice_time(machine: Machine) -> None:
-    now = ask(machine, probes.EPOCH)
+    now = ask(machine, system.EPOCH)
     assert isinstance(now, int)
     assert abs(now - machine.clock.time()) < 60
 
 
 def test_boot_id_and_kernel(machine: Machine) -> None:
-    assert ask(machine, probes.BOOT_ID) == machine.boot_id
-    assert ask(machine, probes.KERNEL) == probes.Kernel(OLD, kalimdor.BUILDS[OLD])
-    assert ask(machine, probes.HOSTNAME) == "kalimdor"
+    assert ask(machine, system.BOOT_ID) == machine.boot_id
+    assert ask(machine, system.KERNEL) == system.Kernel(OLD, kalimdor.BUILDS[OLD])
+    assert ask(machine, system.HOSTNAME) == "kalimdor"
 
 
 # -- packages -----------------------------------------------------------------------------------
 
 
 def test_a_package(machine: Machine) -> None:
-    meta = ask(machine, probes.package_status("linux-image-amd64"))
-    assert meta == probes.Package(True, "6.1.170-1", (f"linux-image-{OLD}",))
+    meta = ask(machine, system.package_status("linux-image-amd64"))
+    assert meta == system.Package(True, "6.1.170-1", (f"linux-image-{OLD}",))
     for name in (f"linux-image-{NEW}", "nonesuch"):
-        assert ask(machine, probes.package_status(name)) == probes.Package(False, "", ())
+        assert ask(machine, system.package_status(name)) == system.Package(False, "", ())
 
 
 def test_apt_names_an_unknown_package(machine: Machine) -> None:
@@ -175,8 +176,8 @@ def test_a_simulation_changes_nothing(machine: Machine) -> None:
 def test_update_and_upgrade(machine: Machine) -> None:
     assert "Hit:1 http://deb.practice.example" in run(machine, *APT_GET, "update")[1]
     assert run(machine, *APT_GET, "upgrade")[0] == 0
-    bind = ask(machine, probes.package_status("bind9"))
-    assert isinstance(bind, probes.Package)
+    bind = ask(machine, system.package_status("bind9"))
+    assert isinstance(bind, system.Package)
     assert bind.version == "1:9.18.41-1~deb12u1"
 
 
@@ -184,7 +185,7 @@ def test_a_kernel_takes_its_time_and_brings_its_files(machine: Machine) -> None:
     begun = machine.clock.time()
     change(machine, *APT_GET, "--no-remove", "install", "linux-image-amd64")
     assert 90 <= machine.clock.time() - begun <= 130
-    sizes = ask(machine, probes.file_sizes(f"/boot/vmlinuz-{NEW}", f"/boot/initrd.img-{NEW}", "/x"))
+    sizes = ask(machine, system.file_sizes(f"/boot/vmlinuz-{NEW}", f"/boot/initrd.img-{NEW}", "/x"))
     assert isinstance(sizes, dict)
     assert all(size > 1_000_000 for size in sizes.values())
     assert len(sizes) == 2
@@ -232,9 +233,9 @@ def test_the_package_lock_is_waited_for_and_its_holder_named(make: Make) -> None
 # -- grub ---------------------------------------------------------------------------------------
 
 
-def menu_of(machine: Machine) -> probes.BootMenu:
-    menu = ask(machine, probes.BOOT_MENU)
-    assert isinstance(menu, probes.BootMenu)
+def menu_of(machine: Machine) -> boot.BootMenu:
+    menu = ask(machine, boot.BOOT_MENU)
+    assert isinstance(menu, boot.BootMenu)
     return menu
 
 
@@ -255,7 +256,7 @@ def test_the_boot_menu(machine: Machine) -> None:
 
 def test_the_default_is_kept_in_grubs_environment(machine: Machine) -> None:
     change(machine, *APT_GET, "install", "linux-image-amd64")
-    settings = ask(machine, probes.BOOT_ENVIRONMENT)
+    settings = ask(machine, boot.BOOT_ENVIRONMENT)
     assert isinstance(settings, dict)
     assert OLD in settings["saved_entry"]
     wanted = menu_of(machine).starting(NEW)
@@ -311,8 +312,8 @@ def test_a_boot_loader_without_its_configuration_boots_nothing(machine: Machine)
 
 def test_failed_units_are_json(make: Make) -> None:
     machine = make(failed=["bind9"])
-    assert ask(machine, probes.FAILED_UNITS) == ("named.service",)
-    assert ask(machine, probes.SYSTEM_STATE) == "degraded"
+    assert ask(machine, system.FAILED_UNITS) == ("named.service",)
+    assert ask(machine, system.SYSTEM_STATE) == "degraded"
     assert run(machine, "systemctl", "is-system-running")[0] == 1
     status, _, err = run(machine, "systemctl", "restart", "named")
     assert status == 1
@@ -321,7 +322,7 @@ def test_failed_units_are_json(make: Make) -> None:
 
 
 def test_no_failed_units_is_an_empty_list(machine: Machine) -> None:
-    assert json.loads(machine.execute(probes.FAILED_UNITS.argv).out) == []
+    assert json.loads(machine.execute(system.FAILED_UNITS.argv).out) == []
 
 
 def test_stopping_and_starting(machine: Machine) -> None:
@@ -332,22 +333,22 @@ def test_stopping_and_starting(machine: Machine) -> None:
 
 
 def test_a_shutdown_is_scheduled_read_back_and_cancelled(machine: Machine) -> None:
-    assert ask(machine, probes.SCHEDULED) is None
+    assert ask(machine, system.SCHEDULED) is None
     due = machine.clock.time() + 36_000
-    change(machine, *probes.logind_call("SetWallMessage", "sb", "for a kernel", "true"))
-    change(machine, *probes.logind_call("ScheduleShutdown", "st", "reboot", str(round(due * 1e6))))
-    found = ask(machine, probes.SCHEDULED)
-    assert isinstance(found, probes.Scheduled)
+    change(machine, *system.logind_call("SetWallMessage", "sb", "for a kernel", "true"))
+    change(machine, *system.logind_call("ScheduleShutdown", "st", "reboot", str(round(due * 1e6))))
+    found = ask(machine, system.SCHEDULED)
+    assert isinstance(found, system.Scheduled)
     assert found.type == "reboot"
     assert abs(found.at - due) < 0.001
-    status, out, _ = run(machine, *probes.logind_call("CancelScheduledShutdown", ""))
+    status, out, _ = run(machine, *system.logind_call("CancelScheduledShutdown", ""))
     assert (status, out) == (127, "")  # an empty signature is not how busctl is called
-    assert run(machine, *probes.logind_call("CancelScheduledShutdown", "")[:-1]) == (
+    assert run(machine, *system.logind_call("CancelScheduledShutdown", "")[:-1]) == (
         0,
         "b true\n",
         "",
     )
-    assert ask(machine, probes.SCHEDULED) is None
+    assert ask(machine, system.SCHEDULED) is None
 
 
 def test_wall_reaches_who_is_logged_in_and_says_it_is_a_practice(machine: Machine) -> None:
@@ -361,7 +362,7 @@ def test_wall_reaches_who_is_logged_in_and_says_it_is_a_practice(machine: Machin
 def test_a_boot_takes_its_time(machine: Machine) -> None:
     was, since = machine.boot_id, machine.clock.time()
     run(machine, "sh", "-c", "echo x >/run/x; echo y >/root/y")
-    change(machine, *probes.logind_call("ScheduleShutdown", "st", "reboot", "0"))
+    change(machine, *system.logind_call("ScheduleShutdown", "st", "reboot", "0"))
     with pytest.raises(ConnectionRefusedError):
         machine.execute(["true"])
     assert not machine.terminals["ncm"].open
@@ -377,7 +378,7 @@ def test_a_boot_takes_its_time(machine: Machine) -> None:
 
 
 def test_a_poweroff_stays_off(machine: Machine) -> None:
-    change(machine, *probes.logind_call("ScheduleShutdown", "st", "poweroff", "0"))
+    change(machine, *system.logind_call("ScheduleShutdown", "st", "poweroff", "0"))
     machine.catch_up()
     assert machine.phase == "off"
     assert machine.next_due() is None

@@ -23,7 +23,7 @@ from tastyops import shell
 from tastyops.inventory import Host
 from tastyops.practice import kalimdor
 from tastyops.practice.server import PracticeHost
-from tastyops.probes import logind_call
+from tastyops.probes.system import logind_call
 from tests.practice.client import Client, Talk
 
 

@@ -1,0 +1,92 @@
+"""The boot loader: GRUB's menu and its environment block."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from tastyops.probes.reading import Answer, Parsers, Reading, need_ok
+
+BOOT_MENU = Reading(("cat", "/boot/grub/grub.cfg"), "boot_menu")
+BOOT_ENVIRONMENT = Reading(("grub-editenv", "/boot/grub/grubenv", "list"), "settings")
+
+
+@dataclass(frozen=True, slots=True)
+class BootEntry:
+    """One entry of GRUB's menu. ``path`` leads to it through submenus, by id, ``>`` between."""
+
+    id: str
+    title: str
+    kernel: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class BootMenu:
+    """GRUB's menu and what it starts by default: a number, an id, a title, or ``saved``."""
+
+    default: str
+    entries: tuple[BootEntry, ...]
+    top: tuple[str, ...]
+    """Ids of the first level in order, submenus included; a numeric default counts these."""
+
+    def find(self, wanted: str) -> BootEntry | None:
+        """The entry a default of GRUB's stands for: number, id, title, or a path of them."""
+        wanted = wanted.rpartition(">")[2] if not wanted.isdigit() else wanted
+        if wanted.isdigit():
+            index = int(wanted)
+            wanted = self.top[index] if index < len(self.top) else ""
+        inside = [e for e in self.entries if e.path.startswith(f"{wanted}>")]
+        named = [e for e in self.entries if wanted in (e.id, e.title)]
+        return next(iter(named or inside), None)
+
+    def starting(self, release: str) -> BootEntry | None:
+        """The first entry that starts that kernel, recovery entries last."""
+        fits = [entry for entry in self.entries if entry.kernel.endswith(f"vmlinuz-{release}")]
+        return min(fits, key=lambda entry: "recovery" in entry.title.lower(), default=None)
+
+
+def _settings(answer: Answer) -> dict[str, str]:
+    return dict(line.partition("=")[::2] for line in need_ok(answer).splitlines() if "=" in line)
+
+
+def _boot_menu(answer: Answer) -> BootMenu:
+    """grub.cfg as grub-mkconfig writes it: one ``menuentry`` or ``submenu`` a line, then ``{``."""
+    default, entries, top = "0", [], []
+    open_blocks: list[str | None] = []
+    entry: tuple[str, str] | None = None
+    for line in need_ok(answer).splitlines():
+        words = _words(line)
+        if words[:1] in (["menuentry"], ["submenu"]) and words[-1] == "{":
+            title = words[1]
+            at = words.index("$menuentry_id_option") + 1 if "$menuentry_id_option" in words else 1
+            inside = [block for block in open_blocks if block is not None]
+            if not inside:
+                top.append(words[at])
+            entry = (words[at], title) if words[0] == "menuentry" else None
+            open_blocks.append(words[at])
+        elif words[-1:] == ["{"]:
+            open_blocks.append(None)
+        elif words == ["}"] and open_blocks:
+            open_blocks.pop()
+            entry = None
+        elif words[:1] in (["linux"], ["linuxefi"]) and entry and len(words) > 1:
+            path = ">".join(block for block in open_blocks if block is not None)
+            entries.append(BootEntry(entry[0], entry[1], words[1], path))
+        elif words[:1] == ["set"] and len(words) == 2 and words[1].startswith("default="):
+            value = words[1].partition("=")[2]
+            default = value if value != "${next_entry}" else default
+    return BootMenu("saved" if default == "${saved_entry}" else default, tuple(entries), tuple(top))
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError:
+        return line.split()
+
+
+PARSERS: Parsers = {
+    "settings": _settings,
+    "boot_menu": _boot_menu,
+}
