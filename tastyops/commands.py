@@ -23,6 +23,13 @@ PARSE_LIMIT = 8 * 1024 * 1024
 
 NO_SECRETS = Masker()
 
+Via = Literal["host", "console", "power"]
+"""Over what a command goes: the host's own shell, its console, or its power switch.
+
+The console and the power switch stand outside the host: they answer while it is down. Over them
+``argv`` is a verb and its arguments (``ports.Console``, ``ports.Power``), not a program's.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -37,6 +44,7 @@ class Probe:
     parser: str = "output"
     sudo: bool | None = None
     offline: bool = False
+    via: Via = "host"
     masker: Masker = field(default=NO_SECRETS, compare=False, repr=False)
 
 
@@ -51,6 +59,7 @@ class Change:
     stdin: bytes = b""
     sudo: bool | None = None
     settle: Probe | None = None
+    via: Via = "host"
     masker: Masker = field(default=NO_SECRETS, compare=False, repr=False)
 
 
@@ -229,11 +238,12 @@ def describe(command: Command) -> dict[str, Any]:
     Secrets are masked before anything is hashed: the digest of a short one could be guessed.
     """
     match command:
-        case Probe(argv, parser, sudo, offline, masker):
+        case Probe(argv, parser, sudo, offline, via, masker):
             told = list(map(masker.text, argv))
-            return {"probe": told, "parser": parser, "sudo": sudo, "offline": offline}
-        case Change(argv, stdin, sudo, settle, masker):
-            data: dict[str, Any] = {"change": list(map(masker.text, argv)), "sudo": sudo}
+            data: dict[str, Any] = {"probe": told, "parser": parser, "sudo": sudo}
+            return data | {"offline": offline} | _by(via)
+        case Change(argv, stdin, sudo, settle, via, masker):
+            data = {"change": list(map(masker.text, argv)), "sudo": sudo, **_by(via)}
             if stdin:
                 data["stdin"] = hashlib.sha256(masker.mask(stdin)).hexdigest()
             if settle:
@@ -245,6 +255,10 @@ def describe(command: Command) -> dict[str, Any]:
             return {"sleep": seconds, "why": why}
         case Report(done, entry, note):
             return {"report": done, "entry": entry.text if entry else None, "note": note}
+
+
+def _by(via: Via) -> dict[str, Any]:
+    return {} if via == "host" else {"via": via}
 
 
 def digest(command: Command) -> str:

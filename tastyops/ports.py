@@ -141,6 +141,37 @@ class Dialer(Protocol):
         """A link that can change the host; ``run`` names its directory there."""
 
 
+class Power(Protocol):
+    """A host's power switch, reached without the host. Raises PowerUnreachable.
+
+    Everything its tools say goes to ``sink``; the last line of ``out`` is the answer in our words.
+    """
+
+    def status(self, *, sink: Sink) -> Ended:
+        """Reads it: the last line is ``on``, ``off`` or ``unknown``."""
+
+    def turn(self, how: Literal["on", "off", "cycle"], *, sink: Sink) -> Ended:
+        """Works it. A cycle of a machine that is off becomes ``on``; the last line says which."""
+
+
+class Console(Protocol):
+    """A host's console, attached once and drained until closed. Raises ConsoleUnreachable.
+
+    Whatever arrives is kept; what is ``seen`` begins where the last look ended.
+    """
+
+    def look(self, seconds: float, until: Sequence[str], *, sink: Sink) -> Ended:
+        """What arrived since the last look, and within ``seconds``; ends early as soon as one of
+        the regular expressions ``until`` is found in it.
+        """
+
+    def type(self, keys: bytes) -> None:
+        """Sends key strokes."""
+
+    def close(self) -> None:
+        """Lets go of it; never raises."""
+
+
 class Clock(Protocol):
     """The run's time. On a practice host it runs faster than the wall's."""
 

@@ -21,7 +21,8 @@ GUEST_FILES = Path(__file__).parent / "guest"
 
 PACKAGES = (
     "systemd", "systemd-sysv", "udev", "dbus", "libpam-systemd", "openssh-server", "sudo",
-    "mdadm", "lvm2", "xfsprogs", "e2fsprogs", "fdisk", "parted", "grub-pc",
+    "mdadm", "lvm2", "xfsprogs", "xfsdump", "e2fsprogs", "fdisk", "parted", "smartmontools",
+    "grub-pc",
     "initramfs-tools", "linux-base", "kmod", "lz4", "busybox", "cpio", "zstd", "xz-utils",
     "ifupdown", "iproute2", "iputils-ping", "procps", "psmisc",
     "opensmtpd", "lighttpd", "dnsmasq",

@@ -24,7 +24,7 @@ done
 set -- $disks
 [ $# -eq 3 ]
 for disk in "$@"; do
-  printf 'label: dos\nstart=2048, size=350M, type=fd, bootable\ntype=fd\n' | sfdisk -q "/dev/$disk"
+  printf 'label: dos\nstart=2048, size=350M, type=fd, bootable\nsize=3300M, type=fd\n' | sfdisk -q "/dev/$disk"
 done
 sleep 1
 uuid() { sed -n "s/^ARRAY \/dev\/$1 .*UUID=//p" /etc/mdadm/mdadm.conf; }
