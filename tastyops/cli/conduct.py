@@ -11,10 +11,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tastyops.cli import hostshell, output, places, signals
+from tastyops.announce.caller import Caller
+from tastyops.announce.command import CommandAnnouncer
+from tastyops.cli import hostshell, output, places, project, signals
 from tastyops.document.times import offset_minutes
 from tastyops.engine.drive import Drive
-from tastyops.errors import ExitCode, UsageError
+from tastyops.errors import ExitCode, TastyopsError, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, CancelAsked, InputChanged, StopAsked
 from tastyops.journal.state import RunState
@@ -72,11 +74,15 @@ def conduct(
     def hand(body: Body) -> None:
         hand_in(journal.directory, setting.who, body, datetime.now(UTC))
 
+    argv = setting.inventory.announce
+    caller = Caller(
+        state, CommandAnnouncer(argv) if argv else None, hand=hand, ring=_ring, say=project.say
+    )
     with _Screen(plan, state, setting, hand) as (listener, operators):
         drive = Drive(
             plan, state, run, journal=journal, dialer=setting.place.dialer,
             clock=setting.place.clock, who=setting.who, operators=operators,
-            listeners=(keeper, DeskKeeper(journal.directory, state), Losable(listener)),
+            listeners=(keeper, DeskKeeper(journal.directory, state), caller, Losable(listener)),
             epoch=journal.epoch, take_over=setting.args.take_over,
             approvers=setting.inventory.operators, waits=may_ask(setting.args),
         )
@@ -89,8 +95,22 @@ def conduct(
         ):
             for body in first:
                 drive.append(body)
-            drive.run()
+            try:
+                drive.run()
+            except TastyopsError:
+                caller.left()
+                raise
+            finally:
+                caller.finish()
     return farewell(state, log, run, setting.args)
+
+
+def _ring() -> None:
+    """The terminal's bell, for what no prompt rings it for."""
+    if sys.stderr.isatty():
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\a")
+            sys.stderr.flush()
 
 
 class _Screen:

@@ -115,6 +115,7 @@ class Drive:
         workers = min(len(self._plan.hosts) * (1 + beside) + 1, MOST_THREADS)
         with ThreadPoolExecutor(workers, thread_name_prefix="lane") as pool:
             try:
+                self._take_in()  # what was handed in while no process owned the run comes first
                 while self.state.closed is None:
                     self._turn(pool)
             except BaseException:
