@@ -19,14 +19,13 @@ SINGLE_USER = "maintenance"
 
 @dataclass(frozen=True, kw_only=True)
 class FsRepairRoot:
-    """Nothing to say: there is one root filesystem."""
+    """There is one root filesystem, so nothing need be said."""
 
     filesystem: str = param("text", "The root filesystem; nothing else is taken", "/", ("/",))
 
 
 @action(
     "fs.repair_root",
-    scalar="filesystem",
     person=True,
     followed_by=("reboot", "boot"),
     returns=REGISTERED,
