@@ -191,11 +191,17 @@ class Capture(Sink, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HandedIn:
-    """An event from another process, through the run's spool. ``who`` is its login."""
+    """An event from another process, through the run's spool. ``who`` is its login.
+
+    ``account``: for what another account handed in, its uid as the kernel recorded it; None for
+    what only the run's own account could. ``question``: the digest of the question it answers.
+    """
 
     who: str
     body: Body
     at: Address = field(default_factory=Address)
+    account: int | None = None
+    question: str = ""
 
 
 class JournalSink(Protocol):

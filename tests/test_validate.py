@@ -15,7 +15,7 @@ from tastyops.catalogue import registry
 from tastyops.commands import Unknown
 from tastyops.errors import InvalidFile, Place, UsageError
 from tastyops.model.action import ActionSpec, Facts, Param, Registry
-from tastyops.model.runbook import Input, Marked, Runbook, Step
+from tastyops.model.runbook import ANOTHER_OPERATOR, Input, Marked, Runbook, Step
 from tastyops.source import MAX_PROBLEMS
 from tastyops.validate import validate
 from tastyops.validate.values import coerce, input_value
@@ -53,7 +53,12 @@ REGISTRY: Registry = {
             returns={"stdout": "private", "rc": "count"},
         ),
         spec("wall", Param("message", "text", True), guarded=True),
-        spec("confirm", Param("question", "text", True), hostless=True),
+        spec(
+            "confirm",
+            Param("question", "text", False),
+            Param("by", "text", False, choices=(ANOTHER_OPERATOR,)),
+            hostless=True,
+        ),
         spec("kernel.install", Param("package", "text", True), returns={"version": "version"}),
         spec(
             "packages",
@@ -278,8 +283,23 @@ REFUSED_STEPS = {
     "background": ("  - run: a\n    background: b\n", "7:17: 'background' must be true or false"),
     "quiet": ("  - run: a\n    quiet: b\n", "7:12: 'quiet': 'b' is not a span of time"),
     "on_failure": ("  - run: a\n    on_failure: b\n", "7:17: a step of 'on_failure' must be a mapping"),
-    "confirm by": ("  - confirm: {by: x}\n", "6:15: 'by' of 'confirm' is not available yet"),
-    "confirm key by": ("  - run: a\n    confirm: {by: x}\n", "7:15: 'by' of 'confirm' is not"),
+    "confirm by": ("  - confirm: {by: x}\n", "6:19: 'by' of 'confirm'"),
+    "confirm by a template": (
+        "  - confirm: {by: '{{ host }}'}\n", "6:19: 'by' of 'confirm' cannot be '{{ host }}'",
+    ),
+    "confirm key by": (
+        "  - run: a\n    confirm: {by: x}\n", "7:19: the approver 'x' is not known (known: another",
+    ),
+    "confirm key that asks nothing": ("  - run: a\n    confirm: {}\n", "7:14: 'confirm' asks noth"),
+    "confirm key with a private value": (
+        "  - {run: a, register: r}\n  - run: a\n    confirm: {question: '{{ r.stdout }}'}\n",
+        "8:31: 'r.stdout' is private",
+    ),
+    "confirm by another with a private value": (
+        "  - {run: a, register: r}\n"
+        "  - confirm: {question: '{{ r.stdout }}', by: another operator}\n",
+        "7:31: 'r.stdout' is private",
+    ),
     "parameter": ("  - run: {comand: a}\n", "6:11: 'comand' is not a key of 'run' (did you mean"),
     "missing": ("  - run:\n", "6:5: 'run' lacks its 'command'"),
     "missing null": ("  - run: {command: }\n", "6:5: 'run' lacks its 'command'"),
@@ -395,6 +415,17 @@ def test_confirm_is_an_action_and_a_key() -> None:
     assert action.params["question"].text == "Go on?"
     assert key.action == "run"
     assert key.confirm == Marked("Sure?", Place("r.yml", 8, 14))
+
+
+def test_another_operators_yes_may_be_wanted_with_or_without_a_question() -> None:
+    bare, asked, action = steps(
+        "  - run: a\n    confirm: {by: another operator}\n"
+        "  - run: b\n    confirm: {question: Sure?, by: another operator}\n"
+        "  - confirm: {by: another operator}\n"
+    )
+    assert (bare.confirm, bare.approval) == (None, ANOTHER_OPERATOR)
+    assert (asked.confirm and asked.confirm.text, asked.approval) == ("Sure?", ANOTHER_OPERATOR)
+    assert (action.params["by"].text, action.approval) == (ANOTHER_OPERATOR, "")
 
 
 def test_parameters_have_their_types() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ from tastyops.engine.preview import preview
 from tastyops.errors import ExitCode, JournalUnwritable
 from tastyops.journal.events import RunOpened
 from tastyops.journal.state import RunState
-from tastyops.plan import Plan, make_plan, need_nobody
+from tastyops.plan import Plan, make_plan, need_another_operator, need_nobody
+from tastyops.store.accounts import login_uid
 from tastyops.store.locks import Owner, holding_hosts
 from tastyops.store.logs import LogFile, LogHead, LogKeeper
 from tastyops.store.runs import RunJournal, new_run_id
@@ -79,6 +81,8 @@ def perform(args: Namespace, *, dry: bool) -> int:
         hands = place.hands if not may_ask(args) else None
         if not may_ask(args):
             need_nobody(plan, yes=args.yes, answers=answers, hands=hands is not None)
+        if hands is None:
+            need_another_operator(plan, setting.who, inventory.operators)
         return _carry_out(plan, setting, stack)
 
 
@@ -152,4 +156,5 @@ def _opened(plan: Plan, setting: Setting, attending: list[str], log: LogFile) ->
         path=plan.runbook.path, plan=plan.digest, hosts=[host.name for host in plan.hosts],
         inputs=plan.recorded_inputs, attending=attending, log=log.number, practice=plan.practice,
         start_at=plan.start_at, tastyops=__version__, answers=dict(setting.answers),
+        account=os.getuid(), login=login_uid(),
     )

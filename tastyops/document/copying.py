@@ -7,6 +7,7 @@ from datetime import datetime
 
 from tastyops.journal.envelope import Event, unstamp
 from tastyops.journal.events import (
+    Answered,
     Decided,
     Joined,
     Noted,
@@ -35,6 +36,8 @@ def public_bodies(event: Event, works_before: int = 0) -> list[PublicBody]:
         case RunOpened():
             return [RunAttached(event.run, works_before)]
         case StepEnded(entry=str(text)) | Reported(entry=str(text)) | Decided(entry=str(text)):
+            return [Entry(text)]
+        case Answered(entry=str(text)):
             return [Entry(text)]
         case Noted(text=text, public=True):
             return [Entry(text, remark=True)]

@@ -60,6 +60,10 @@ class RunOpened(Body):
     tastyops: str = ""
     answers: dict[str, str] = field(default_factory=dict)
     """Answers to ``ask`` steps that were given beforehand, by step id."""
+    account: int = -1
+    """The uid that began it; -1 where it was not recorded."""
+    login: int = -1
+    """The uid its session was logged in with, before any sudo; -1 where the system has none."""
 
 
 @dataclass(frozen=True)
@@ -145,11 +149,12 @@ class Asked(Body):
 
 @dataclass(frozen=True)
 class Answered(Body):
-    """A person, or hands that play one, answered."""
+    """A person, or hands that play one, answered. ``entry``: what the log says of an approval."""
 
     kind: ClassVar[str] = "answered"
     value: str
     hands: bool = False
+    entry: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from typing import Any
 from tastyops.errors import Place
 from tastyops.model.secret import SecretSource
 
+ANOTHER_OPERATOR = "another operator"
+"""Whose yes a ``confirm`` may want besides the operator's own."""
+
 QUIET = 120.0
 """Seconds a command may be silent before that is said."""
 
@@ -76,6 +79,8 @@ class Step:
     delay: float = 5.0
     timeout: float | None = None
     confirm: Marked | None = None
+    approval: str = ""
+    """Whose word its ``confirm`` wants, if not the operator's own: ``another operator``."""
     hosts: tuple[str, ...] | None = None
     force: Marked | None = None
     reads: bool = False

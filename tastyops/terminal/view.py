@@ -193,6 +193,8 @@ class RunView:
                 said = f": not yet{f' ({why})' if why else ''}; again in {delay:g}s"
             case Reported(note=note) if note and not self._heard(event, note):
                 said = f": {note}"
+            case Asked(text=text, by=by) if by:
+                said = f" asks {by}: {text}  (invoke answer {event.run} yes, from their own login)"
             case Asked(text=text, question=kind) if kind != "failure":
                 said = f" asks: {text}"
             case Decided(decision=decision):
