@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tastyops import reboot as restart
 from tastyops.actions import action, param
 from tastyops.commands import Steps
 from tastyops.errors import Stopped
 from tastyops.model.action import Facts
+from tastyops.reboot.guard import guard
+from tastyops.reboot.schedule import grace, schedule, unschedule
+from tastyops.reboot.snapshot import snapshot
+from tastyops.reboot.verify import verify
+from tastyops.reboot.waiting import wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +44,13 @@ class Reboot:
 )
 def reboot(params: Reboot, facts: Facts) -> Steps:
     """Reboot with a warning and a grace period, and prove that the host came back as expected."""
-    before = yield from restart.snapshot()
-    yield from restart.guard(before, facts, fallback=params.fallback is not None)
+    before = yield from snapshot()
+    yield from guard(before, facts, fallback=params.fallback is not None)
     try:
-        due = yield from restart.schedule(params.grace, params.message)
-        yield from restart.grace(due)
+        due = yield from schedule(params.grace, params.message)
+        yield from grace(due)
     except Stopped:
-        yield from restart.unschedule()
+        yield from unschedule()
         raise
-    down = yield from restart.wait(before, params.patience)
-    return (yield from restart.verify(before, params.kernel, params.patience, down))
+    down = yield from wait(before, params.patience)
+    return (yield from verify(before, params.kernel, params.patience, down))

@@ -11,7 +11,7 @@ from tastyops.commands import Command, Probe, Steps
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.probes.system import FAILED_UNITS, unit_states
-from tastyops.reboot import started
+from tastyops.reboot.verify import started
 
 
 @dataclass(frozen=True, kw_only=True)

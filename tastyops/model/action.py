@@ -41,6 +41,14 @@ class Facts:
     force: str = ""
     controller: str = ""
     """The boot id of the machine tastyops runs on."""
+    console: bool = False
+    """Whether the inventory gives the host a console."""
+    power: bool = False
+    """Whether the inventory gives the host a power switch."""
+    zone: str = "UTC"
+    """The inventory's time zone, in which a runbook's clock times are meant."""
+    offset: int | None = None
+    """Minutes east of UTC in which the run's log tells the time; None where it has none yet."""
     names: Mapping[str, Any] = field(default_factory=dict)
     earlier: Callable[[str], Registered] = lambda action: {}
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from tastyops.errors import ProbeFailed
-from tastyops.probes import boot, disks, filesystems, kernellog, lvm, md, reading, system
+from tastyops.probes import (
+    boot,
+    console,
+    disks,
+    filesystems,
+    kernellog,
+    lvm,
+    md,
+    power,
+    reading,
+    system,
+)
 from tastyops.probes.reading import Answer, Parsers
 
 PARSERS: Parsers = {
@@ -17,6 +28,8 @@ PARSERS: Parsers = {
     **filesystems.PARSERS,
     **lvm.PARSERS,
     **kernellog.PARSERS,
+    **console.PARSERS,
+    **power.PARSERS,
 }
 
 

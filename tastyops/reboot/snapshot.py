@@ -1,0 +1,30 @@
+"""What a host is like before it goes down, so that it can be compared afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from tastyops.commands import Command, Probe
+from tastyops.probes.system import BOOT_ID, FAILED_UNITS, HOSTNAME, KERNEL, Kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the host was like before it went down."""
+
+    boot_id: str
+    kernel: Kernel
+    hostname: str
+    failed: tuple[str, ...]
+
+
+def snapshot() -> Generator[Command, Any, Before]:
+    """Takes note of what must not be worse afterwards."""
+    return Before(
+        boot_id=(yield Probe(*BOOT_ID)),
+        kernel=(yield Probe(*KERNEL)),
+        hostname=(yield Probe(*HOSTNAME)),
+        failed=(yield Probe(*FAILED_UNITS)),
+    )
