@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tastyops.errors import ProbeFailed
-from tastyops.probes import boot, bootside, initrd, reading, system
+from tastyops.probes import boot, bootside, console, initrd, power, reading, system
 from tastyops.probes.reading import Answer, Parsers
 
 PARSERS: Parsers = {
@@ -13,7 +13,9 @@ PARSERS: Parsers = {
     **system.PARSERS,
     **boot.PARSERS,
     **bootside.PARSERS,
+    **console.PARSERS,
     **initrd.PARSERS,
+    **power.PARSERS,
 }
 
 
