@@ -22,7 +22,10 @@ class Reboot:
     grace: float = param("duration", "From the warning to the reboot, exact to the second", 60.0)
     kernel: str | None = param("text", "The kernel release it must come back with", None)
     fallback: str | None = param(
-        "text", "Refuse unless the boot menu has this kernel to fall back on", None, ("previous",)
+        "text",
+        "Refuse unless there is a kernel to fall back on that has been seen running",
+        None,
+        ("previous",),
     )
     message: str = param("text", "What wall tells the users", "The system goes down for a reboot.")
     patience: float = param("duration", "How long it may take to come back", 600.0)
@@ -45,7 +48,7 @@ class Reboot:
 def reboot(params: Reboot, facts: Facts) -> Steps:
     """Reboot with a warning and a grace period, and prove that the host came back as expected."""
     before = yield from snapshot()
-    yield from guard(before, facts, fallback=params.fallback is not None)
+    yield from guard(before, facts, kernel=params.kernel, fallback=params.fallback is not None)
     try:
         due = yield from schedule(params.grace, params.message)
         yield from grace(due)

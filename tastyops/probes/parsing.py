@@ -7,9 +7,11 @@ from typing import Any
 from tastyops.errors import ProbeFailed
 from tastyops.probes import (
     boot,
+    bootside,
     console,
     disks,
     filesystems,
+    initrd,
     kernellog,
     lvm,
     md,
@@ -23,12 +25,14 @@ PARSERS: Parsers = {
     **reading.PARSERS,
     **system.PARSERS,
     **boot.PARSERS,
-    **disks.PARSERS,
-    **md.PARSERS,
-    **filesystems.PARSERS,
-    **lvm.PARSERS,
-    **kernellog.PARSERS,
+    **bootside.PARSERS,
     **console.PARSERS,
+    **disks.PARSERS,
+    **filesystems.PARSERS,
+    **initrd.PARSERS,
+    **kernellog.PARSERS,
+    **lvm.PARSERS,
+    **md.PARSERS,
     **power.PARSERS,
 }
 
