@@ -191,6 +191,30 @@ class HostUnsuitable(Unreachable):
     id = "host-unsuitable"
 
 
+class ConsoleUnreachable(Unreachable):
+    """The host's console cannot be attached, or was cut off."""
+
+    id = "console-unreachable"
+
+
+class NoConsole(ConsoleUnreachable):
+    """The inventory gives the host no console."""
+
+    id = "no-console"
+
+
+class PowerUnreachable(Unreachable):
+    """The host's power switch does not answer, or refuses us; it was not worked."""
+
+    id = "power-unreachable"
+
+
+class NoPower(PowerUnreachable):
+    """The inventory gives the host no power switch."""
+
+    id = "no-power"
+
+
 class Locked(TastyopsError):
     """Somebody else holds it: another run the host, or another process this run or its log."""
 
@@ -208,6 +232,12 @@ class Fenced(Locked):
     """This run held the host and does no longer: it was taken over, or changed hands."""
 
     id = "fenced"
+
+
+class ConsoleHeld(Locked):
+    """Somebody else has the host's console, and it takes one at a time."""
+
+    id = "console-held"
 
 
 class JournalUnwritable(TastyopsError):

@@ -17,7 +17,8 @@ from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, Parked, Perform
 from tastyops.commands import Change, Probe, Sleep, describe
 from tastyops.engine.links import needs_sudo, settled
-from tastyops.errors import Unreachable
+from tastyops.engine.outofband import NoWays, Outside, spoken
+from tastyops.errors import Locked, Unreachable
 from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, Answered, Body, Settled, StepEnded
@@ -25,7 +26,7 @@ from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
 from tastyops.plan import Plan
-from tastyops.ports import Capture, Clock, Dialer, Prober
+from tastyops.ports import Capture, Clock, Dialer, OutOfBand, Prober
 
 WOULD_RUN = "would run"
 WOULD_SKIP = "would skip"
@@ -67,9 +68,13 @@ class Preview:
 class _Lookout:
     """Performs probes and withholds everything else."""
 
-    def __init__(self, plan: Plan, dialer: Dialer, clock: Clock, capture: type[Capture]) -> None:
+    def __init__(
+        self, plan: Plan, dialer: Dialer, clock: Clock, capture: type[Capture], ways: OutOfBand
+    ) -> None:
         self._plan, self._dialer, self._clock, self._capture = plan, dialer, clock, capture
+        self._ways = ways
         self._probers: dict[str, Prober] = {}
+        self._outsides: dict[str, Outside] = {}
         self.state = RunState()
         self._kept = LiveLanes()
         self._withheld: set[LaneKey] = set()
@@ -96,6 +101,8 @@ class _Lookout:
         finally:
             for prober in self._probers.values():
                 prober.close()
+            for outside in self._outsides.values():
+                outside.close()
 
     def _append(self, at: Address, body: Body) -> None:
         now: datetime = self._clock.now()
@@ -129,13 +136,15 @@ class _Lookout:
             except Unreachable as error:
                 return Settled(move.digest, "unreachable", {}, {}, error.what)
             self._changed_hosts.setdefault(move.at.host, move.step.address)
-            preview.commands.append(shlex.join([*sudo, *command.argv]))
+            preview.commands.append(spoken(command, shlex.join([*sudo, *command.argv])))
         if isinstance(command, Sleep) and key not in self._withheld:
             preview.commands.append(f"wait for {command.why}")
         self._withheld.add(key)
         return Settled(move.digest, "unknown")
 
     def _probe(self, move: Perform, command: Probe) -> Body:
+        if command.via != "host":
+            return self._look(move, command)
         capture = self._capture()
         try:
             sudo = self._with_sudo(move, command)
@@ -146,8 +155,24 @@ class _Lookout:
             return Settled(move.digest, how, {}, describe(command), error.what)
         return settled(move.digest, ended, capture, describe(command))
 
+    def _look(self, move: Perform, command: Probe) -> Body:
+        """Over the console or from the power switch. Looking attaches the console, and no more."""
+        capture, host = self._capture(), self._plan.host(move.at.host)
+        if host is None:
+            return Settled(move.digest, "unreachable", why="this step has no host")
+        try:
+            outside = self._outsides.setdefault(host.name, Outside(host, self._ways))
+            ended = outside.probe(command, capture)
+        except (Unreachable, Locked) as error:
+            how = "locked" if isinstance(error, Locked) else "unreachable"
+            how, why = ("offline", error.id) if command.offline else (how, error.what)
+            return Settled(move.digest, how, {}, describe(command), why)
+        return settled(move.digest, ended, capture, describe(command))
+
     def _with_sudo(self, move: Perform, command: Probe | Change) -> bool:
         """Whether sudo goes before it, as in a real run. Raises Unreachable."""
+        if command.via != "host":
+            return False
         host = self._plan.host(move.at.host)
         if host is None:
             raise Unreachable("This step has no host.")
@@ -189,9 +214,15 @@ class _Lookout:
             preview.because = "the author says that it only reads" if preview.step.reads else before
 
 
-def preview(plan: Plan, dialer: Dialer, clock: Clock, capture: type[Capture]) -> Preview:
+def preview(
+    plan: Plan,
+    dialer: Dialer,
+    clock: Clock,
+    capture: type[Capture],
+    ways: OutOfBand | None = None,
+) -> Preview:
     """What a run of ``plan`` would do, found out by reading only."""
-    lookout = _Lookout(plan, dialer, clock, capture)
+    lookout = _Lookout(plan, dialer, clock, capture, ways or NoWays())
     lookout.run()
     steps: Sequence[StepPreview] = [
         each
