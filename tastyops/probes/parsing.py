@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tastyops.errors import ProbeFailed
-from tastyops.probes import boot, console, disks, md, power, reading, system
+from tastyops.probes import boot, console, disks, md, mounts, power, reading, system
 from tastyops.probes.reading import Answer, Parsers
 
 PARSERS: Parsers = {
@@ -14,6 +14,7 @@ PARSERS: Parsers = {
     **boot.PARSERS,
     **disks.PARSERS,
     **md.PARSERS,
+    **mounts.PARSERS,
     **console.PARSERS,
     **power.PARSERS,
 }

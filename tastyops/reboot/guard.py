@@ -1,4 +1,4 @@
-"""What a reboot is refused for."""
+"""What a reboot or a shutdown is refused for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from tastyops.errors import Refused
 from tastyops.model.action import Facts
 from tastyops.probes.boot import BOOT_MENU, BootMenu
 from tastyops.probes.system import SCHEDULED, Scheduled
+from tastyops.reboot.schedule import foreign
 from tastyops.reboot.snapshot import Before
 
 
 def guard(before: Before, facts: Facts, *, fallback: bool) -> Generator[Command, Any, None]:
-    """Refuses what would hurt: the wrong machine, our own, a reboot already set, no fallback.
+    """Refuses what would hurt: the wrong machine, our own, a shutdown already set, no fallback.
 
     ``force:`` overrules the machine's name and the fallback, never the other two.
     """
@@ -23,7 +24,7 @@ def guard(before: Before, facts: Facts, *, fallback: bool) -> Generator[Command,
     _guard_name(before.hostname, facts)
     already: Scheduled | None = yield Probe(*SCHEDULED)
     if already is not None:
-        raise Refused(f"a {already.type} is already scheduled there by somebody else")
+        raise Refused(foreign(already, facts))
     if fallback and not facts.force:
         menu: BootMenu = yield Probe(*BOOT_MENU, sudo=True)
         if menu.starting(before.kernel.release) is None:
