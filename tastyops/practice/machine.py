@@ -31,7 +31,6 @@ from tastyops.practice.timers import Timers
 from tastyops.practice.tools import Tools
 from tastyops.practice.units import Units
 from tastyops.practice.users import Terminal, Users
-from tastyops.probes.md import ARRAYS
 
 DOWN = 45.0
 """Seconds from the shutdown until sshd accepts connections again."""
@@ -82,8 +81,6 @@ class Machine:
         self.users = Users(name, clock)
         self.logind = Logind(clock, self.users, self._changed)
         self.timers = Timers(clock, self.users)
-        self.storage = Storage(self.files)
-        self.storage.boot(options.degraded, ())
         self.grub = Grub(self.files, options.grub_default)
         self.packages = Packages(kalimdor.packages())
         self.units = Units(
@@ -133,7 +130,6 @@ class Machine:
             "/proc/cmdline": lambda: f"BOOT_IMAGE=/vmlinuz-{self.kernel} ro quiet\n",
             "/proc/uptime": lambda: f"{self.uptime():.2f} {self.uptime() * 1.9:.2f}\n",
             "/proc/loadavg": lambda: "0.08 0.03 0.01 1/214 611\n",
-            "/proc/mdstat": lambda: kalimdor.MDSTAT,
         }
         for path, make in facts.items():
             files.add(path, _made(make))
@@ -143,6 +139,7 @@ class Machine:
         files.add_opaque(f"/boot/initrd.img-{release}", 38_817_114)
         self.grub.set("saved_entry", entry_path(release))
         self.grub.update()
+        self.storage = Storage(self.clock, files, self.processes)
         for user, source, ago in kalimdor.USERS:
             self.users.log_in(user, source, ago)
 
@@ -165,12 +162,12 @@ class Machine:
             self.users,
             self.logind,
             self.timers,
-            self.storage,
             self.units,
             self.grub,
             self.packages,
             apt,
             system,
+            self.storage,
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
             Interpreter(self.files, self.processes, self._dispatch, self._knows),
@@ -188,8 +185,6 @@ class Machine:
 
     def _dispatch(self, call: Call) -> int:
         """What a program uses to run another one. Raises NotModelled, FileProblem, Killed."""
-        if call.argv == ARRAYS.argv:
-            return self.storage.arrays(call)
         program = self._programs.get(program_name(call.argv[0]))
         if program is None:
             raise NotModelled(f"the command {call.argv[0]!r}")
@@ -318,8 +313,16 @@ class Machine:
         self.processes.booted = at + _KERNEL_STARTS
         self._back_at, self._settled_at = at + DOWN, at + DOWN + SETTLES
         self.units.boot()
+        self._after_boot()
+
+    def _after_boot(self) -> None:
+        """What the host's settings have a boot bring about."""
         options = self._options
-        self.storage.boot(options.degraded_after_boot, options.unmounted_after_boot)
+        self.storage.booted()
+        if options.disk_fails_at_boot:
+            self.storage.fail_disk(options.disk_fails_at_boot)
+        mounts = self.storage.mounts
+        mounts.mounted = [m for m in mounts.mounted if m.target not in options.unmounted_after_boot]
         self._other_build = options.other_build_after_boot
         self.clock_off = options.clock_jumps_by
 

@@ -11,7 +11,7 @@ from tastyops.probes.reading import Answer, Parsers, Reading, from_json
 
 _FORM = ("--json", "--list", "-o", "TARGET,SOURCE,FSTYPE,OPTIONS")
 FSTAB = Reading(("findmnt", "--fstab", *_FORM), "filesystems")
-MOUNTED = Reading(("findmnt", "--kernel", *_FORM), "filesystems")
+MOUNTED = Reading(("findmnt", *_FORM), "filesystems")
 
 
 @dataclass(frozen=True, slots=True)

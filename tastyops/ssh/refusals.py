@@ -59,7 +59,7 @@ def _banner(transport: Transport | None) -> str:
     and sshd closes the connection right after pam_nologin's message.
     """
     handler = transport.auth_handler if transport is not None else None
-    raw = handler.banner if handler is not None else None
+    raw: bytes | str | None = handler.banner if handler is not None else None
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw or ""
     return text.strip()
 
