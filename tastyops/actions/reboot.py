@@ -26,7 +26,10 @@ class Reboot:
     reminders: list[str] = param("list", "How long before it the users are reminded by wall", ())
     kernel: str | None = param("text", "The kernel release it must come back with", None)
     fallback: str | None = param(
-        "text", "Refuse unless the boot menu has this kernel to fall back on", None, ("previous",)
+        "text",
+        "Refuse unless there is a kernel to fall back on that has been seen running",
+        None,
+        ("previous",),
     )
     recover: str | None = param(
         "text", "What may be done to a host that is not back", None, ("power-cycle",)
@@ -60,7 +63,7 @@ def reboot(params: Reboot, facts: Facts) -> Steps:
     if cycle and not facts.power:
         raise Refused("`recover: power-cycle` needs a power switch (`power:` in the inventory)")
     before = yield from snapshot()
-    yield from guard(before, facts, fallback=params.fallback is not None)
+    yield from guard(before, facts, kernel=params.kernel, fallback=params.fallback is not None)
     due = yield from order("reboot", params.grace, params.at, params.reminders, facts)
     yield from attach(facts)
     try:

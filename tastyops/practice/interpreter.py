@@ -30,16 +30,24 @@ _SAID = {
 class Interpreter:
     """sh(1) as far as it is modelled; ``dispatch`` runs every program that is no builtin.
 
+    ``whole`` are scripts of tastyops' own that are answered as one program, by their text.
+
     A program that is not modelled ends the whole script: what would have followed on a real
     machine cannot be known.
     """
 
     def __init__(
-        self, files: Files, processes: Processes, dispatch: Command, knows: Callable[[str], bool]
+        self,
+        files: Files,
+        processes: Processes,
+        dispatch: Command,
+        knows: Callable[[str], bool],
+        whole: Commands | None = None,
     ) -> None:
         self._files = files
         self._processes = processes
         self._dispatch = dispatch
+        self._whole = whole or {}
         self._builtins = Builtins(files, processes, knows).table()
 
     def commands(self) -> Commands:
@@ -52,6 +60,8 @@ class Interpreter:
             options += words.pop(0)[1:]
         if "c" not in options or not words:
             raise NotModelled(f"{' '.join(call.argv[:2])}, a shell without -c SCRIPT,")
+        if words[0] in self._whole:
+            return self._whole[words[0]](replace(call, argv=tuple(words[1:])))
         shell = Shell(
             process=call.process,
             streams=Streams(call.stdin, call.write_out, call.write_err),

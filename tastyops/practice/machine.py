@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from tastyops.practice import kalimdor
 from tastyops.practice.apt import Apt
+from tastyops.practice.bootreadings import WHOLE_INITRD, BootReadings
 from tastyops.practice.calls import Call, Command, Input, program_name
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.files import FileProblem, Files, NotModelled
@@ -42,9 +43,6 @@ _KERNEL_STARTS = 20.0
 """Seconds from the shutdown until the new kernel runs: firmware and GRUB take the rest."""
 
 _PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
-
-_WHOLE_INITRD = 1_000_000
-"""Bytes below which an initial ramdisk is truncated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,7 @@ class Machine:
         self._other_build = False
         self._restarts = 0
         self._back_at = self._settled_at = clock.time() - kalimdor.UPTIME
+        self._booted: dict[str, int] = {}
         self._new_boot(kalimdor.OLD_KERNEL)
         self.files = Files()
         self.users = Users(name, clock)
@@ -100,6 +99,7 @@ class Machine:
 
     def _new_boot(self, release: str) -> None:
         self.kernel = release
+        self._booted[release] = int(self._back_at)
         # Nobody's secret and no key depends on it: it only has to differ from boot to boot.
         self.boot_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
 
@@ -170,7 +170,10 @@ class Machine:
             self.storage,
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
-            Interpreter(self.files, self.processes, self._dispatch, self._knows),
+            Interpreter(
+                self.files, self.processes, self._dispatch, self._knows,
+                BootReadings(self.files, self._booted).scripts(),
+            ),
         )
         programs: dict[str, Command] = {}
         for part in parts:
@@ -335,7 +338,7 @@ class Machine:
             return f"error: file `/vmlinuz-{release}' not found."
         if not self.files.exists(initrd):
             return _PANIC
-        if self.files.size(initrd) < _WHOLE_INITRD:
+        if self.files.size(initrd) < WHOLE_INITRD:
             return f"Initramfs unpacking failed\n{_PANIC}"
         return ""
 

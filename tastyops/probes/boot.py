@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tastyops.probes.reading import Answer, Parsers, Reading, need_ok
@@ -30,6 +31,16 @@ class BootEntry:
     kernel: str
     path: str
 
+    @property
+    def release(self) -> str:
+        """The kernel release its image is named after."""
+        return self.kernel.rpartition("/")[2].removeprefix("vmlinuz-")
+
+    @property
+    def recovery(self) -> bool:
+        """Whether it is one of grub-mkconfig's entries for single-user mode."""
+        return "recovery" in self.title.lower() or "-recovery-" in self.id
+
 
 @dataclass(frozen=True, slots=True)
 class BootMenu:
@@ -53,7 +64,16 @@ class BootMenu:
     def starting(self, release: str) -> BootEntry | None:
         """The first entry that starts that kernel, recovery entries last."""
         fits = [entry for entry in self.entries if entry.kernel.endswith(f"vmlinuz-{release}")]
-        return min(fits, key=lambda entry: "recovery" in entry.title.lower(), default=None)
+        return min(fits, key=lambda entry: entry.recovery, default=None)
+
+    def starts(self, environment: Mapping[str, str]) -> BootEntry | None:
+        """What the next boot starts: the one-shot of grubenv before the default."""
+        chosen = environment.get("saved_entry") or "0" if self.default == "saved" else self.default
+        return self.find(environment.get("next_entry") or chosen)
+
+    def releases(self) -> tuple[str, ...]:
+        """The kernels it can start, in its order."""
+        return tuple(dict.fromkeys(entry.release for entry in self.entries))
 
 
 def _settings(answer: Answer) -> dict[str, str]:

@@ -8,16 +8,19 @@ from typing import Any
 from tastyops.commands import Command, Probe
 from tastyops.errors import Refused
 from tastyops.model.action import Facts
-from tastyops.probes.boot import BOOT_MENU, BootMenu
 from tastyops.probes.system import SCHEDULED, Scheduled
 from tastyops.reboot.schedule import foreign
 from tastyops.reboot.snapshot import Before
+from tastyops.reboot.starting import guard_start
 
 
-def guard(before: Before, facts: Facts, *, fallback: bool) -> Generator[Command, Any, None]:
-    """Refuses what would hurt: the wrong machine, our own, a shutdown already set, no fallback.
+def guard(
+    before: Before, facts: Facts, *, kernel: str | None, fallback: bool
+) -> Generator[Command, Any, None]:
+    """Refuses what would hurt: the wrong machine, our own, a shutdown already set, and what
+    ``guard_start`` refuses.
 
-    ``force:`` overrules the machine's name and the fallback, never the other two.
+    ``force:`` overrules the machine's name and the latter, never the other two.
     """
     if before.boot_id == facts.controller:
         raise Refused("that is the machine tastyops itself runs on")
@@ -25,10 +28,7 @@ def guard(before: Before, facts: Facts, *, fallback: bool) -> Generator[Command,
     already: Scheduled | None = yield Probe(*SCHEDULED)
     if already is not None:
         raise Refused(foreign(already, facts))
-    if fallback and not facts.force:
-        menu: BootMenu = yield Probe(*BOOT_MENU, sudo=True)
-        if menu.starting(before.kernel.release) is None:
-            raise Refused("the boot menu has no entry for the running kernel to fall back on")
+    yield from guard_start(before.kernel.release, facts, kernel=kernel, fallback=fallback)
 
 
 def _guard_name(hostname: str, facts: Facts) -> None:

@@ -51,7 +51,7 @@ def test_a_watch_ends_with_a_cancel(tmp_path: Path) -> None:
 
 
 def test_a_scheduled_reboot_is_taken_back(tmp_path: Path) -> None:
-    text = "{title: T, hosts: web1, works: [{work: W, steps: [{reboot: 10m}]}]}"
+    text = "{title: T, hosts: web1, works: [{work: W, steps: [{reboot: 10m, force: no boot loader here}]}]}"
     plan = plan_of(text, "web1")
     due = f'{{"type":"(st)","data":["reboot",{DUE}]}}'
     host = FakeHost(

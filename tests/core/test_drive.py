@@ -456,7 +456,7 @@ def test_a_change_without_an_outcome_is_settled_by_its_own_probe(
     found: str, rebooted: bool, how: str, tmp_path: Path
 ) -> None:
     """A yes is a yes; a no is one only as long as the host has not been rebooted."""
-    text = "{title: T, hosts: web1, works: [{work: W, steps: [{reboot: 10m}]}]}"
+    text = "{title: T, hosts: web1, works: [{work: W, steps: [{reboot: 10m, force: no boot loader here}]}]}"
 
     def cut() -> Exception:
         host.answers[SCHEDULED] = (0, f'{{"type":"(st)","data":["{found}",{DUE}]}}')
