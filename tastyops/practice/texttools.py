@@ -50,6 +50,9 @@ class TextTools:
             if words == ["/dev/zero"] and first and unit == "c":
                 call.write_out(bytes(count))
                 return 0
+            if first and unit == "c" and len(words) == 1:
+                call.write_out(self._files.head(call.path(words[0]), count))
+                return 0
             call.write_out(_end(self._input(call, words), unit, count, first=first))
             return 0
 

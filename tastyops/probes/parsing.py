@@ -15,6 +15,7 @@ from tastyops.probes import (
     kernellog,
     lvm,
     md,
+    mounts,
     power,
     reading,
     system,
@@ -33,6 +34,7 @@ PARSERS: Parsers = {
     **kernellog.PARSERS,
     **lvm.PARSERS,
     **md.PARSERS,
+    **mounts.PARSERS,
     **power.PARSERS,
 }
 
