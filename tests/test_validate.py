@@ -201,7 +201,11 @@ REFUSED_FILES = {
     "host": ("hosts: kalimdr\n", "1:8: the host or group 'kalimdr' is not known (did you mean"),
     "hosts": ("hosts: []\n", "1:8: 'hosts' names no host"),
     "serial": ("serial: 1\n", "1:1: 'serial' is not available yet"),
-    "window": ("window: x\n", "1:1: 'window' is not available yet"),
+    "window": ("window: x\n", "1:9: 'window' must be a mapping"),
+    "window without an end": ('window: {from: "00:01"}\n', "1:9: 'window' needs either 'to' or 'for'"),
+    "window with two ends": ("window: {to: 0200, for: 2h}\n", "1:9: 'window' needs either"),
+    "window with no time": ("window: {to: soon}\n", "1:14: 'to' of 'window': 'soon' cannot be taken"),
+    "window of no length": ("window: {for: 0s}\n", "1:15: 'for' of 'window' must be longer"),
     "work": ("works: [a]\n", "1:9: work 1 must be a mapping (key: value), not 'a'"),
     "work key": (
         "works: [{wrok: a}]\n",

@@ -16,13 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
+from tastyops.advance.atrisk import NOBODY
 from tastyops.advance.core import advance
 from tastyops.advance.lane import YES, intended
 from tastyops.advance.live import LiveLanes
-from tastyops.advance.moves import Append, Halt, Move, Parked, Perform, PickUp
+from tastyops.advance.moves import Append, AwaitWindow, Halt, Move, Parked, Perform, PickUp
 from tastyops.advance.wording import approved_entry
 from tastyops.commands import Change, Probe, Sleep
 from tastyops.engine.approval import answers
+from tastyops.engine.atrisk import passed, pause
 from tastyops.engine.holding import Claim
 from tastyops.engine.links import Link
 from tastyops.engine.outofband import ConsoleRecord, NoWays, Outside
@@ -161,6 +163,8 @@ class Drive:
     def _moves(self) -> list[Move]:
         """The core's moves, after all its events have gone into the journal."""
         while True:
+            while (body := passed(self.state, self._clock.now())) is not None:
+                self.append(body)
             moves = advance(self._plan, self.state, self._kept, self._busy | self._asking)
             appends = [move for move in moves if isinstance(move, Append)]
             if not appends:
@@ -214,6 +218,10 @@ class Drive:
     def _prepared(self, move: Move) -> _Send:
         """What sends a move on its way. For a change its intent goes into the journal here."""
         key = (move.at.host, move.at.step)
+        if isinstance(move, AwaitWindow):
+            self._busy.add(NOBODY)
+            seconds = pause(self.state, self._clock.now())
+            return lambda pool: pool.submit(self._workers.pause, NOBODY, seconds)
         if isinstance(move, Halt):
             self._ending.add(key)
             return lambda _: self._end_commands()
@@ -381,6 +389,8 @@ class Drive:
 
     def _stop(self, body: CancelAsked | StopAsked, who: str) -> None:
         """Stops what runs now; the core then lets the run end, or asks how to go on."""
+        if isinstance(body, StopAsked) and not self.state.window.on:
+            body = CancelAsked(body.because)  # nothing is under way, so there is nothing to decide
         beside = {step.id for step in self._plan.runbook.every_step() if step.background}
         spared = beside if isinstance(body, StopAsked) else frozenset()
         self._stopping.set()

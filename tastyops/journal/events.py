@@ -158,9 +158,9 @@ class Settled(Body):
 
 @dataclass(frozen=True)
 class Asked(Body):
-    """A question waits for a person. ``question``: ask, manual, confirm, failure, undo.
+    """A question waits for a person. ``question``: ask, manual, confirm, failure, undo, window.
 
-    The last two stand at a step without a host; ``choices`` are the answers there are.
+    The last three stand at a step without a host; ``choices`` are the answers there are.
     """
 
     kind: ClassVar[str] = "asked"
@@ -186,7 +186,8 @@ class Answered(Body):
 class Decided(Body):
     """What a person's answer to a failure means for the step. ``entry`` is public.
 
-    ``decision``: retry, skip, done (by a person's word), cancel-work, abort.
+    ``decision``: retry, skip, done (by a person's word), cancel-work, abort; at a step that would
+    begin after the at-risk period, go-on or cancel.
     """
 
     kind: ClassVar[str] = "decided"
@@ -306,6 +307,34 @@ class Resumed(Body):
     runbook: str
     plan: str
     tastyops: str = ""
+
+
+@dataclass(frozen=True)
+class WindowSet(Body):
+    """The at-risk period, from the beginning or as a person moved it. Times as in the envelope.
+
+    ``begins`` is empty where it is on already. ``entry``: what the log says of a move.
+    """
+
+    kind: ClassVar[str] = "window-set"
+    ends: str
+    begins: str = ""
+    entry: str | None = None
+
+
+@dataclass(frozen=True)
+class WindowBegan(Body):
+    """The clock reached the beginning of the at-risk period."""
+
+    kind: ClassVar[str] = "window-began"
+
+
+@dataclass(frozen=True)
+class WindowEnded(Body):
+    """The clock passed the end of the at-risk period while the run went on."""
+
+    kind: ClassVar[str] = "window-ended"
+    entry: str | None = None
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,19 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """The at-risk period as it is written: two times, or one of them and a length in seconds.
+
+    An empty ``begins`` is when the run begins; either ``ends`` or ``length`` is given.
+    """
+
+    begins: str
+    ends: str
+    length: float | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Runbook:
     """A whole file. ``kind`` is ``at risk`` or ``incident``; ``source`` its very bytes."""
 
@@ -130,6 +143,7 @@ class Runbook:
     vars: Mapping[str, Any]
     works: tuple[Work, ...]
     rescue: tuple[Step, ...] = ()
+    window: WindowSpec | None = None
 
     def every_step(self) -> Iterator[Step]:
         """Every step there is, those for when things go wrong too."""

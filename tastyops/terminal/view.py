@@ -29,6 +29,8 @@ from tastyops.journal.events import (
     StepEnded,
     StepStarted,
     StopAsked,
+    WindowBegan,
+    WindowEnded,
     WorkEnded,
     WorkStarted,
 )
@@ -172,6 +174,10 @@ class RunView:
                 where = f" on {names}" if hosts else ""
                 what = "practice log" if practice else "log"
                 return f"{title}{where}; {what} {log}" if log else f"{title}{where}"
+            case WindowBegan():
+                return "The at-risk period begins."
+            case WindowEnded():
+                return "The at-risk period is over; what has begun goes on."
             case WorkStarted(number=number):
                 return f"Work {number}: {self.works[number - 1].title}"
             case WorkEnded(number=number, status=status, why=why):

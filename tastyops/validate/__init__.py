@@ -18,10 +18,11 @@ from tastyops.validate.following import need_next_steps
 from tastyops.validate.inputs import read_inputs
 from tastyops.validate.scope import BUILTIN, Scope, Texts
 from tastyops.validate.steps import StepReader, read_hosts
+from tastyops.validate.window import read_window
 
-KEYS = ("title", "kind", "hosts", "summary", "inputs", "vars", "works", "rescue")
+KEYS = ("title", "kind", "hosts", "summary", "inputs", "vars", "works", "rescue", "window")
 LATER_KEYS = (
-    "window", "impact", "services", "audience", "serial", "max_failures",
+    "impact", "services", "audience", "serial", "max_failures",
 )  # fmt: skip
 WORK_KEYS = ("work", "steps", "when", "on_failure")
 KINDS = ("at risk", "incident")
@@ -85,6 +86,7 @@ class _Reader:
             vars=variables,
             works=works,
             rescue=rescue,
+            window=read_window(self.findings, fields["window"][1]) if "window" in fields else None,
         )
 
     def _title(self, fields: Fields, tree: Node, scope: Scope) -> Marked:
