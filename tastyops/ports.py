@@ -5,7 +5,7 @@ Every port has one conformance suite that its real and its practice implementati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -258,8 +258,11 @@ class JournalSink(Protocol):
     def mask(self, data: bytes) -> bytes:
         """``data`` with every secret of the run replaced."""
 
-    def spooled(self) -> Sequence[HandedIn]:
-        """What other processes handed in since the last call, in the order it was handed in."""
+    def spooled(self) -> Iterable[HandedIn]:
+        """What other processes handed in since the last call, in the order it was handed in.
+
+        Each is to be appended before the next one is asked for.
+        """
 
 
 class Listener(Protocol):
