@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from tastyops.errors import ProbeFailed
-from tastyops.probes import boot, disks, filesystems, kernellog, lvm, md, reading, system
+from tastyops.probes import (
+    boot,
+    disks,
+    filesystems,
+    kernellog,
+    lvm,
+    md,
+    reading,
+    signatures,
+    system,
+)
 from tastyops.probes.reading import Answer, Parsers
 
 PARSERS: Parsers = {
@@ -17,6 +27,7 @@ PARSERS: Parsers = {
     **filesystems.PARSERS,
     **lvm.PARSERS,
     **kernellog.PARSERS,
+    **signatures.PARSERS,
 }
 
 
