@@ -137,22 +137,6 @@ def units(options: Options) -> list[Unit]:
     return table
 
 
-MDSTAT = """\
-Personalities : [raid1] [linear] [multipath] [raid0] [raid6] [raid5] [raid4] [raid10]
-md0 : active raid1 sdc3[1] sda3[0]
-      121708544 blocks super 1.2 [2/2] [UU]
-      bitmap: 0/1 pages [0KB], 65536KB chunk
-
-md7 : active raid1 sdc2[2] sdb2[1] sda2[0]
-      121966592 blocks super 1.2 [3/3] [UUU]
-      bitmap: 1/1 pages [4KB], 65536KB chunk
-
-md6 : active raid1 sdc1[2] sdb1[1] sda1[0]
-      487360 blocks super 1.0 [3/3] [UUU]
-
-unused devices: <none>
-"""
-
 FILES = {
     "/etc/debian_version": "12.12\n",
     "/etc/os-release": (
@@ -165,9 +149,6 @@ FILES = {
         "/dev/mapper/volume-home /home xfs  defaults 0 2\n"
         "/dev/mapper/volume-var  /var  xfs  defaults 0 2\n"
         "/dev/mapper/volume-recover /vol/recover xfs defaults 0 2\n"
-    ),
-    "/etc/mdadm/mdadm.conf": (
-        "HOMEHOST <system>\nMAILADDR root\nARRAY /dev/md6\nARRAY /dev/md7\nARRAY /dev/md0\n"
     ),
     "/etc/motd": "This is a PRACTICE HOST: a model of kalimdor. Nothing here is real.\n",
     "/var/log/syslog": "",

@@ -24,6 +24,7 @@ from tastyops.practice.interpreter import Interpreter
 from tastyops.practice.logind import Logind, Shutdown
 from tastyops.practice.packages import Packages
 from tastyops.practice.processes import Killed, Process, Processes
+from tastyops.practice.storage import Storage
 from tastyops.practice.system import System
 from tastyops.practice.texttools import TextTools
 from tastyops.practice.tools import Tools
@@ -119,7 +120,6 @@ class Machine:
             "/proc/cmdline": lambda: f"BOOT_IMAGE=/vmlinuz-{self.kernel} ro quiet\n",
             "/proc/uptime": lambda: f"{self.uptime():.2f} {self.uptime() * 1.9:.2f}\n",
             "/proc/loadavg": lambda: "0.08 0.03 0.01 1/214 611\n",
-            "/proc/mdstat": lambda: kalimdor.MDSTAT,
         }
         for path, make in facts.items():
             files.add(path, _made(make))
@@ -129,6 +129,7 @@ class Machine:
         files.add_opaque(f"/boot/initrd.img-{release}", 38_817_114)
         self.grub.set("saved_entry", entry_path(release))
         self.grub.update()
+        self.storage = Storage(self.clock, files, self.processes)
         for user, source, ago in kalimdor.USERS:
             self.users.log_in(user, source, ago)
 
@@ -154,6 +155,7 @@ class Machine:
             self.packages,
             apt,
             system,
+            self.storage,
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
             Interpreter(self.files, self.processes, self._dispatch, self._knows),
@@ -284,6 +286,7 @@ class Machine:
         self.processes.booted = at + _KERNEL_STARTS
         self._back_at, self._settled_at = at + DOWN, at + DOWN + SETTLES
         self.units.boot()
+        self.storage.booted()
 
     def _unbootable(self, release: str | None) -> str:
         """What the console shows of a boot that ends in nothing, empty for one that does not."""
