@@ -40,7 +40,7 @@ def fs_remount(params: FsRemount, facts: Facts) -> Steps:
     done: Output | Unknown = yield Change(("mount", "-o", f"remount,{word}", target), sudo=True)
     if wanted and not isinstance(done, Unknown) and not done.ok:
         users = yield from using(target)
-        who = f": {spoken(users)} use it" if users else ""
+        who = f": {spoken(users)} use it" if users and not isinstance(users, Unknown) else ""
         raise Failed(f"it cannot be remounted read-only{who}", {"status": done.status})
     require(done, f"it cannot be remounted {params.mode}")
     after = _at(target, (yield looking))

@@ -11,8 +11,8 @@ from tastyops.commands import Change, Command, Probe, Steps, Unknown, unknown_st
 from tastyops.errors import CannotKnow, Failed, ProbeFailed, Refused
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
-from tastyops.probes.filesystems import signatures
 from tastyops.probes.lvm import GROUPS, PHYSICAL, PhysicalVolume, VolumeGroup
+from tastyops.probes.signatures import signatures
 from tastyops.storage.filesystem import checked_path
 from tastyops.storage.sizes import format_size
 

@@ -48,11 +48,6 @@ def ext_size(device: str) -> Reading:
     return Reading(("dumpe2fs", "-h", device), "ext_size")
 
 
-def signatures(device: str) -> Reading:
-    """What a device has been used for: the kinds of all signatures wipefs(8) finds on it."""
-    return Reading(("wipefs", "--json", "--no-act", device), "signatures")
-
-
 def users(mountpoint: str) -> Reading:
     """Numbers of processes with a directory, a program or an open file there (proc(5))."""
     places = [f"/proc/[0-9]*/{name}" for name in ("cwd", "root", "exe", "fd/*")]
@@ -217,14 +212,6 @@ def _ext_size(answer: Answer) -> int:
     return int(count[1]) * int(size[1])
 
 
-def _signatures(answer: Answer) -> tuple[str, ...]:
-    data = from_json(answer)  # nothing at all is printed where there is none
-    rows = data.get("signatures") if isinstance(data, dict) else [] if data is None else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ProbeFailed("that is not a list of signatures")
-    return tuple(str(row.get("type") or "unknown") for row in rows)
-
-
 def _process_numbers(answer: Answer) -> tuple[int, ...]:
     # Processes end while they are looked at, and kernel threads have no program: the status tells
     # nothing.
@@ -264,7 +251,6 @@ PARSERS: Parsers = {
     "usage": _usage,
     "xfs_size": _xfs_size,
     "ext_size": _ext_size,
-    "signatures": _signatures,
     "process_numbers": _process_numbers,
     "processes": _processes,
 }

@@ -18,6 +18,7 @@ from tastyops.probes import (
     mounts,
     power,
     reading,
+    signatures,
     system,
 )
 from tastyops.probes.reading import Answer, Parsers
@@ -36,6 +37,7 @@ PARSERS: Parsers = {
     **md.PARSERS,
     **mounts.PARSERS,
     **power.PARSERS,
+    **signatures.PARSERS,
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops.commands import Command, Probe
+from tastyops.commands import Command, Probe, Unknown
 from tastyops.errors import Failed, ProbeFailed
 from tastyops.probes.disks import BLOCK_DEVICES, Disks
 from tastyops.probes.filesystems import FSTAB, MOUNTS, FstabEntry, Mount, Process, processes, users
@@ -93,9 +93,11 @@ def need_known(found: Filesystem) -> None:
         raise Failed(f"{found.device} holds {kind}; only XFS and ext2, ext3 and ext4 are handled")
 
 
-def using(mountpoint: str) -> Generator[Command, Any, tuple[Process, ...]]:
-    """The processes that use what is mounted there."""
-    numbers: tuple[int, ...] = yield Probe(*users(mountpoint), sudo=True)
+def using(mountpoint: str) -> Generator[Command, Any, tuple[Process, ...] | Unknown]:
+    """The processes that use what is mounted there; Unknown in a dry run that withheld a change."""
+    numbers: tuple[int, ...] | Unknown = yield Probe(*users(mountpoint), sudo=True)
+    if isinstance(numbers, Unknown):
+        return numbers
     if not numbers:
         return ()
     found: tuple[Process, ...] = yield Probe(*processes(numbers), sudo=True)
