@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from tastyops.errors import ProbeFailed
-from tastyops.probes import boot, reading, system
+from tastyops.probes import boot, disks, md, reading, system
 from tastyops.probes.reading import Answer, Parsers
 
 PARSERS: Parsers = {
     **reading.PARSERS,
     **system.PARSERS,
     **boot.PARSERS,
+    **disks.PARSERS,
+    **md.PARSERS,
 }
 
 
