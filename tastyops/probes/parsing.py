@@ -7,10 +7,12 @@ from typing import Any
 from tastyops.errors import ProbeFailed
 from tastyops.probes import (
     boot,
+    bootcode,
     bootside,
     console,
     disks,
     filesystems,
+    health,
     initrd,
     kernellog,
     lvm,
@@ -20,6 +22,7 @@ from tastyops.probes import (
     reading,
     signatures,
     system,
+    tables,
 )
 from tastyops.probes.reading import Answer, Parsers
 
@@ -27,10 +30,12 @@ PARSERS: Parsers = {
     **reading.PARSERS,
     **system.PARSERS,
     **boot.PARSERS,
+    **bootcode.PARSERS,
     **bootside.PARSERS,
     **console.PARSERS,
     **disks.PARSERS,
     **filesystems.PARSERS,
+    **health.PARSERS,
     **initrd.PARSERS,
     **kernellog.PARSERS,
     **lvm.PARSERS,
@@ -38,6 +43,7 @@ PARSERS: Parsers = {
     **mounts.PARSERS,
     **power.PARSERS,
     **signatures.PARSERS,
+    **tables.PARSERS,
 }
 
 
