@@ -7,8 +7,10 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tastyops import templates
 from tastyops.commands import Steps, Unknown, concealed
@@ -42,6 +44,8 @@ class Plan:
     start_at: str = ""
     practice: bool = False
     controller: str = ""
+    zone: str = "UTC"
+    """The inventory's time zone."""
     left_out: frozenset[str] = frozenset()
     """Ids of the steps before ``--start-at``."""
     lanes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -93,6 +97,7 @@ def make_plan(
     *,
     start_at: str = "",
     controller: str = "",
+    zone: str = "UTC",
 ) -> Plan:
     """Resolves a runbook. Raises InvalidFile, UsageError; touches no host.
 
@@ -118,6 +123,7 @@ def make_plan(
         start_at=start_at,
         practice=any(host.practice or host.connection == "practice" for host in hosts),
         controller=controller,
+        zone=zone,
         left_out=left_out,
         lanes=lanes,
     )
@@ -284,10 +290,22 @@ def lane_facts(
         step=step.address,
         reads=step.reads,
         controller=plan.controller,
+        console=place is not None and place.has_console,
+        power=place is not None and place.has_power,
+        zone=plan.zone,
+        offset=_offset(plan.zone, state.opened_at),
         names=names,
         earlier=earlier,
         force=templates.render(step.force, names, "text") if step.force else "",
     )
+
+
+def _offset(zone: str, opened: datetime | None) -> int | None:
+    """Minutes east of UTC at the run's opening, which are its log's too."""
+    if opened is None:
+        return None
+    east = opened.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
+    return round(east.total_seconds() / 60)
 
 
 def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: bool) -> None:

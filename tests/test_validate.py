@@ -696,3 +696,38 @@ def test_a_join_names_steps_that_run_in_the_background_before_it() -> None:
         validate(text.encode(), "r.yml", registry(), ("kalimdor",), frozenset())
     (found,) = map(str, caught.value.problems)
     assert found.startswith("r.yml:8:11: no step in the background before this one has the id 'far'")
+
+
+FOLLOWED: Registry = {
+    "fs.repair_root": spec("fs.repair_root", person=True, followed_by=("reboot",)),
+    "reboot": spec("reboot", Param("grace", "duration", False)),
+    "run": REGISTRY["run"],
+}
+REPAIR = "title: T\nhosts: kalimdor\nworks:\n- work: W\n  steps:\n"
+NEXT = "fs.repair_root must be followed by a step that does reboot"
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ("  - fs.repair_root:\n  - reboot: 1m\n", ""),
+        ("  - fs.repair_root:\n- work: V\n  steps: [{reboot: 1m}]\n", ""),
+        ("  - fs.repair_root:\n", f"6:5: {NEXT} (make the next step `reboot`)"),
+        ("  - fs.repair_root:\n  - run: uptime\n  - reboot: 1m\n", f"6:5: {NEXT}"),
+        ("  - fs.repair_root:\n  - {reboot: 1m, when: '1 > 2'}\n", f"7:5: {NEXT}, on the same"),
+        ("  - fs.repair_root:\n  - {reboot: 1m, confirm: Now?}\n", f"7:5: {NEXT}, on the same"),
+        (
+            "  - fs.repair_root:\n- work: V\n  when: 1 > 2\n  steps: [{reboot: 1m}]\n",
+            f"9:11: {NEXT}, on the same",
+        ),
+        ("  - {fs.repair_root: , background: true}\n  - reboot: 1m\n", "6:5: fs.repair_root cannot"),
+        ("  - run: x\n    on_failure: {fs.repair_root: }\n  - reboot: 1m\n", f"7:17: {NEXT}"),
+    ],
+)
+def test_a_step_that_must_be_followed_by_another(after: str, said: str) -> None:
+    if not said:
+        assert validate(f"{REPAIR}{after}".encode(), "r.yml", FOLLOWED)
+        return
+    with pytest.raises(InvalidFile) as caught:
+        validate(f"{REPAIR}{after}".encode(), "r.yml", FOLLOWED)
+    assert any(str(each).startswith(f"r.yml:{said}") for each in caught.value.problems), caught.value

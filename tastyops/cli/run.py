@@ -76,6 +76,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
         plan = make_plan(
             runbook, hosts, {**inputs, **hidden.inputs}, registry(args.runbook.parent),
             start_at=args.start_at or "", controller=boot_id(),
+            zone=inventory.timezone,
         )
         place = places.enter(stack, hosts, hidden.passwords)
         setting = Setting(args, inventory, place, masker, project.operator(), answers)

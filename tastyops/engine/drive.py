@@ -7,6 +7,7 @@ thread; and the loop waits for the first thing to come back.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -21,13 +22,15 @@ from tastyops.advance.lane import YES, intended
 from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, AwaitWindow, Halt, Move, Parked, Perform, PickUp
 from tastyops.advance.wording import approved_entry
-from tastyops.commands import Change, Sleep
+from tastyops.commands import Change, Probe, Sleep
 from tastyops.engine.approval import answers
 from tastyops.engine.atrisk import passed, pause
 from tastyops.engine.holding import Claim
 from tastyops.engine.links import Link
+from tastyops.engine.outofband import ConsoleRecord, NoWays, Outside
 from tastyops.engine.workers import Done, Work, Workers
-from tastyops.errors import WaitsForPerson
+from tastyops.errors import TastyopsError, WaitsForPerson
+from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     Address,
@@ -35,13 +38,23 @@ from tastyops.journal.events import (
     Body,
     CancelAsked,
     ClockStepped,
+    RunClosed,
     Settled,
     StopAsked,
 )
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.runbook import Step
 from tastyops.plan import Plan, lane_names
-from tastyops.ports import Clock, Dialer, HandedIn, JournalSink, Listener, Operator, Session
+from tastyops.ports import (
+    Clock,
+    Dialer,
+    HandedIn,
+    JournalSink,
+    Listener,
+    Operator,
+    OutOfBand,
+    Session,
+)
 
 MOST_THREADS = 64
 """Hosts that are worked on at the same time; the others wait their turn."""
@@ -83,6 +96,7 @@ class Drive:
         take_over: bool = False,
         approvers: Sequence[str] = (),
         waits: bool = True,
+        ways: OutOfBand | None = None,
     ) -> None:
         """``approvers``: the logins that may approve, any if empty. ``waits``: for their word."""
         self._plan = plan
@@ -96,6 +110,9 @@ class Drive:
         self._stopping = threading.Event()
         self._links: dict[LaneKey, Link] = {}
         """One to each host, and one more to each for every step in the background."""
+        self._outsides: dict[str, Outside] = {}
+        """Consoles and power switches, by host."""
+        self._ways = ways or NoWays()
         self._dialer, self._claim = dialer, Claim(run, who, epoch, take_over)
         self._workers = Workers(clock, journal, self._listeners, self._stopping)
         self._kept = LiveLanes()
@@ -154,6 +171,8 @@ class Drive:
             if not appends:
                 return moves
             for move in appends:
+                if isinstance(move.body, RunClosed):
+                    self._leave_consoles()
                 self.append(move.body, move.at)
 
     # -- events --------------------------------------------------------------------------------
@@ -217,6 +236,8 @@ class Drive:
         workers, link = self._workers, self._link(move.at.host, move.step)
         if isinstance(move, Perform) and isinstance(move.command, Sleep):
             return lambda: workers.sleep(key, move)
+        if isinstance(move.command, Probe | Change) and move.command.via != "host" and link:
+            return self._out_of_band(key, move, self._outside(link.host))
         if link is None:
             nowhere = Settled(move.digest, "unreachable", why="this step has no host")
             return lambda: Done(key, ((move.at, nowhere, ""),))
@@ -227,6 +248,35 @@ class Drive:
         if isinstance(move.command, Change):
             return self._change(key, move, link, link.session)
         return lambda: workers.probe(key, move, link)
+
+    def _out_of_band(self, key: LaneKey, move: Perform | PickUp, outside: Outside) -> Work:
+        """Over the console or the power switch; the intent of a change goes before it here too."""
+        workers = self._workers
+        if isinstance(move, Perform) and isinstance(move.command, Probe):
+            return lambda: workers.look(key, move, outside)
+        if isinstance(move, Perform):
+            self.append(intended(move, "", ""), move.at)
+        return lambda: workers.act(key, move, outside)
+
+    def _outside(self, host: Host) -> Outside:
+        """The host's console and power switch, one for all its lanes."""
+        if host.name not in self._outsides:
+            at, done = Address(host=host.name), self._workers.done
+            record = ConsoleRecord(
+                self._journal,
+                lambda body: done.put(Done(None, ((at, body, ""),))),
+                lambda error: done.put(Done(None, (), fatal=error)),
+            )
+            self._outsides[host.name] = Outside(host, self._ways, record)
+        return self._outsides[host.name]
+
+    def _leave_consoles(self) -> None:
+        """Before a run is closed, all that its consoles said goes into its journal."""
+        for outside in self._outsides.values():
+            outside.close()
+        done = self._workers.done
+        while not done.empty():
+            self._take(done.get())
 
     def _link(self, host: str, step: Step) -> Link | None:
         """The lane's own link: what runs in the background does not stand in the others' way."""
@@ -354,8 +404,9 @@ class Drive:
     def _end_commands(self) -> None:
         for host, step in self._ending:
             link = self._links.get((host, step)) or self._links.get((host, ""))
-            if link is not None:
-                link.stop()
+            for way in (link, self._outsides.get(host)):
+                if way is not None:
+                    way.stop()
 
     def _abandon(self) -> None:
         """An error no event can express: leave the journal as it is and let go of the hosts.
@@ -367,6 +418,10 @@ class Drive:
 
     def _hang_up(self) -> None:
         closed = self.state.closed is not None
+        if not closed:
+            with contextlib.suppress(TastyopsError):
+                self._leave_consoles()
+                self._journal.commit()
         for link in self._links.values():
             link.finish(forget=closed and not _in_doubt(self.state))
 

@@ -95,6 +95,31 @@ class Disconnected(Body):
 
 
 @dataclass(frozen=True)
+class ConsoleAttached(Body):
+    """A host's console was attached, in the way ``how`` says. Private, as is all it says."""
+
+    kind: ClassVar[str] = "console-attached"
+    how: str
+
+
+@dataclass(frozen=True)
+class ConsoleHeard(Body):
+    """A piece of what a console said, looked at or not, secrets masked."""
+
+    kind: ClassVar[str] = "console-heard"
+    out: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ConsoleDetached(Body):
+    """A console was let go of, or lost (``why``). ``left_out``: bytes too many to be kept."""
+
+    kind: ClassVar[str] = "console-detached"
+    why: str = ""
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
 class StepStarted(Body):
     """An attempt at a step began with these parameters, secrets masked."""
 

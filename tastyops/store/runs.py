@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -196,13 +196,13 @@ class RunJournal:
         """A piece of a stream with every secret of the run replaced, also one the ends cut."""
         return self._masker.glimpse(data)
 
-    def spooled(self) -> Sequence[HandedIn]:
+    def spooled(self) -> Iterator[HandedIn]:
         """What other processes handed in since the last call, in the order it was handed in.
 
-        A file leaves the spool with the next durable commit, so a crash before that loses nothing;
-        after one that struck just then, a note is known by its id and not taken in twice.
+        To be appended before the next one is asked for: a file leaves the spool with the first
+        durable commit after that, so a crash before loses nothing; after one that struck just then,
+        a note is known by its id and not taken in twice.
         """
-        taken: list[HandedIn] = []
         for path in _spool_files(self.directory):
             if path in self._handed_in:
                 continue
@@ -214,14 +214,13 @@ class RunJournal:
             except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 path.rename(path.with_suffix(".rejected"))
                 continue
-            self._handed_in.append(path)
             if not self._is_known(handed.body):
-                taken.append(handed)
+                yield handed
+            self._handed_in.append(path)
         for path, answer in answers_on(self.directory):
             if path not in self._handed_in:
+                yield answer
                 self._handed_in.append(path)
-                taken.append(answer)
-        return taken
 
     def _is_known(self, body: Body) -> bool:
         if not isinstance(body, Noted) or not body.id:

@@ -14,6 +14,7 @@ from tastyops.source.reading import Findings, TooManyError, is_null
 from tastyops.source.tree import Mapping as Tree
 from tastyops.source.tree import Node, Scalar, Sequence
 from tastyops.templates import names_used
+from tastyops.validate.following import need_next_steps
 from tastyops.validate.inputs import read_inputs
 from tastyops.validate.scope import BUILTIN, Scope, Texts
 from tastyops.validate.steps import StepReader, read_hosts
@@ -172,6 +173,7 @@ class _Reader:
             host_names=self.host_names, taken=taken, hostless=hostless,
         )  # fmt: skip
         works = [self._work(item, n, reader) for n, item in enumerate(node.items, 1)]
+        need_next_steps(self.findings, [work for work in works if work], self.registry)
         rescue: tuple[Step, ...] = ()
         if "rescue" in fields:
             rescue = reader.recovery(fields["rescue"][1], "rescue", "rescue")
