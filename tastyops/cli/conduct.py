@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from tastyops.announce.caller import Caller
 from tastyops.announce.command import CommandAnnouncer
 from tastyops.cli import hostshell, output, places, project, signals
-from tastyops.document.times import offset_minutes
 from tastyops.engine.drive import Drive
 from tastyops.errors import ExitCode, TastyopsError, UsageError
 from tastyops.inventory import Inventory
@@ -48,11 +47,6 @@ class Setting:
     patient: bool = False
     """Whether what failed waits for a person even where none is."""
 
-    @property
-    def offset(self) -> int:
-        """The log's UTC offset, in minutes."""
-        return offset_minutes(self.inventory.timezone, self.place.clock.now())
-
 
 def may_ask(args: Namespace) -> bool:
     """Whether a person is at the keyboard and has not said ``--yes``."""
@@ -78,7 +72,8 @@ def conduct(
     caller = Caller(
         state, CommandAnnouncer(argv) if argv else None, hand=hand, ring=_ring, say=project.say
     )
-    with _Screen(plan, state, setting, hand) as (listener, operators):
+    offset = log.document().offset
+    with _Screen(plan, state, setting, hand, offset) as (listener, operators):
         drive = Drive(
             plan, state, run, journal=journal, dialer=setting.place.dialer,
             clock=setting.place.clock, who=setting.who, operators=operators,
@@ -117,9 +112,10 @@ class _Screen:
     """The listener that fits where standard output goes, and who answers there."""
 
     def __init__(
-        self, plan: Plan, state: RunState, setting: Setting, hand: hostshell.Hand
+        self, plan: Plan, state: RunState, setting: Setting, hand: hostshell.Hand, offset: int
     ) -> None:
         self._plan, self._state, self._setting, self._hand = plan, state, setting, hand
+        self._offset = offset
         self._stack = ExitStack()
 
     def __enter__(self) -> tuple[Listener, tuple[Operator, ...]]:
@@ -139,11 +135,11 @@ class _Screen:
         elif sys.stdout.isatty():
             from tastyops.terminal.live import LiveScreen
 
-            live = self._stack.enter_context(LiveScreen(view, setting.offset, now))
+            live = self._stack.enter_context(LiveScreen(view, self._offset, now))
             person = AtTerminal(setting.who, pause=live.pause, resume=live.resume, menu=menu)
             listener = live
         else:
-            listener = PlainLines(view, sys.stdout, setting.offset)
+            listener = PlainLines(view, sys.stdout, self._offset)
         if may_ask(args):
             operators.append(person)
         elif setting.place.hands is not None:

@@ -76,6 +76,8 @@ class Lane:
     begun: bool = False
     again: bool = False
     """Whether a person wants another attempt after the last one failed."""
+    last_at: datetime | None = None
+    """When something was last heard of it: a wait without an outcome began then."""
     changed: bool = False
     """Whether any change was sent; a work with one such step is never plain Cancelled."""
 
@@ -279,6 +281,7 @@ def _decide(state: RunState, step: str, decision: str) -> None:
 
 def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
     n, body = event.at.n, event.body
+    lane.last_at = event.happened_at
     match body:
         case StepStarted():
             lane.attempt, lane.begun, lane.retry_n = event.at.attempt, True, None
