@@ -83,7 +83,7 @@ class Workers:
             if isinstance(move, PickUp):
                 raise
             offline = offline_counts and error.id != "host-key-changed"
-            how, why = ("offline", error.id) if offline else ("unreachable", error.what)
+            how, why = ("offline", error.id) if offline else ("unreachable", error.advised)
             body = Settled(move.digest, how, {}, describe(move.command), why)
             return Done(key, ((move.at, body, ""),))
         return Done(key, ((Address(host=link.host.name), connected, ""),))
@@ -264,7 +264,7 @@ def _not_sent(move: Perform | PickUp, error: TastyopsError) -> Settled:
 
 def _unreachable(move: Perform | PickUp, error: TastyopsError) -> Settled:
     how = "unreachable" if isinstance(error, Unreachable) else "lost"
-    why = error.what
+    why = error.advised
     if isinstance(error, Locked) and not isinstance(error, Fenced):
         return Settled(move.digest, "locked", {}, {}, " ".join(error.lines()))
     if isinstance(move.command, Change) and how == "unreachable":
