@@ -22,7 +22,7 @@ RECONNECT_PAUSE = 1.0
 """Seconds between two tries to reach it."""
 
 MOST_LOSSES = 3
-"""Times in a row a probe may lose the link before it is no longer tried again."""
+"""Times in a row a command may lose the link before it is no longer tried again, or looked for."""
 
 _FINAL = frozenset({"host-key-unknown", "host-key-changed", "authentication-failed"})
 """Refusals that trying again does not cure."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from tastyops.advance.moves import Perform, PickUp
 from tastyops.commands import Change, Offline, Output, Probe, Sleep, describe, output_to_json
-from tastyops.engine.links import Link, settled
+from tastyops.engine.links import MOST_LOSSES, Link, settled
 from tastyops.errors import (
     Fenced,
     JournalUnwritable,
@@ -122,23 +122,26 @@ class Workers:
             "tail": self._tail(move),
         }
         capture = self._journal.capture(move.step.no_log)
+        sent, losses = isinstance(move, PickUp), 0
 
         def send() -> Ended:
             return link.change(move.fate, command, capture, **how)
 
-        try:
-            if isinstance(move, Perform):
-                found: Ended | None = send()
-                why = ""
-            else:
-                found, why = link.pick_up(move.fate, boot_id, send, capture=capture, **how)
-        except LinkLost as error:
-            if self.aborting.is_set():
-                raise
-            self._tell(link, Disconnected(error.what))
-            self._tell(link, link.connect())
-            capture = self._journal.capture(move.step.no_log)
-            found, why = link.pick_up(move.fate, boot_id, send, capture=capture, **how)
+        while True:
+            try:
+                found: Ended | None
+                if sent:
+                    found, why = link.pick_up(move.fate, boot_id, send, capture=capture, **how)
+                else:
+                    found, why = send(), ""
+                break
+            except LinkLost as error:
+                losses += 1
+                if self.aborting.is_set() or losses > MOST_LOSSES:
+                    raise
+                self._tell(link, Disconnected(error.what))
+                self._tell(link, link.connect())
+                sent, capture = True, self._journal.capture(move.step.no_log)
         if found is None:
             doubt = self._doubt(move, command, link, boot_id, why)
             return Done(key, ((move.at, doubt, ""),))
