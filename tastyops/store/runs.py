@@ -2,7 +2,8 @@
 
 ``journal.jsonl`` (the events), ``runbook.yml`` (the file's very bytes), ``blobs/`` (large
 outputs, named by SHA-256), ``spool/`` (events other processes hand in). Directories are 0700,
-files 0600. ``docs/journal.md`` describes the format for other readers.
+files 0600. ``docs/journal.md`` describes the format for other readers. Beside it, while another
+operator is asked, is the run's desk (``store.desk``).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from tastyops.journal.state import RunState, fold
 from tastyops.ports import HandedIn
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
+from tastyops.store.desk import answers_on
 from tastyops.store.files import (
     append_all,
     lock_soon,
@@ -215,6 +217,10 @@ class RunJournal:
             if not self._is_known(handed.body):
                 yield handed
             self._handed_in.append(path)
+        for path, answer in answers_on(self.directory):
+            if path not in self._handed_in:
+                yield answer
+                self._handed_in.append(path)
 
     def _is_known(self, body: Body) -> bool:
         if not isinstance(body, Noted) or not body.id:
@@ -378,9 +384,15 @@ def run_directories(runs: Path) -> list[Path]:
     """Every run, oldest first."""
     if not runs.is_dir():
         return []
-    return sorted(
-        path for path in runs.iterdir() if path.name[0] != "." and (path / JOURNAL).exists()
-    )
+    return sorted(path for path in runs.iterdir() if path.name[0] != "." and _has_journal(path))
+
+
+def _has_journal(directory: Path) -> bool:
+    """Not so for another account's run, into whose directory this one cannot look."""
+    try:
+        return (directory / JOURNAL).exists()
+    except OSError:
+        return False
 
 
 def find_run(runs: Path, wanted: str) -> Path | None:
