@@ -130,13 +130,17 @@ class StepStarted(Body):
 
 @dataclass(frozen=True)
 class Intended(Body):
-    """About to be sent. Durable before the first byte goes out. ``fate``: its path on the host."""
+    """About to be sent. Durable before the first byte goes out.
+
+    ``fate``: its path on the host. ``record``: which directory that was, should it be made anew.
+    """
 
     kind: ClassVar[str] = "intended"
     digest: str
     command: dict[str, Any]
     fate: str = ""
     boot_id: str = ""
+    record: str = ""
 
 
 @dataclass(frozen=True)

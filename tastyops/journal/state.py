@@ -52,6 +52,7 @@ class Past:
     command: dict[str, Any] = field(default_factory=dict)
     fate: str = ""
     boot_id: str = ""
+    record: str = ""
     settled: Settled | None = None
     asked: Asked | None = None
     value: Any = None
@@ -288,7 +289,7 @@ def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
             lane.again = False
             lane.history = {0: lane.history[0]} if 0 in lane.history else {}
         case Intended():
-            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id)
+            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id, body.record)
             lane.changed = True
         case Asked():
             lane.history[n] = Past(body.digest, asked=body)
