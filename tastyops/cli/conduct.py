@@ -76,7 +76,7 @@ def conduct(
             plan, state, run, journal=journal, dialer=setting.place.dialer,
             clock=setting.place.clock, who=setting.who, operators=operators,
             listeners=(keeper, Losable(listener)), epoch=journal.epoch,
-            take_over=setting.args.take_over,
+            take_over=setting.args.take_over, ways=setting.place.ways,
         )
 
         def stop(why: str, *, gently: bool) -> None:
