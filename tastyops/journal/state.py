@@ -25,6 +25,7 @@ from tastyops.journal.events import (
     RunClosed,
     RunOpened,
     Settled,
+    ShutdownExecuted,
     StepEnded,
     StepStarted,
     StopAsked,
@@ -116,6 +117,8 @@ class RunState:
     """The steps that may be undone, by id, and what a person said to that."""
     stop: StopAsked | None = None
     """Until a person has decided how to go on."""
+    executed: set[LaneKey] = field(default_factory=set)
+    """The lanes whose scheduled shutdown is known to have been carried out."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """Inputs that were changed on the way."""
     decisions: int = 0
@@ -225,6 +228,8 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
             _answer(state, step, value)
         case Decided(decision=decision):
             _decide(state, step, decision)
+        case ShutdownExecuted():
+            state.executed.add((event.at.host, step))
         case _:
             _apply_to_lane(state.lane(event.at.host, step), event, load)
     if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
