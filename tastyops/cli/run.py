@@ -11,15 +11,17 @@ from datetime import UTC, datetime
 
 from tastyops import __version__
 from tastyops.catalogue import registry
-from tastyops.cli import places, project, secrets
+from tastyops.cli import places, project, secrets, shutdowns
 from tastyops.cli.conduct import Setting, conduct, may_ask
 from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
 from tastyops.engine.controller import boot_id
 from tastyops.engine.preview import preview
 from tastyops.errors import ExitCode, JournalUnwritable
+from tastyops.inventory import Inventory
 from tastyops.journal.events import RunOpened
 from tastyops.journal.state import RunState
+from tastyops.model.runbook import Runbook
 from tastyops.plan import Plan, make_plan, need_nobody
 from tastyops.store.locks import Owner, holding_hosts
 from tastyops.store.logs import LogFile, LogHead, LogKeeper
@@ -63,6 +65,11 @@ def perform(args: Namespace, *, dry: bool) -> int:
     """Runs the runbook; returns the exit code."""
     inventory = project.load_inventory(args.inventory)
     runbook = project.load_runbook(args.runbook, inventory)
+    return carry_out(runbook, args, inventory, dry=dry)
+
+
+def carry_out(runbook: Runbook, args: Namespace, inventory: Inventory, *, dry: bool) -> int:
+    """Runs it, or says what that would do; ``args`` as ``run`` takes them. Gives the exit code."""
     hosts = project.chosen_hosts(inventory, runbook, args.host)
     inputs, answers = resolve(runbook, args.var, ask=may_ask(args))
     hidden = secrets.resolve_secrets(runbook, hosts, ask=may_ask(args))
@@ -80,7 +87,9 @@ def perform(args: Namespace, *, dry: bool) -> int:
         hands = place.hands if not may_ask(args) else None
         if not may_ask(args):
             need_nobody(plan, yes=args.yes, answers=answers, hands=hands is not None)
-        return _carry_out(plan, setting, stack)
+        code = _carry_out(plan, setting, stack)
+    shutdowns.note_executed(project.record_places(inventory, args))
+    return code
 
 
 def _preview(plan: Plan, setting: Setting) -> int:

@@ -1,13 +1,15 @@
-"""``status``: the runs that are under way or unfinished, what they wait for, and held hosts."""
+"""``status``: unfinished runs, what they wait for, held hosts, and shutdowns still to come."""
 
 from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tastyops.cli import project
+from tastyops.cli.shutdowns import to_come
 from tastyops.errors import ExitCode, JournalDamaged
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
@@ -36,15 +38,19 @@ def perform(args: Namespace, *, dry: bool) -> int:
         for run in run_directories(runs)
         if (shown := _run(run, inventory.timezone)) is not None
     ]
+    ahead = to_come(places, inventory)
     if args.json:
-        print(json.dumps({"runs": found, "hosts": held}, indent=2))  # noqa: T201
+        shown = {"runs": found, "hosts": held, "shutdowns": [each.to_json() for each in ahead]}
+        print(json.dumps(shown, indent=2))  # noqa: T201
         return int(ExitCode.COMPLETED)
     for run in found:
         for line in _lines(run):
             print(one_line(line))  # noqa: T201
     for host, owner in held.items():
         print(one_line(f"{host} is held by {owner or 'a run that has just begun'}"))  # noqa: T201
-    if not found:
+    for each in ahead:
+        print(one_line(each.line(inventory.timezone, datetime.now(UTC))))  # noqa: T201
+    if not found and not ahead:
         print("Nothing is under way and nothing is unfinished.")  # noqa: T201
     return int(ExitCode.COMPLETED)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tastyops.cli.shutdowns import note_executed
+from tastyops.document.build import Line
 from tastyops.journal.shutdowns import Scheduled, still_to_come
+from tastyops.store.logs import LogBook
 from tests.core.driving import Ran, drive, plan_of
 from tests.core.fake import SOUND, START, Answer, FakeHost, lost
 
@@ -75,3 +78,31 @@ def test_a_later_step_takes_it_back(tmp_path: Path) -> None:
     ran = run(tmp_path, web1, "shutdown.cancel: {}")
     assert ran.transcript[-1] == "Scheduled shutdown cancelled."
     assert still_to_come([ran.state]) == []
+
+
+def test_another_run_that_meets_the_host_notes_it_in_the_first_ones_log(tmp_path: Path) -> None:
+    first = run(tmp_path / "a", host(look=(0, "")), "run: look")
+    later = FakeHost({"look": [(1, ""), (0, "")]}, boot_id=BOOTED)
+    text = "{title: T, hosts: web1, works: [{work: W, steps: [{watch: {command: look, every: 1h, until: rc == 0}}]}]}"
+    second = drive(plan_of(text, "web1"), tmp_path / "b", web1=later)
+    first_place = (tmp_path / "a" / "runs", book(tmp_path / "a"))
+    places = [first_place, (tmp_path / "b" / "runs", book(tmp_path / "b"))]
+    note_executed([first_place])
+    assert [line.text for line in page(tmp_path)] == first.transcript[::-1]
+    for _ in range(2):  # once, however often it is found
+        note_executed(places)
+    assert [(line.minute, line.text) for line in page(tmp_path)][:2] == [
+        ("1330", "Automated scheduled shutdown executed."),
+        ("1300", "Step 1.2 (run) completed."),
+    ]
+    assert len(page(tmp_path)) == 3
+    assert still_to_come([first.state, second.state]) == []
+
+
+def book(place: Path) -> LogBook:
+    return LogBook(place / "logs", say=lambda _: None)
+
+
+def page(tmp_path: Path) -> list[Line]:
+    (log,) = book(tmp_path / "a").all()
+    return log.document().transcript
