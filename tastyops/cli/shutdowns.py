@@ -151,7 +151,7 @@ def runbook_for(wanted: str, args: Namespace, inventory: Inventory) -> Runbook:
     }  # fmt: skip
     args.into = _open_log(places, ahead[0].log)
     args.host, args.var, args.attending = [], [], None
-    args.start_at, args.dry_run = None, False
+    args.start_at, args.dry_run, args.window_end = None, False, None
     args.runbook = Path("cancel-shutdown.yml")
     return project.parse_runbook(json.dumps(book).encode(), args.runbook, inventory)
 

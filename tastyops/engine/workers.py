@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.advance.moves import Perform, PickUp
-from tastyops.commands import Change, Offline, Output, Probe, Sleep, describe, output_to_json
+from tastyops.commands import Change, Offline, Output, Probe, describe, output_to_json
 from tastyops.engine.links import Link, settled
 from tastyops.engine.outofband import Outside
 from tastyops.errors import (
@@ -222,12 +222,18 @@ class Workers:
             return Settled(move.digest, "lost", why=why)
         return Settled(move.digest, "undone", why=f"{why}; a probe found that it did not happen")
 
-    def sleep(self, key: LaneKey, move: Perform) -> Done:
-        """Waits, unless the run is stopping."""
+    def sleep(self, key: LaneKey, move: Perform, left: float) -> Done:
+        """Waits the seconds that are left of it, unless the run is stopping."""
         command = move.command
-        if isinstance(command, Sleep) and not self._stopping.is_set():
-            self._clock.sleep(command.seconds, self._stopping.wait)
+        if not self._stopping.is_set():
+            self._clock.sleep(left, self._stopping.wait)
         return Done(key, ((move.at, Settled(move.digest, "slept", {}, describe(command)), ""),))
+
+    def pause(self, key: LaneKey, seconds: float) -> None:
+        """Waits a while for no command's sake, unless the run is stopping."""
+        if not self._stopping.is_set():
+            self._clock.sleep(seconds, self._stopping.wait)
+        self.done.put(Done(key, ()))
 
     def _tell(self, link: Link, body: Body) -> None:
         """Something about a host, said at once and not with the outcome."""
