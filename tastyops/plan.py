@@ -76,6 +76,11 @@ class Plan:
         steps = self.runbook.steps()
         return tuple(step for step in steps if step.register and step.id not in self.left_out)
 
+    @cached_property
+    def shutdowns(self) -> bool:
+        """Whether a step may schedule one."""
+        return any(step.action == "shutdown" for step in self.runbook.every_step())
+
     def spec(self, step: Step) -> ActionSpec:
         """The step's action."""
         return self.registry[step.action]

@@ -242,6 +242,18 @@ class StepEnded(Body):
 
 
 @dataclass(frozen=True)
+class ShutdownExecuted(Body):
+    """A shutdown a step had scheduled was carried out: its host was seen again on another boot.
+
+    ``due``: when it was, in seconds since the epoch. ``entry`` is public.
+    """
+
+    kind: ClassVar[str] = "shutdown-executed"
+    due: int
+    entry: str
+
+
+@dataclass(frozen=True)
 class WorkStarted(Body):
     """The first step of a work began."""
 
