@@ -179,6 +179,12 @@ class AuthenticationFailed(Unreachable):
     id = "authentication-failed"
 
 
+class NoLogins(Unreachable):
+    """The host is up and refuses every login for now (nologin): it is starting or going down."""
+
+    id = "nologin"
+
+
 class LinkLost(Unreachable):
     """An open session stopped answering or was cut."""
 

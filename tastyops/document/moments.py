@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from tastyops.errors import UsageError, shown
+from tastyops.window import readings
 
 EARLIEST, LATEST = 1970, 9998
 """The years taken; anything else is a slip, and no server's clock shows it."""
@@ -66,16 +67,6 @@ def _offset(text: str, written: str | None) -> timezone | None:
         raise _no_time(text, f"there is no UTC offset {written}")
     east = timedelta(hours=hours, minutes=minutes)
     return timezone(-east if written[0] == "-" else east)
-
-
-def readings(day: date, clock: time, zone: tzinfo) -> list[datetime]:
-    """The moments, in UTC, at which clocks showed that: one; none in a gap; two in a fold."""
-    naive = datetime.combine(day, clock)
-    early, late = (naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if early == late:
-        return [early]
-    exists = early.astimezone(zone).replace(tzinfo=None, fold=0) == naive
-    return [early, late] if exists else []
 
 
 def moments(

@@ -10,6 +10,7 @@ from tastyops.practice import script as tree
 from tastyops.practice.calls import Call, Command, Commands, Input, Write, program_name
 from tastyops.practice.expansion import fields, joined
 from tastyops.practice.files import FileProblem, Files, NotModelled
+from tastyops.practice.globs import expanded, pattern_of
 from tastyops.practice.processes import Killed, Process, Processes
 from tastyops.practice.shellbuiltins import Builtins
 from tastyops.practice.shellstate import Exit, Shell, Streams
@@ -190,7 +191,7 @@ class Interpreter:
     # -- one command -------------------------------------------------------------------------
 
     def _simple(self, shell: Shell, simple: tree.Simple, streams: Streams) -> int:
-        words = [text for word in simple.words for text in fields(shell, word, self._substitute)]
+        words = [text for word in simple.words for text in self._fields(shell, word)]
         if not words:
             before, shell.status = shell.status, 0
             values = self._values(shell, simple, before)
@@ -204,6 +205,12 @@ class Interpreter:
             shell.variables.update(values)
             return builtin(shell, streams, words[1:])
         return self._program(shell, words, streams, values)
+
+    def _fields(self, shell: Shell, word: tree.Word) -> list[str]:
+        pattern = pattern_of(word)
+        if pattern is not None:
+            return expanded(self._files, shell.directory, pattern)
+        return fields(shell, word, self._substitute)
 
     def _values(self, shell: Shell, simple: tree.Simple, before: int) -> dict[str, str]:
         """The assignments of a command. With no words, the last ``$( … )`` gives the status."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,15 @@ from tastyops.probes.reading import Answer, Parsers, Reading, need_ok
 
 BOOT_MENU = Reading(("cat", "/boot/grub/grub.cfg"), "boot_menu")
 BOOT_ENVIRONMENT = Reading(("grub-editenv", "/boot/grub/grubenv", "list"), "settings")
+
+
+_SETUP_BYTES = 32768
+"""A bzImage's setup code, at most, in which its version stands (Linux' arch/x86/boot)."""
+
+
+def image_build(release: str) -> Reading:
+    """``uname -v`` of a kernel image in /boot; empty where it cannot be read from it."""
+    return Reading(("head", "-c", str(_SETUP_BYTES), f"/boot/vmlinuz-{release}"), "image_build")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,16 @@ def _words(line: str) -> list[str]:
         return line.split()
 
 
+def _image_build(answer: Answer) -> str:
+    """The kernel's ``RELEASE (who@where) #1 SMP … (date)``, a C string."""
+    if answer.status != 0:
+        return ""
+    found = re.search(r"\d[\w.+~-]* \([^\0)]{1,200}\) (#\d[^\0]{1,200})\0", answer.text)
+    return found[1] if found else ""
+
+
 PARSERS: Parsers = {
+    "image_build": _image_build,
     "settings": _settings,
     "boot_menu": _boot_menu,
 }

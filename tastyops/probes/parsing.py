@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from tastyops.errors import ProbeFailed
-from tastyops.probes import boot, bootside, console, initrd, power, reading, system
+from tastyops.probes import (
+    boot,
+    bootside,
+    console,
+    disks,
+    initrd,
+    md,
+    mounts,
+    power,
+    reading,
+    system,
+)
 from tastyops.probes.reading import Answer, Parsers
 
 PARSERS: Parsers = {
@@ -13,6 +24,9 @@ PARSERS: Parsers = {
     **system.PARSERS,
     **boot.PARSERS,
     **bootside.PARSERS,
+    **disks.PARSERS,
+    **md.PARSERS,
+    **mounts.PARSERS,
     **console.PARSERS,
     **initrd.PARSERS,
     **power.PARSERS,

@@ -1,4 +1,4 @@
-"""What a reboot is refused for."""
+"""What a reboot or a shutdown is refused for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tastyops.commands import Command, Probe
 from tastyops.errors import Refused
 from tastyops.model.action import Facts
 from tastyops.probes.system import SCHEDULED, Scheduled
+from tastyops.reboot.schedule import foreign
 from tastyops.reboot.snapshot import Before
 from tastyops.reboot.starting import guard_start
 
@@ -16,7 +17,7 @@ from tastyops.reboot.starting import guard_start
 def guard(
     before: Before, facts: Facts, *, kernel: str | None, fallback: bool
 ) -> Generator[Command, Any, None]:
-    """Refuses what would hurt: the wrong machine, our own, a reboot already set, and what
+    """Refuses what would hurt: the wrong machine, our own, a shutdown already set, and what
     ``guard_start`` refuses.
 
     ``force:`` overrules the machine's name and the latter, never the other two.
@@ -26,7 +27,7 @@ def guard(
     _guard_name(before.hostname, facts)
     already: Scheduled | None = yield Probe(*SCHEDULED)
     if already is not None:
-        raise Refused(f"a {already.type} is already scheduled there by somebody else")
+        raise Refused(foreign(already, facts))
     yield from guard_start(before.kernel.release, facts, kernel=kernel, fallback=fallback)
 
 

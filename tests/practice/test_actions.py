@@ -45,7 +45,8 @@ def test_the_kernel_upgrade_of_the_seed(machine: Machine) -> None:
     assert "The practice system will reboot at" in machine.terminals["dwm"].text
     assert any(entry.startswith("Reboot triggered") for entry in driver.entries)
     verified = drive(machine, earlier={"reboot": back}.get).run(services_verify)
-    assert verified == {"state": "running", "failed": [], "already_failed": []}
+    assert verified
+    assert (verified["state"], verified["failed"], verified["already_failed"]) == ("running", [], [])
     assert machine.execute(["uname", "-r"]).out.decode() == f"{NEW}\n"
 
 
@@ -106,7 +107,7 @@ def test_a_service_that_breaks_is_found(make: Make) -> None:
     machine = make(failed=["snmpd"], fails_after_boot=["exim4"])
     with pytest.raises(Failed, match=r"worse than before: exim4\.service failed"):
         drive(machine).run(reboot, grace=60.0)
-    with pytest.raises(Failed, match="2 unit"):
+    with pytest.raises(Failed, match=r"exim4\.service, snmpd\.service failed"):
         drive(machine).run(services_verify)
     earlier = {"reboot": {"failed_before": ["exim4.service", "snmpd.service"]}}
     verified = drive(machine, earlier=earlier.get).run(services_verify, services=["apache2", "ssh"])
