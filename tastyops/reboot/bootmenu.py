@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tastyops.commands import Change, Command, Output, Probe, Report, Unknown
@@ -40,11 +40,16 @@ _GONE = re.compile(r"Loading Linux|Linux version \d|" + PANIC)
 _SUBMENU = re.compile(r"^Advanced options\b")
 """grub-mkconfig's submenu of all kernels (10_linux)."""
 
+_RELEASE = re.compile(r"with Linux (\S+)")
+PREVIOUS = "previous"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What to start: a kernel's release (empty: what the menu has highlighted), as recovery or
-    not, and words to add to its command line.
+    """What to start, as recovery or not, and words to add to its command line.
+
+    ``release`` is a kernel's; empty for what the menu has highlighted; ``previous`` for the one
+    listed after the submenu's highlighted one, where the host could not be asked beforehand.
     """
 
     release: str = ""
@@ -70,8 +75,9 @@ def start_entry(entry: Entry, patience: float) -> Generator[Command, Any, None]:
 def catch(patience: float) -> Generator[Command, Any, Screen]:
     """Waits for the menu and stops its countdown."""
     waited = 0.0
-    while waited < patience:
-        screen: Screen = yield Probe(*look(CATCH, BOOT_MENU), via="console")
+    screen: Screen = yield Probe(*look(0), via="console")  # what was said before is no sign
+    while waited < patience and screen.state != "boot-menu":
+        screen = yield Probe(*look(CATCH, BOOT_MENU), via="console")
         if screen.state == "boot-menu" or re.search(BOOT_MENU, screen.text):
             yield from press(ANY)
             yield Report(note="the boot menu is on the console")
@@ -79,6 +85,8 @@ def catch(patience: float) -> Generator[Command, Any, Screen]:
         if _GONE.search(screen.text):
             raise Failed("the boot menu was missed: the machine starts without having shown it")
         waited += CATCH
+    if screen.state == "boot-menu":
+        return screen
     raise Failed("no boot menu came up on the console")
 
 
@@ -111,11 +119,25 @@ def _highlight(screen: Screen, entry: Entry) -> Generator[Command, Any, None]:
         yield from _move(lambda title: bool(_SUBMENU.search(title)), "its advanced options")
         before = (yield from glance()).entries
         yield from press(ENTER)
-        yield from _when(
+        screen = yield from _when(
             lambda seen: bool(seen.chosen) and seen.entries != before, "no submenu opened"
         )
+    if entry.release == PREVIOUS:
+        entry = replace(entry, release=_after(screen))
     what = f"Linux {entry.release}{' in recovery mode' if entry.recovery else ''}"
     yield from _move(entry.is_meant, what)
+
+
+def _after(screen: Screen) -> str:
+    """The kernel listed after the highlighted one's; the first other one if that is the last."""
+    named = [(title, _RELEASE.search(title)) for title in screen.entries]
+    listed = list(dict.fromkeys(found[1] for _, found in named if found))
+    here = _RELEASE.search(screen.chosen)
+    at = listed.index(here[1]) if here and here[1] in listed else 0
+    others = [*listed[at + 1 :], *listed[:at]]
+    if not others:
+        raise Failed("the boot menu has no other kernel")
+    return others[0]
 
 
 def _move(is_meant: Callable[[str], bool], what: str) -> Generator[Command, Any, None]:

@@ -15,10 +15,10 @@ from tastyops.reboot.starting import guard_start
 
 
 def guard(
-    before: Before, facts: Facts, *, kernel: str | None, fallback: bool
-) -> Generator[Command, Any, None]:
+    before: Before, facts: Facts, *, kernel: str | None, fallback: bool, chosen: bool = False
+) -> Generator[Command, Any, str]:
     """Refuses what would hurt: the wrong machine, our own, a shutdown already set, and what
-    ``guard_start`` refuses.
+    ``guard_start`` refuses. Gives the kernel there is to fall back on, empty where none is known.
 
     ``force:`` overrules the machine's name and the latter, never the other two.
     """
@@ -28,7 +28,11 @@ def guard(
     already: Scheduled | None = yield Probe(*SCHEDULED)
     if already is not None:
         raise Refused(foreign(already, facts))
-    yield from guard_start(before.kernel.release, facts, kernel=kernel, fallback=fallback)
+    return (
+        yield from guard_start(
+            before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen
+        )
+    )
 
 
 def _guard_name(hostname: str, facts: Facts) -> None:
