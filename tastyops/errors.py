@@ -139,11 +139,12 @@ class WaitsForPerson(TastyopsError):
     id = "waits-for-person"
     exit_code = ExitCode.IN_DOUBT
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, by: str = "") -> None:
         super().__init__(
-            f"A question waits for a person: {question}",
+            f"A question waits for {by or 'a person'}: {question}",
             still_true="Nothing more was done; the run stays In progress.",
-            next_step="`invoke resume` on a terminal goes on with it.",
+            next_step="Once it is answered with `invoke answer`, from a login of their own, "
+            "`invoke resume` goes on." if by else "`invoke resume` on a terminal goes on with it.",
         )
 
 

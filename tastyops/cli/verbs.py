@@ -44,6 +44,7 @@ VERBS = (
     Verb("lab.ssh", "Open a shell on the lab machine, or run a command there", "lab.ssh"),
     Verb("lab.console", "Join the lab machine's serial console", "lab.console"),
     Verb("lab.break", "Break the lab machine in one of several ways", "lab.breaking"),
+    Verb("lab.disk", "Pull a disk of the lab machine, put one in, boot from one", "lab.disk"),
     Verb("prune", "Remove the private records of runs that ended long ago", "prune"),
     Verb("backup", "Write all logs and runs into one private archive", "backup"),
 )

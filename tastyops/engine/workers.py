@@ -229,6 +229,12 @@ class Workers:
             self._clock.sleep(command.seconds, self._stopping.wait)
         return Done(key, ((move.at, Settled(move.digest, "slept", {}, describe(command)), ""),))
 
+    def pause(self, key: LaneKey, seconds: float) -> None:
+        """Waits a while for no command's sake, unless the run is stopping."""
+        if not self._stopping.is_set():
+            self._clock.sleep(seconds, self._stopping.wait)
+        self.done.put(Done(key, ()))
+
     def _tell(self, link: Link, body: Body) -> None:
         """Something about a host, said at once and not with the outcome."""
         self.done.put(Done(None, ((Address(host=link.host.name), body, ""),)))

@@ -7,15 +7,22 @@ from typing import Any
 from tastyops.errors import ProbeFailed
 from tastyops.probes import (
     boot,
+    bootcode,
     bootside,
     console,
     disks,
+    filesystems,
+    health,
     initrd,
+    kernellog,
+    lvm,
     md,
     mounts,
     power,
     reading,
+    signatures,
     system,
+    tables,
 )
 from tastyops.probes.reading import Answer, Parsers
 
@@ -23,13 +30,20 @@ PARSERS: Parsers = {
     **reading.PARSERS,
     **system.PARSERS,
     **boot.PARSERS,
+    **bootcode.PARSERS,
     **bootside.PARSERS,
+    **console.PARSERS,
     **disks.PARSERS,
+    **filesystems.PARSERS,
+    **health.PARSERS,
+    **initrd.PARSERS,
+    **kernellog.PARSERS,
+    **lvm.PARSERS,
     **md.PARSERS,
     **mounts.PARSERS,
-    **console.PARSERS,
-    **initrd.PARSERS,
     **power.PARSERS,
+    **signatures.PARSERS,
+    **tables.PARSERS,
 }
 
 

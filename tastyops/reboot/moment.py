@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from tastyops.errors import Refused, shown
 from tastyops.model.action import Facts
-from tastyops.window import format_duration, readings
+from tastyops.window import format_duration
+from tastyops.window.clock import readings
 
 RECENTLY = 6 * 3600.0
 """Seconds within which a clock time that has passed is a time missed, not tomorrow's."""

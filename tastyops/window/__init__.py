@@ -1,10 +1,9 @@
-"""Spans of time as a runbook writes them (``90``, ``1m``, ``2h30m``), and clock times → moments."""
+"""Spans of time as a runbook writes them (``90``, ``1m``, ``2h30m``)."""
 
 from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, date, datetime, time, tzinfo
 
 from tastyops.errors import shown
 
@@ -53,13 +52,3 @@ def format_duration(seconds: float) -> str:
         elif count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
-
-
-def readings(day: date, clock: time, zone: tzinfo) -> list[datetime]:
-    """The moments, in UTC, at which clocks showed that: one; none in a gap; two in a fold."""
-    naive = datetime.combine(day, clock)
-    early, late = (naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if early == late:
-        return [early]
-    exists = early.astimezone(zone).replace(tzinfo=None, fold=0) == naive
-    return [early, late] if exists else []
