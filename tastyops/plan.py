@@ -292,6 +292,7 @@ def lane_facts(
         controller=plan.controller,
         console=place is not None and place.has_console,
         power=place is not None and place.has_power,
+        outlet=place.outlet if place is not None else "",
         zone=plan.zone,
         offset=_offset(plan.zone, state.opened_at),
         names=names,

@@ -78,7 +78,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
             start_at=args.start_at or "", controller=boot_id(),
             zone=inventory.timezone,
         )
-        place = places.enter(stack, hosts, hidden.passwords)
+        place = places.enter(stack, hosts, hidden)
         setting = Setting(args, inventory, place, masker, project.operator(), answers)
         now = place.clock.now()
         period = window_of(runbook.window, args.window_end, inventory.timezone, now)
@@ -94,7 +94,8 @@ def perform(args: Namespace, *, dry: bool) -> int:
 
 def _preview(plan: Plan, setting: Setting, period: Period | None) -> int:
     capture = masking_capture(setting.masker)
-    found = preview(plan, setting.place.dialer, setting.place.clock, capture)
+    place = setting.place
+    found = preview(plan, place.dialer, place.clock, capture, place.ways)
     attending = project.attending(setting.args.attending, setting.inventory)
     show_preview(
         plan, found, zone=setting.inventory.timezone, attending=attending,
