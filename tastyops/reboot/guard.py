@@ -15,15 +15,24 @@ from tastyops.reboot.starting import guard_start
 
 
 def guard(
-    before: Before, facts: Facts, *, kernel: str | Unknown | None, fallback: bool
-) -> Generator[Command, Any, None]:
+    before: Before,
+    facts: Facts,
+    *,
+    kernel: str | Unknown | None,
+    fallback: bool,
+    chosen: bool = False,
+) -> Generator[Command, Any, str]:
     """Refuses what would hurt: the wrong machine, our own, a shutdown already set, and what
-    ``guard_start`` refuses.
+    ``guard_start`` refuses. Gives the kernel there is to fall back on, empty where none is known.
 
     ``force:`` overrules the machine's name and the latter, never the other two.
     """
     yield from guard_host(before.boot_id, before.hostname, facts)
-    yield from guard_start(before.kernel.release, facts, kernel=kernel, fallback=fallback)
+    return (
+        yield from guard_start(
+            before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen
+        )
+    )
 
 
 def guard_host(boot_id: str, hostname: str, facts: Facts) -> Generator[Command, Any, None]:
