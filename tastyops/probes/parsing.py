@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tastyops.errors import ProbeFailed
-from tastyops.probes import boot, disks, md, reading, system
+from tastyops.probes import boot, disks, md, reading, signatures, system
 from tastyops.probes.reading import Answer, Parsers
 
 PARSERS: Parsers = {
@@ -14,6 +14,7 @@ PARSERS: Parsers = {
     **boot.PARSERS,
     **disks.PARSERS,
     **md.PARSERS,
+    **signatures.PARSERS,
 }
 
 
