@@ -33,7 +33,7 @@ def drop(disk: Device, first: Storage, force: str) -> Generator[Command, Any, No
         removed = yield Change(
             ("mdadm", "--manage", array.path, "--remove", member.device),
             sudo=True,
-            settle=Probe(("test", "!", "-e", _entry(array, member)), "holds"),
+            settle=Probe(("test", "!", "-e", entry(array.name, member.device)), "holds"),
         )
         yield from _left(removed, array, member, f"{member.path} could not be removed")
 
@@ -44,13 +44,14 @@ def _judged(disk: Device, force: str) -> Generator[Command, Any, None]:
         may_drop(storage, disk, force)
 
 
-def _entry(array: Array, member: Member) -> str:
-    return f"/sys/block/{array.name}/md/dev-{member.device}"
+def entry(array: str, member: str) -> str:
+    """The directory sysfs has for a member while it is one; kernel names."""
+    return f"/sys/block/{array}/md/dev-{member}"
 
 
 def _failed(array: Array, member: Member) -> tuple[str, ...]:
-    entry = _entry(array, member)
-    return ("sh", "-c", f"test ! -e {entry} || grep -q faulty {entry}/state")
+    there = entry(array.name, member.device)
+    return ("sh", "-c", f"test ! -e {there} || grep -q faulty {there}/state")
 
 
 def _left(
@@ -62,7 +63,7 @@ def _left(
     """
     if isinstance(output, Unknown) or output.ok:
         return
-    gone = yield Probe(("test", "!", "-e", _entry(array, member)), "holds")
+    gone = yield Probe(("test", "!", "-e", entry(array.name, member.device)), "holds")
     if not gone:
         raise Failed(f"{why} from {array.path}", {"status": output.status})
 
