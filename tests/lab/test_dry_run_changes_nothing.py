@@ -43,6 +43,9 @@ SESSION = {
 GIVEN = {"disk": "LAB-DISK-1", "old": "LAB-DISK-1", "new": "LAB-DISK-1", "serial": "LAB-DISK-1"}
 """Inputs that have no default."""
 
+PLACES = {"filesystem-check": ("background=/recover",)}
+"""Inputs whose default is the practice host's."""
+
 STATE = r"""
 export LC_ALL=C
 part() { echo "== $1"; }
@@ -139,7 +142,8 @@ def words_for(runbook: Path) -> list[str]:
     """A value for each input without a default."""
     inputs = yaml.safe_load(runbook.read_text()).get("inputs") or {}
     asked = [n for n, i in inputs.items() if isinstance(i, dict) and "default" not in i]
-    return [word for name in asked for word in ("--var", f"{name}={GIVEN.get(name, 'LAB-DISK-1')}")]
+    given = [f"{name}={GIVEN.get(name, 'LAB-DISK-1')}" for name in asked]
+    return [word for each in (*given, *PLACES.get(runbook.stem, ())) for word in ("--var", each)]
 
 
 RUNBOOKS = sorted((ROOT / "runbooks").glob("*.yml"))

@@ -59,7 +59,7 @@ def test_damage_is_found_repaired_and_found_gone(pristine: Lab, tmp_path: Path) 
     guest = pristine.guest
     assert pristine.tastyops("lab.break", "xfs-home").returncode == 0
     before = guest.run("ls -A /home")
-    said = run(pristine, tmp_path, CHECK, "--var", f"stop={HOME_USERS}")
+    said = run(pristine, tmp_path, CHECK, "--var", f"stop={HOME_USERS}", "--var", "background=/recover")
     assert said.endswith("exit 0"), said
     text = page(pristine)
     for sentence in (
