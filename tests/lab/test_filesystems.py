@@ -76,7 +76,7 @@ def test_damage_is_found_repaired_and_found_gone(pristine: Lab, tmp_path: Path) 
     assert guest.run("ls -A /home") == before
     mounted = guest.run("findmnt -rno TARGET").split()
     assert {"/home", "/boot", "/recover"} <= set(mounted)
-    assert "/run/tastyops-replay" not in mounted
+    assert not [place for place in mounted if place.startswith("/run/tastyops-replay")]
     assert "tastyops_check" not in guest.run("lvs --noheadings -o lv_name")
 
 
