@@ -139,11 +139,12 @@ class WaitsForPerson(TastyopsError):
     id = "waits-for-person"
     exit_code = ExitCode.IN_DOUBT
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, by: str = "") -> None:
         super().__init__(
-            f"A question waits for a person: {question}",
+            f"A question waits for {by or 'a person'}: {question}",
             still_true="Nothing more was done; the run stays In progress.",
-            next_step="`invoke resume` on a terminal goes on with it.",
+            next_step="Once it is answered with `invoke answer`, from a login of their own, "
+            "`invoke resume` goes on." if by else "`invoke resume` on a terminal goes on with it.",
         )
 
 
@@ -179,6 +180,12 @@ class AuthenticationFailed(Unreachable):
     id = "authentication-failed"
 
 
+class NoLogins(Unreachable):
+    """The host is up and refuses every login for now (nologin): it is starting or going down."""
+
+    id = "nologin"
+
+
 class LinkLost(Unreachable):
     """An open session stopped answering or was cut."""
 
@@ -189,6 +196,30 @@ class HostUnsuitable(Unreachable):
     """The host answered, but a session cannot be held there (no usable sh, no room, …)."""
 
     id = "host-unsuitable"
+
+
+class ConsoleUnreachable(Unreachable):
+    """The host's console cannot be attached, or was cut off."""
+
+    id = "console-unreachable"
+
+
+class NoConsole(ConsoleUnreachable):
+    """The inventory gives the host no console."""
+
+    id = "no-console"
+
+
+class PowerUnreachable(Unreachable):
+    """The host's power switch does not answer, or refuses us; it was not worked."""
+
+    id = "power-unreachable"
+
+
+class NoPower(PowerUnreachable):
+    """The inventory gives the host no power switch."""
+
+    id = "no-power"
 
 
 class Locked(TastyopsError):
@@ -208,6 +239,12 @@ class Fenced(Locked):
     """This run held the host and does no longer: it was taken over, or changed hands."""
 
     id = "fenced"
+
+
+class ConsoleHeld(Locked):
+    """Somebody else has the host's console, and it takes one at a time."""
+
+    id = "console-held"
 
 
 class JournalUnwritable(TastyopsError):

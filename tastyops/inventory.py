@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tastyops.errors import InvalidFile, UsageError, did_you_mean, shown
+from tastyops.model.outofband import ConsoleWay, Ipmi, PowerWay
 from tastyops.model.secret import SecretSource
 from tastyops.source import scan
+from tastyops.source.outofband import read_console, read_power
 from tastyops.source.reading import Findings, TooManyError, is_null
 from tastyops.source.secrets import read_secret_source
 from tastyops.source.tree import Mapping as Tree
@@ -34,12 +36,22 @@ class Host:
     known_hosts: str | None = None
     sudo: bool | Literal["ask"] = False
     connection: Literal["ssh", "practice"] = "ssh"
-    console: Mapping[str, Any] | None = None
-    power: Mapping[str, Any] | None = None
+    console: ConsoleWay | None = None
+    power: PowerWay | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
     practice: bool = False
     """Whether what is logged of it is practice: a practice host, or one of a practice inventory."""
     sudo_password: SecretSource | None = None
+
+    @property
+    def has_console(self) -> bool:
+        """Whether there is a console; a practice host models one."""
+        return self.console is not None or self.connection == "practice"
+
+    @property
+    def has_power(self) -> bool:
+        """Whether there is a power switch; a practice host models one."""
+        return self.power is not None or self.connection == "practice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ HOST_KEYS = (
     "address", "port", "user", "identity_file", "known_hosts", "sudo", "connection", "console",
     "power", "vars",
 )  # fmt: skip
-_SSH_ONLY = ("address", "port", "user", "identity_file")
+_SSH_ONLY = ("address", "port", "user", "identity_file", "console", "power")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
 _RESERVED = ("none", "hosts", "host")
 
@@ -205,8 +217,8 @@ class _Reader:
             sudo=self._sudo(fields),
             sudo_password=self._sudo_password(fields),
             connection=self._connection(fields),
-            console=self._device(fields, "console"),
-            power=self._device(fields, "power"),
+            console=self._console(fields),
+            power=self._power(fields),
             vars=self._vars(fields),
         )
 
@@ -250,9 +262,7 @@ class _Reader:
             self.findings.add(node.place, "'sudo' does not say its password's source", hint)
             return None
         source = read_secret_source(self.findings, known["password"][1], "'password'")
-        if source is not None and source.kind == "file":
-            return replace(source, words=(self._beside(source.words[0]),))
-        return source
+        return self._source_beside(source)
 
     def _connection(self, fields: _Fields) -> Literal["ssh", "practice"]:
         if "connection" not in fields:
@@ -269,18 +279,31 @@ class _Reader:
                 self.findings.add(fields[name][0].place, message, "leave it out")
         return "practice"
 
-    def _device(self, fields: _Fields, name: str) -> dict[str, Any] | None:
-        """A console or a power switch, kept as it is written; a text is its command."""
-        if name not in fields or is_null(fields[name][1]):
+    def _console(self, fields: _Fields) -> ConsoleWay | None:
+        """The console, its files beside this one."""
+        if "console" not in fields or is_null(fields["console"][1]):
             return None
-        node = fields[name][1]
-        value = _plain(node)
-        if isinstance(value, str) and value.strip():
-            return {"command": value}
-        if isinstance(value, dict) and value:
-            return value
-        self.findings.expected(node, shown(name), "a command or a mapping")
-        return None
+        way = read_console(self.findings, fields["console"][1])
+        if way is None:
+            return None
+        place = self._beside(way.socket) if isinstance(way.socket, str) else way.socket
+        password = self._source_beside(way.password)
+        return replace(way, socket=place, ipmi=self._ipmi(way.ipmi), password=password)
+
+    def _power(self, fields: _Fields) -> PowerWay | None:
+        """The power switch, its files beside this one."""
+        if "power" not in fields or is_null(fields["power"][1]):
+            return None
+        way = read_power(self.findings, fields["power"][1])
+        return replace(way, ipmi=self._ipmi(way.ipmi)) if way else None
+
+    def _ipmi(self, found: Ipmi | None) -> Ipmi | None:
+        return replace(found, password=self._source_beside(found.password)) if found else None
+
+    def _source_beside(self, source: SecretSource | None) -> SecretSource | None:
+        if source is not None and source.kind == "file":
+            return replace(source, words=(self._beside(source.words[0]),))
+        return source
 
     def _vars(self, fields: _Fields) -> dict[str, Any]:
         if "vars" not in fields or is_null(fields["vars"][1]):

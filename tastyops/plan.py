@@ -7,8 +7,10 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tastyops import templates
 from tastyops.commands import Steps, Unknown, concealed
@@ -42,6 +44,8 @@ class Plan:
     start_at: str = ""
     practice: bool = False
     controller: str = ""
+    zone: str = "UTC"
+    """The inventory's time zone."""
     left_out: frozenset[str] = frozenset()
     """Ids of the steps before ``--start-at``."""
     lanes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -93,6 +97,7 @@ def make_plan(
     *,
     start_at: str = "",
     controller: str = "",
+    zone: str = "UTC",
 ) -> Plan:
     """Resolves a runbook. Raises InvalidFile, UsageError; touches no host.
 
@@ -118,6 +123,7 @@ def make_plan(
         start_at=start_at,
         practice=any(host.practice or host.connection == "practice" for host in hosts),
         controller=controller,
+        zone=zone,
         left_out=left_out,
         lanes=lanes,
     )
@@ -284,10 +290,22 @@ def lane_facts(
         step=step.address,
         reads=step.reads,
         controller=plan.controller,
+        console=place is not None and place.has_console,
+        power=place is not None and place.has_power,
+        zone=plan.zone,
+        offset=_offset(plan.zone, state.opened_at),
         names=names,
         earlier=earlier,
         force=templates.render(step.force, names, "text") if step.force else "",
     )
+
+
+def _offset(zone: str, opened: datetime | None) -> int | None:
+    """Minutes east of UTC at the run's opening, which are its log's too."""
+    if opened is None:
+        return None
+    east = opened.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
+    return round(east.total_seconds() / 60)
 
 
 def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: bool) -> None:
@@ -299,13 +317,42 @@ def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: boo
         spec = plan.spec(step)
         if step.id in plan.left_out:
             continue
-        if (step.confirm or spec.name == "confirm") and not yes and not hands:
+        approved = approval_of(plan, step)
+        if approved and not hands:
+            _need(
+                step, f"wants the yes of {approved}",
+                "Begin it on a terminal: it waits there until somebody says `invoke answer RUN "
+                "yes` from a login of their own.",
+            )
+        if (step.confirm or spec.name == "confirm") and not approved and not yes and not hands:
             _need(step, "asks for confirmation", "Give --yes, or run it on a terminal.")
         if spec.person and not hands:
             _need(step, "is done by a person", "Run it on a terminal.")
         if spec.name == "ask" and step.params.get("default") is None and step.id not in answers:
             name = step.register or "name"
             _need(step, "asks for a value", f"Give --var {name}=…, or run it on a terminal.")
+
+
+def need_another_operator(plan: Plan, who: str, operators: Sequence[str]) -> None:
+    """Raises NeedsPerson where an approval is wanted and the inventory names nobody but ``who``."""
+    if not operators or any(name != who for name in operators):
+        return
+    for step in plan.runbook.every_step():
+        if step.id not in plan.left_out and (wanted := approval_of(plan, step)):
+            raise NeedsPerson(
+                f"{step.place}: step {step.address} wants the yes of {wanted}, and the inventory "
+                f"has no operator but {who}.",
+                still_true="No host was touched.",
+                next_step="Name the others under `operators:`, by their logins.",
+            )
+
+
+def approval_of(plan: Plan, step: Step) -> str:
+    """Whose approval the step wants, as its key or as its action; empty for none."""
+    if step.approval or plan.spec(step).name != "confirm":
+        return step.approval
+    by = step.params.get("by")
+    return by.text if isinstance(by, Marked) else str(by or "")
 
 
 def _need(step: Step, what: str, next_step: str) -> None:

@@ -5,7 +5,7 @@ Every port has one conformance suite that its real and its practice implementati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -142,34 +142,70 @@ class Dialer(Protocol):
 
 
 class Power(Protocol):
-    """A host's power switch, reached without the host. Raises PowerUnreachable.
+    """A host's power switch, reached without the host.
 
-    Everything its tools say goes to ``sink``; the last line of ``out`` is the answer in our words.
+    Raises PowerUnreachable where certainly nothing was sent. Everything its tools say goes to
+    ``sink.err``; ``sink.out`` gets one line, the answer in our words.
     """
 
     def status(self, *, sink: Sink) -> Ended:
-        """Reads it: the last line is ``on``, ``off`` or ``unknown``."""
+        """Reads it: ``on``, ``off`` or ``unknown``."""
 
     def turn(self, how: Literal["on", "off", "cycle"], *, sink: Sink) -> Ended:
-        """Works it. A cycle of a machine that is off becomes ``on``; the last line says which."""
+        """Works it; the answer is what was done: a cycle of a machine that is off becomes ``on``.
+
+        ``lost`` when it was asked and did not say whether it obeyed.
+        """
+
+    def stop(self) -> None:
+        """From another thread: give up waiting for it."""
 
 
 class Console(Protocol):
-    """A host's console, attached once and drained until closed. Raises ConsoleUnreachable.
+    """A host's console, attached once and drained until closed, whether anybody looks or not.
 
-    Whatever arrives is kept; what is ``seen`` begins where the last look ended.
+    Raises ConsoleUnreachable once it is lost.
     """
 
+    @property
+    def how(self) -> str:
+        """The way it is reached, for the journal; no secret is in it."""
+
+    @property
+    def lost(self) -> str:
+        """Why nothing more comes from it; empty while it is attached."""
+
     def look(self, seconds: float, until: Sequence[str], *, sink: Sink) -> Ended:
-        """What arrived since the last look, and within ``seconds``; ends early as soon as one of
-        the regular expressions ``until`` is found in it.
+        """Waits ``seconds`` of the run's time at most for one of the regular expressions ``until``
+        in what arrived since the last look, control sequences left out; without any it waits for
+        nothing. ``sink.out`` gets what the parser ``screen`` reads (``probes.console``).
         """
 
     def type(self, keys: bytes) -> None:
         """Sends key strokes."""
 
+    def type_secret(self, name: str) -> None:
+        """Sends the secret the inventory names so (``password``), without an Enter."""
+
+    def stop(self) -> None:
+        """From another thread: end the look that waits now."""
+
     def close(self) -> None:
         """Lets go of it; never raises."""
+
+
+class OutOfBand(Protocol):
+    """Opens the ways to a host that do not lead through it."""
+
+    def console(self, host: Host, *, heard: Callable[[bytes], None], take: bool = False) -> Console:
+        """Attaches its console; ``heard`` is given all that arrives, from a thread of its own.
+
+        ``take``: a session that another holds is ended. Raises ConsoleUnreachable, NoConsole,
+        ConsoleHeld.
+        """
+
+    def power(self, host: Host) -> Power:
+        """Its power switch. Raises NoPower."""
 
 
 class Clock(Protocol):
@@ -191,11 +227,17 @@ class Capture(Sink, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HandedIn:
-    """An event from another process, through the run's spool. ``who`` is its login."""
+    """An event from another process, through the run's spool. ``who`` is its login.
+
+    ``account``: for what another account handed in, its uid as the kernel recorded it; None for
+    what only the run's own account could. ``question``: the digest of the question it answers.
+    """
 
     who: str
     body: Body
     at: Address = field(default_factory=Address)
+    account: int | None = None
+    question: str = ""
 
 
 class JournalSink(Protocol):
@@ -216,8 +258,11 @@ class JournalSink(Protocol):
     def mask(self, data: bytes) -> bytes:
         """``data`` with every secret of the run replaced."""
 
-    def spooled(self) -> Sequence[HandedIn]:
-        """What other processes handed in since the last call, in the order it was handed in."""
+    def spooled(self) -> Iterable[HandedIn]:
+        """What other processes handed in since the last call, in the order it was handed in.
+
+        Each is to be appended before the next one is asked for.
+        """
 
 
 class Listener(Protocol):

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from tastyops.errors import InvalidFile, UsageError
 from tastyops.inventory import Host, Inventory, read_inventory
+from tastyops.model.outofband import ConsoleWay, Ipmi, PowerWay
+from tastyops.model.secret import SecretSource
 
 WHOLE = b"""\
 timezone: Europe/London
@@ -24,7 +26,7 @@ hosts:
     known_hosts: /etc/ssh/known
     sudo: ask
     console: ipmitool sol activate
-    power: {on: "pdu on 7", off: "pdu off 7", delay: 5}
+    power: {on: "pdu on 7", off: [pdu, "off", "7"], outlet: "rack 3, outlet 7", timeout: 5}
     vars: {rack: 5, name: yes, 'list': [a, 1]}
   northrend:
 groups:
@@ -66,14 +68,39 @@ def test_a_whole_inventory() -> None:
                 "etc/keys/id",
                 "/etc/ssh/known",
                 "ask",
-                console={"command": "ipmitool sol activate"},
-                power={"on": "pdu on 7", "off": "pdu off 7", "delay": 5},
+                console=ConsoleWay(("ipmitool", "sol", "activate")),
+                power=PowerWay(
+                    commands={"on": ("pdu", "on", "7"), "off": ("pdu", "off", "7")},
+                    outlet="rack 3, outlet 7",
+                    timeout=5,
+                ),
                 vars={"rack": 5, "name": "yes", "list": ["a", 1]},
             ),
             "northrend": Host("northrend"),
         },
         groups={"all": ("northrend", "kalimdor", "azeroth"), "cold": ("northrend",)},
     )
+
+
+def test_a_host_with_ipmi() -> None:
+    text = """hosts:
+  a:
+    console:
+      ipmi: {address: 192.0.2.9, user: ops, password: {file: keys/bmc}, cipher: 3}
+      password: {env: A_CONSOLE}
+    power: {ipmi: {address: 192.0.2.9, port: 9623, user: ops, password: {env: A_BMC}}}
+  b: {console: {socket: "[2001:db8::1]:7001", release: "conserver free b"}}
+  c: {console: {socket: run/console}}
+"""
+    hosts = read(text).hosts
+    bmc = Ipmi("192.0.2.9", user="ops", password=SecretSource("file", ("etc/keys/bmc",)), cipher=3)
+    login = SecretSource("env", ("A_CONSOLE",))
+    assert hosts["a"].console == ConsoleWay(ipmi=bmc, password=login)
+    switch = Ipmi("192.0.2.9", 9623, "ops", SecretSource("env", ("A_BMC",)))
+    assert hosts["a"].power == PowerWay(switch)
+    free = ("conserver", "free", "b")
+    assert hosts["b"].console == ConsoleWay(socket=("2001:db8::1", 7001), release=free)
+    assert hosts["c"].console == ConsoleWay(socket="etc/run/console")
 
 
 def test_defaults() -> None:
@@ -135,7 +162,40 @@ REFUSED = {
     ),
     "vars taken": ("hosts: {a: {vars: {host: 1}}}\n", "1:20: the name 'host' is taken"),
     "vars list": ("hosts: {a: {vars: [1]}}\n", "1:19: 'vars' must be a mapping"),
-    "console": ("hosts: {a: {console: [1]}}\n", "1:22: 'console' must be a command or a mapping"),
+    "console": ("hosts: {a: {console: [1]}}\n", "1:22: 'console' must be a mapping"),
+    "no way": (
+        "hosts: {a: {console: {user: root}}}\n",
+        "1:22: 'console' must have one of 'command', 'socket' and 'ipmi'",
+    ),
+    "two ways": ("hosts: {a: {console: {command: x, socket: /s}}}\n", "1:22: 'console' must have one"),
+    "console key": (
+        "hosts: {a: {console: {comand: x}}}\n",
+        "1:23: 'comand' is not a key of 'console' (did you mean 'command'?)",
+    ),
+    "quotes": ("hosts: {a: {console: \"a 'b\"}}\n", "1:22: 'console' is no command: no closing"),
+    "socket": ("hosts: {a: {console: {socket: here}}}\n", "1:31: 'here' cannot be a socket (a path"),
+    "password": (
+        "hosts: {a: {console: {command: x, password: hunter22}}}\n",
+        "1:45: 'password' must be a mapping with one key",
+    ),
+    "power": ("hosts: {a: {power: x}}\n", "1:20: 'power' must be a mapping"),
+    "no power": ("hosts: {a: {power: {outlet: x}}}\n", "1:20: 'power' must have either 'ipmi' or"),
+    "only on": ("hosts: {a: {power: {on: x}}}\n", "1:20: 'power' has no command for 'off'"),
+    "no program": ("hosts: {a: {power: {on: x, off: ''}}}\n", "1:33: 'off' names no program"),
+    "timeout": ("hosts: {a: {power: {on: x, off: y, timeout: 0}}}\n", "1:45: 'timeout' must be a number"),
+    "ipmi": ("hosts: {a: {power: {ipmi: {user: a}}}}\n", "1:21: 'ipmi' has no address"),
+    "ipmi option": (
+        "hosts: {a: {power: {ipmi: {address: -x}}}}\n",
+        "1:37: '-x' cannot be 'address'",
+    ),
+    "cipher": (
+        "hosts: {a: {power: {ipmi: {address: b, cipher: best}}}}\n",
+        "1:48: 'cipher' must be a number from 0 to 255, not 'best'",
+    ),
+    "practice console": (
+        "hosts: {a: {connection: practice, console: x}}\n",
+        "1:35: a practice host has no 'console' (leave it out)",
+    ),
     "zone": (
         "timezone: Europe/Londn\nhosts: {a: }\n",
         "1:11: there is no time zone 'Europe/Londn' (did you mean 'Europe/London'?)",
@@ -199,6 +259,10 @@ WORDS = st.sampled_from(
         "ask",
         "~",
         "console",
+        "power",
+        "ipmi",
+        "socket",
+        "on",
     ]
 )
 

@@ -55,4 +55,11 @@ class Halt:
     at: Address
 
 
-Move = Append | Perform | PickUp | Parked | Halt
+@dataclass(frozen=True, slots=True)
+class AwaitWindow:
+    """Nothing may begin before the at-risk period does."""
+
+    at: Address
+
+
+Move = Append | Perform | PickUp | Parked | Halt | AwaitWindow

@@ -28,6 +28,7 @@ class AsItWas:
     opened: RunOpened
     runbook: Runbook
     hosts: tuple[Host, ...]
+    zone: str = "UTC"
 
     def plan(self, hidden: Secrets, *, accept: bool) -> Plan:
         """Its plan, with the secrets had anew. Raises UsageError where it cannot be the same."""
@@ -40,6 +41,7 @@ class AsItWas:
             self.runbook, self.hosts, {**inputs, **hidden.inputs},
             registry(Path(self.opened.path).parent),
             start_at=self.opened.start_at, controller=boot_id(),
+            zone=self.zone,
         )
         if plan.digest != self.opened.plan and not accept:
             raise UsageError(
@@ -77,7 +79,8 @@ def as_it_was(
         changed = project.parse_runbook(now, path, inventory)
         _tell_changes(state, runbook, changed, accept=accept)
         runbook = changed
-    return AsItWas(opened, runbook, tuple(inventory.hosts[name] for name in opened.hosts))
+    hosts = tuple(inventory.hosts[name] for name in opened.hosts)
+    return AsItWas(opened, runbook, hosts, inventory.timezone)
 
 
 def _now(path: Path, kept: bytes) -> bytes:

@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--take-over", action="store_true", dest="take_over",
         help="take hosts over from a run that is certainly over",
     )
-    parser.set_defaults(yes=True, accept_changes=False, json=False)
+    parser.set_defaults(yes=True, accept_changes=False, json=False, window_end=None)
 
 
 def perform(args: Namespace, *, dry: bool) -> int:

@@ -21,6 +21,7 @@ from tastyops.journal.state import RunState
 from tastyops.plan import Plan
 from tastyops.ports import Listener, Operator
 from tastyops.redact import Masker
+from tastyops.store.desk import DeskKeeper
 from tastyops.store.logs import LogFile, LogKeeper
 from tastyops.store.notes import new_note
 from tastyops.store.runs import RunJournal, hand_in
@@ -75,8 +76,9 @@ def conduct(
         drive = Drive(
             plan, state, run, journal=journal, dialer=setting.place.dialer,
             clock=setting.place.clock, who=setting.who, operators=operators,
-            listeners=(keeper, Losable(listener)), epoch=journal.epoch,
-            take_over=setting.args.take_over,
+            listeners=(keeper, DeskKeeper(journal.directory, state), Losable(listener)),
+            epoch=journal.epoch, take_over=setting.args.take_over,
+            approvers=setting.inventory.operators, waits=may_ask(setting.args),
         )
 
         def stop(why: str, *, gently: bool) -> None:

@@ -1,4 +1,4 @@
-"""``status``: the runs that are under way or unfinished, what they wait for, and held hosts."""
+"""``status``: the runs that are under way or unfinished, what they ask and whom, and held hosts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 from tastyops.cli import project
 from tastyops.errors import ExitCode, JournalDamaged
+from tastyops.inventory import Inventory
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
+from tastyops.store.desk import Board, Question, boards
 from tastyops.store.locks import hosts_held
 from tastyops.store.runs import is_live, read_state, run_directories
 
@@ -34,22 +36,52 @@ def perform(args: Namespace, *, dry: bool) -> int:
         shown
         for runs, _ in places
         for run in run_directories(runs)
-        if (shown := _run(run, inventory.timezone)) is not None
+        if (shown := _run(run, inventory)) is not None
+    ]
+    asked = [
+        _asked(board, question, inventory)
+        for runs, _ in places
+        for _, board in boards(runs)
+        if not any(run["run"] == board.run for run in found)
+        for question in board.questions
     ]
     if args.json:
-        print(json.dumps({"runs": found, "hosts": held}, indent=2))  # noqa: T201
+        print(json.dumps({"runs": found, "hosts": held, "approvals": asked}, indent=2))  # noqa: T201
         return int(ExitCode.COMPLETED)
     for run in found:
         for line in _lines(run):
             print(one_line(line))  # noqa: T201
     for host, owner in held.items():
         print(one_line(f"{host} is held by {owner or 'a run that has just begun'}"))  # noqa: T201
-    if not found:
+    for each in asked:
+        where = f"{each['step']} {each['host']}".strip()
+        print(one_line(f"{each['log']} {each['title']} on {', '.join(each['hosts'])}"))  # noqa: T201
+        print(one_line(f"  run {each['run']} of {each['started_by']}, another account's"))  # noqa: T201
+        print(one_line(f"  asks {each['who']} at {where}: {each['text']}"))  # noqa: T201
+        print(f"    `invoke answer {one_line(each['run'])} yes|no`")  # noqa: T201
+    if not found and not asked:
         print("Nothing is under way and nothing is unfinished.")  # noqa: T201
     return int(ExitCode.COMPLETED)
 
 
-def _run(directory: Path, timezone: str) -> dict[str, Any] | None:
+def _asked(board: Board, question: Question, inventory: Inventory) -> dict[str, Any]:
+    """What another account's run asks another operator."""
+    who = _who_may(question.by, board.started_by, inventory)
+    told = {name: getattr(board, name) for name in ("run", "log", "title", "hosts", "started_by")}
+    return told | {
+        "step": question.step, "host": question.host, "text": question.text, "who": who,
+    }  # fmt: skip
+
+
+def _who_may(by: str, started_by: str, inventory: Inventory) -> str:
+    """Who may answer a question, in words."""
+    if not by:
+        return started_by
+    others = [name for name in inventory.operators if name != started_by]
+    return f"{by} ({', '.join(others) or f'any login but {started_by} and root'})"
+
+
+def _run(directory: Path, inventory: Inventory) -> dict[str, Any] | None:
     """One run that has not ended; None for one that has."""
     try:
         live = is_live(directory)
@@ -66,12 +98,12 @@ def _run(directory: Path, timezone: str) -> dict[str, Any] | None:
         "live": live,
         "by": state.started_by,
         "hosts": list(opened.hosts) if opened else [],
-        "status": project.status_of(state, timezone),
+        "status": project.status_of(state, inventory.timezone),
         "steps": _under_way(state),
         "questions": [
             {
                 "step": at.step, "host": at.host, "text": asked.text, "by": asked.by,
-                "choices": asked.choices,
+                "choices": asked.choices, "who": _who_may(asked.by, state.started_by, inventory),
             }
             for at, asked in state.questions()
         ],
@@ -96,8 +128,8 @@ def _lines(run: dict[str, Any]) -> list[str]:
     ]
     lines += [f"  step {each['step']} {each['host']}".rstrip() for each in run["steps"]]
     for asked in run["questions"]:
-        by = f" (of {asked['by']})" if asked["by"] else ""
-        lines.append(f"  asks{by} at {asked['step']} {asked['host']}: {asked['text']}")
-        if run["live"]:
+        where = f"{asked['step']} {asked['host']}".strip()
+        lines.append(f"  asks {asked['who']} at {where}: {asked['text']}")
+        if run["live"] or asked["by"]:
             lines.append(f"    `invoke answer {run['run']} {'|'.join(asked['choices']) or '…'}`")
     return lines

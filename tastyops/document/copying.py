@@ -7,6 +7,7 @@ from datetime import datetime
 
 from tastyops.journal.envelope import Event, unstamp
 from tastyops.journal.events import (
+    Answered,
     Decided,
     Joined,
     Noted,
@@ -14,6 +15,8 @@ from tastyops.journal.events import (
     RunClosed,
     RunOpened,
     StepEnded,
+    WindowEnded,
+    WindowSet,
     WorkEnded,
 )
 from tastyops.journal.public import (
@@ -21,6 +24,7 @@ from tastyops.journal.public import (
     Closed,
     Entry,
     PublicBody,
+    RiskPeriod,
     RunAttached,
     WorkStatus,
 )
@@ -35,6 +39,12 @@ def public_bodies(event: Event, works_before: int = 0) -> list[PublicBody]:
         case RunOpened():
             return [RunAttached(event.run, works_before)]
         case StepEnded(entry=str(text)) | Reported(entry=str(text)) | Decided(entry=str(text)):
+            return [Entry(text)]
+        case Answered(entry=str(text)):
+            return [Entry(text)]
+        case WindowSet(ends=ends, begins=begins, entry=entry):
+            return [RiskPeriod(ends, begins), *([Entry(entry)] if entry else [])]
+        case WindowEnded(entry=str(text)):
             return [Entry(text)]
         case Noted(text=text, public=True):
             return [Entry(text, remark=True)]

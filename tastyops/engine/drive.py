@@ -7,22 +7,30 @@ thread; and the loop waits for the first thing to come back.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
+from tastyops.advance.atrisk import NOBODY
 from tastyops.advance.core import advance
-from tastyops.advance.lane import intended
+from tastyops.advance.lane import YES, intended
 from tastyops.advance.live import LiveLanes
-from tastyops.advance.moves import Append, Halt, Move, Parked, Perform, PickUp
-from tastyops.commands import Change, Sleep
+from tastyops.advance.moves import Append, AwaitWindow, Halt, Move, Parked, Perform, PickUp
+from tastyops.advance.wording import approved_entry
+from tastyops.commands import Change, Probe, Sleep
+from tastyops.engine.approval import answers
+from tastyops.engine.atrisk import passed, pause
 from tastyops.engine.holding import Claim
 from tastyops.engine.links import Link
+from tastyops.engine.outofband import ConsoleRecord, NoWays, Outside
 from tastyops.engine.workers import Done, Work, Workers
-from tastyops.errors import WaitsForPerson
+from tastyops.errors import TastyopsError, WaitsForPerson
+from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     Address,
@@ -30,13 +38,23 @@ from tastyops.journal.events import (
     Body,
     CancelAsked,
     ClockStepped,
+    RunClosed,
     Settled,
     StopAsked,
 )
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.runbook import Step
-from tastyops.plan import Plan
-from tastyops.ports import Clock, Dialer, HandedIn, JournalSink, Listener, Operator, Session
+from tastyops.plan import Plan, lane_names
+from tastyops.ports import (
+    Clock,
+    Dialer,
+    HandedIn,
+    JournalSink,
+    Listener,
+    Operator,
+    OutOfBand,
+    Session,
+)
 
 MOST_THREADS = 64
 """Hosts that are worked on at the same time; the others wait their turn."""
@@ -76,7 +94,11 @@ class Drive:
         listeners: Sequence[Listener] = (),
         epoch: int = 1,
         take_over: bool = False,
+        approvers: Sequence[str] = (),
+        waits: bool = True,
+        ways: OutOfBand | None = None,
     ) -> None:
+        """``approvers``: the logins that may approve, any if empty. ``waits``: for their word."""
         self._plan = plan
         self.state = state
         self._journal = journal
@@ -84,9 +106,13 @@ class Drive:
         self._who = who
         self._operators = tuple(operators)
         self._listeners = tuple(listeners)
+        self._approvers, self._waits = tuple(approvers), waits
         self._stopping = threading.Event()
         self._links: dict[LaneKey, Link] = {}
         """One to each host, and one more to each for every step in the background."""
+        self._outsides: dict[str, Outside] = {}
+        """Consoles and power switches, by host."""
+        self._ways = ways or NoWays()
         self._dialer, self._claim = dialer, Claim(run, who, epoch, take_over)
         self._workers = Workers(clock, journal, self._listeners, self._stopping)
         self._kept = LiveLanes()
@@ -137,11 +163,15 @@ class Drive:
     def _moves(self) -> list[Move]:
         """The core's moves, after all its events have gone into the journal."""
         while True:
+            while (body := passed(self.state, self._clock.now())) is not None:
+                self.append(body)
             moves = advance(self._plan, self.state, self._kept, self._busy | self._asking)
             appends = [move for move in moves if isinstance(move, Append)]
             if not appends:
                 return moves
             for move in appends:
+                if isinstance(move.body, RunClosed):
+                    self._leave_consoles()
                 self.append(move.body, move.at)
 
     # -- events --------------------------------------------------------------------------------
@@ -188,6 +218,10 @@ class Drive:
     def _prepared(self, move: Move) -> _Send:
         """What sends a move on its way. For a change its intent goes into the journal here."""
         key = (move.at.host, move.at.step)
+        if isinstance(move, AwaitWindow):
+            self._busy.add(NOBODY)
+            seconds = pause(self.state, self._clock.now())
+            return lambda pool: pool.submit(self._workers.pause, NOBODY, seconds)
         if isinstance(move, Halt):
             self._ending.add(key)
             return lambda _: self._end_commands()
@@ -201,6 +235,8 @@ class Drive:
         workers, link = self._workers, self._link(move.at.host, move.step)
         if isinstance(move, Perform) and isinstance(move.command, Sleep):
             return lambda: workers.sleep(key, move)
+        if isinstance(move.command, Probe | Change) and move.command.via != "host" and link:
+            return self._out_of_band(key, move, self._outside(link.host))
         if link is None:
             nowhere = Settled(move.digest, "unreachable", why="this step has no host")
             return lambda: Done(key, ((move.at, nowhere, ""),))
@@ -211,6 +247,35 @@ class Drive:
         if isinstance(move.command, Change):
             return self._change(key, move, link, link.session)
         return lambda: workers.probe(key, move, link)
+
+    def _out_of_band(self, key: LaneKey, move: Perform | PickUp, outside: Outside) -> Work:
+        """Over the console or the power switch; the intent of a change goes before it here too."""
+        workers = self._workers
+        if isinstance(move, Perform) and isinstance(move.command, Probe):
+            return lambda: workers.look(key, move, outside)
+        if isinstance(move, Perform):
+            self.append(intended(move, "", ""), move.at)
+        return lambda: workers.act(key, move, outside)
+
+    def _outside(self, host: Host) -> Outside:
+        """The host's console and power switch, one for all its lanes."""
+        if host.name not in self._outsides:
+            at, done = Address(host=host.name), self._workers.done
+            record = ConsoleRecord(
+                self._journal,
+                lambda body: done.put(Done(None, ((at, body, ""),))),
+                lambda error: done.put(Done(None, (), fatal=error)),
+            )
+            self._outsides[host.name] = Outside(host, self._ways, record)
+        return self._outsides[host.name]
+
+    def _leave_consoles(self) -> None:
+        """Before a run is closed, all that its consoles said goes into its journal."""
+        for outside in self._outsides.values():
+            outside.close()
+        done = self._workers.done
+        while not done.empty():
+            self._take(done.get())
 
     def _link(self, host: str, step: Step) -> Link | None:
         """The lane's own link: what runs in the background does not stand in the others' way."""
@@ -242,8 +307,7 @@ class Drive:
             self._end_commands()  # one may have begun just as it was told to end
         while not done.empty():
             self._take(done.get())
-        for handed in self._journal.spooled():
-            self._hand_in(handed)
+        self._take_in()
 
     def _take(self, done: Done) -> None:
         if done.key is not None:
@@ -253,9 +317,10 @@ class Drive:
         if done.fatal is not None:
             raise done.fatal
         for at, body, who in done.events:
-            if isinstance(body, Answered) and self.state.question(at) is None:
-                continue  # somebody else was quicker, or it is no longer asked
-            self.append(body, at, who)
+            if not isinstance(body, Answered):
+                self.append(body, at, who)
+            elif self.state.question(at) is not None:  # or somebody else was quicker
+                self._answered(at, body, who)
         if done.forget is not None:
             self._forgettable.append(done.forget)
 
@@ -271,13 +336,31 @@ class Drive:
         if isinstance(body, CancelAsked | StopAsked):
             self._stop(body, handed.who)
         elif isinstance(body, Answered):
-            if answers(self.state, at, body, handed.who):
+            if answers(self.state, handed, body, self._approvers):
                 self._asking.discard((at.host, at.step))
-                self.append(body, at, handed.who)
+                self._answered(at, body, handed.who)
         else:
             self.append(body, at, handed.who)
 
+    def _answered(self, at: Address, body: Answered, who: str) -> None:
+        """Takes an answer in; what another operator approved gets its entry in the log."""
+        question = self.state.question(at)
+        step = next(s for s in self._plan.runbook.every_step() if s.id == at.step)
+        if question is not None and question.by and body.value.strip().lower() in YES:
+            names = lane_names(self._plan, self.state, at.host, step)
+            body = replace(body, entry=approved_entry(step, names, who, hands=body.hands))
+        self.append(body, at, who)
+
+    def _take_in(self) -> None:
+        """What other processes handed in."""
+        for handed in self._journal.spooled():
+            self._hand_in(handed)
+
     def _park(self, move: Parked) -> None:
+        if move.question.by:
+            self._take_in()  # the answer may have come while nobody was there to take it
+            if self.state.question(move.at) is None:
+                return
         key = (move.at.host, move.at.step)
         self._asking.add(key)
         threading.Thread(target=self._ask, args=(key, move), daemon=True).start()
@@ -300,11 +383,14 @@ class Drive:
                 body = Answered(value, hands=who == "practice hands")
                 self._workers.done.put(Done(key, ((move.at, body, who),)))
                 return
-        if not asked.by and not over():
-            self._workers.done.put(Done(key, (), fatal=WaitsForPerson(asked.text)))
+        if not (asked.by and self._waits) and not over():
+            fatal = WaitsForPerson(asked.text, asked.by)
+            self._workers.done.put(Done(key, (), fatal=fatal))
 
     def _stop(self, body: CancelAsked | StopAsked, who: str) -> None:
         """Stops what runs now; the core then lets the run end, or asks how to go on."""
+        if isinstance(body, StopAsked) and not self.state.window.on:
+            body = CancelAsked(body.because)  # nothing is under way, so there is nothing to decide
         beside = {step.id for step in self._plan.runbook.every_step() if step.background}
         spared = beside if isinstance(body, StopAsked) else frozenset()
         self._stopping.set()
@@ -317,8 +403,9 @@ class Drive:
     def _end_commands(self) -> None:
         for host, step in self._ending:
             link = self._links.get((host, step)) or self._links.get((host, ""))
-            if link is not None:
-                link.stop()
+            for way in (link, self._outsides.get(host)):
+                if way is not None:
+                    way.stop()
 
     def _abandon(self) -> None:
         """An error no event can express: leave the journal as it is and let go of the hosts.
@@ -330,16 +417,12 @@ class Drive:
 
     def _hang_up(self) -> None:
         closed = self.state.closed is not None
+        if not closed:
+            with contextlib.suppress(TastyopsError):
+                self._leave_consoles()
+                self._journal.commit()
         for link in self._links.values():
             link.finish(forget=closed and not _in_doubt(self.state))
-
-
-def answers(state: RunState, at: Address, answer: Answered, who: str) -> bool:
-    """Whether what was handed in answers a question that is open, by somebody who may."""
-    question = state.question(at)
-    if question is None or (question.choices and answer.value not in question.choices):
-        return False
-    return not question.by or who != state.started_by
 
 
 def _in_doubt(state: RunState) -> bool:

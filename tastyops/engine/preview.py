@@ -2,14 +2,15 @@
 
 A withheld change gives ``Unknown``; from then on the step's own probes give it too, since they
 would see the host as it was before. A later step still probes, and what it says is marked as
-judged before the earlier changes: that is all a dry run can honestly know.
+judged before the earlier changes: that is all a dry run can honestly know. If such a step finds
+that it would fail (a filesystem is still mounted that an earlier one unmounts), it cannot be known.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tastyops.advance.core import advance
@@ -17,7 +18,8 @@ from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, Parked, Perform
 from tastyops.commands import Change, Probe, Sleep, describe
 from tastyops.engine.links import needs_sudo, settled
-from tastyops.errors import Unreachable
+from tastyops.engine.outofband import NoWays, Outside, spoken
+from tastyops.errors import Locked, Unreachable
 from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, Answered, Body, Settled, StepEnded
@@ -25,7 +27,7 @@ from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
 from tastyops.plan import Plan
-from tastyops.ports import Capture, Clock, Dialer, Prober
+from tastyops.ports import Capture, Clock, Dialer, OutOfBand, Prober
 
 WOULD_RUN = "would run"
 WOULD_SKIP = "would skip"
@@ -67,9 +69,13 @@ class Preview:
 class _Lookout:
     """Performs probes and withholds everything else."""
 
-    def __init__(self, plan: Plan, dialer: Dialer, clock: Clock, capture: type[Capture]) -> None:
+    def __init__(
+        self, plan: Plan, dialer: Dialer, clock: Clock, capture: type[Capture], ways: OutOfBand
+    ) -> None:
         self._plan, self._dialer, self._clock, self._capture = plan, dialer, clock, capture
+        self._ways = ways
         self._probers: dict[str, Prober] = {}
+        self._outsides: dict[str, Outside] = {}
         self.state = RunState()
         self._kept = LiveLanes()
         self._withheld: set[LaneKey] = set()
@@ -96,13 +102,26 @@ class _Lookout:
         finally:
             for prober in self._probers.values():
                 prober.close()
+            for outside in self._outsides.values():
+                outside.close()
 
     def _append(self, at: Address, body: Body) -> None:
+        if isinstance(body, StepEnded):
+            body = self._as_the_host_is_now(at, body)
         now: datetime = self._clock.now()
         event = Event("preview", self.state.seq + 1, 0, now, now, "", at, body)
         self.state.apply(event)
         if isinstance(body, StepEnded):
             self._judge(self.previews[at.host, at.step], body)
+
+    def _as_the_host_is_now(self, at: Address, end: StepEnded) -> StepEnded:
+        """A failure after changes that were withheld: nobody can know whether it would be one."""
+        earlier = self._changed_hosts.get(at.host, "")
+        step = self.previews[at.host, at.step].step
+        if end.outcome != Outcome.FAILED.value or earlier in ("", step.address) or step.recovery:
+            return end
+        unknown = Outcome.CANNOT_KNOW.value
+        return replace(end, outcome=unknown, registered={}, entry=None, unknown=earlier)
 
     def _answer(self, move: Parked) -> None:
         if move.question.question in ("failure", "undo"):  # nobody would be there to say otherwise
@@ -129,13 +148,15 @@ class _Lookout:
             except Unreachable as error:
                 return Settled(move.digest, "unreachable", {}, {}, error.what)
             self._changed_hosts.setdefault(move.at.host, move.step.address)
-            preview.commands.append(shlex.join([*sudo, *command.argv]))
+            preview.commands.append(spoken(command, shlex.join([*sudo, *command.argv])))
         if isinstance(command, Sleep) and key not in self._withheld:
             preview.commands.append(f"wait for {command.why}")
         self._withheld.add(key)
         return Settled(move.digest, "unknown")
 
     def _probe(self, move: Perform, command: Probe) -> Body:
+        if command.via != "host":
+            return self._look(move, command)
         capture = self._capture()
         try:
             sudo = self._with_sudo(move, command)
@@ -146,8 +167,24 @@ class _Lookout:
             return Settled(move.digest, how, {}, describe(command), error.what)
         return settled(move.digest, ended, capture, describe(command))
 
+    def _look(self, move: Perform, command: Probe) -> Body:
+        """Over the console or from the power switch. Looking attaches the console, and no more."""
+        capture, host = self._capture(), self._plan.host(move.at.host)
+        if host is None:
+            return Settled(move.digest, "unreachable", why="this step has no host")
+        try:
+            outside = self._outsides.setdefault(host.name, Outside(host, self._ways))
+            ended = outside.probe(command, capture)
+        except (Unreachable, Locked) as error:
+            how = "locked" if isinstance(error, Locked) else "unreachable"
+            how, why = ("offline", error.id) if command.offline else (how, error.what)
+            return Settled(move.digest, how, {}, describe(command), why)
+        return settled(move.digest, ended, capture, describe(command))
+
     def _with_sudo(self, move: Perform, command: Probe | Change) -> bool:
         """Whether sudo goes before it, as in a real run. Raises Unreachable."""
+        if command.via != "host":
+            return False
         host = self._plan.host(move.at.host)
         if host is None:
             raise Unreachable("This step has no host.")
@@ -172,7 +209,8 @@ class _Lookout:
         elif outcome is Outcome.SKIPPED:
             preview.verdict, preview.because = WOULD_SKIP, "its `when:` is false"
         elif outcome is Outcome.CANNOT_KNOW:
-            preview.verdict, preview.because = CANNOT_KNOW, f"until step {end.unknown} has run"
+            now = f"; as the host is now, it would fail: {end.why}" if end.why else ""
+            preview.verdict, preview.because = CANNOT_KNOW, f"until step {end.unknown} has run{now}"
         elif not outcome.good:
             preview.verdict, preview.because = WOULD_FAIL, end.why
         elif any(c.startswith("ask the operator") for c in preview.commands):
@@ -189,9 +227,15 @@ class _Lookout:
             preview.because = "the author says that it only reads" if preview.step.reads else before
 
 
-def preview(plan: Plan, dialer: Dialer, clock: Clock, capture: type[Capture]) -> Preview:
+def preview(
+    plan: Plan,
+    dialer: Dialer,
+    clock: Clock,
+    capture: type[Capture],
+    ways: OutOfBand | None = None,
+) -> Preview:
     """What a run of ``plan`` would do, found out by reading only."""
-    lookout = _Lookout(plan, dialer, clock, capture)
+    lookout = _Lookout(plan, dialer, clock, capture, ways or NoWays())
     lookout.run()
     steps: Sequence[StepPreview] = [
         each

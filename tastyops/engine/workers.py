@@ -12,6 +12,7 @@ from typing import Any
 from tastyops.advance.moves import Perform, PickUp
 from tastyops.commands import Change, Offline, Output, Probe, Sleep, describe, output_to_json
 from tastyops.engine.links import Link, settled
+from tastyops.engine.outofband import Outside
 from tastyops.errors import (
     Fenced,
     JournalUnwritable,
@@ -145,6 +146,56 @@ class Workers:
         outcome = (move.at, settled(move.digest, found, capture, {}), "")
         return Done(key, (outcome,), (link, move.fate))
 
+    def look(self, key: LaneKey, move: Perform, outside: Outside) -> Done:
+        """Reads over the console, or from the power switch."""
+        command = move.command
+        if not isinstance(command, Probe):
+            raise TypeError(f"not a probe: {command!r}")
+        capture = self._journal.capture(move.step.no_log)
+        try:
+            ended = outside.probe(command, capture)
+        except (Unreachable, Locked) as error:
+            if not command.offline:
+                return Done(key, ((move.at, _not_sent(move, error), ""),))
+            body = Settled(move.digest, "offline", {}, describe(command), error.id)
+            return Done(key, ((move.at, body, ""),))
+        return Done(key, ((move.at, settled(move.digest, ended, capture, describe(command)), ""),))
+
+    def act(self, key: LaneKey, move: Perform | PickUp, outside: Outside) -> Done:
+        """Types at the console or works the power switch, or settles whether that was done."""
+        command = move.command
+        if not isinstance(command, Change):
+            raise TypeError(f"not a change: {command!r}")
+        if isinstance(move, PickUp):
+            why = "it was begun, and whether it was done was not seen"
+            return Done(key, ((move.at, self._settle(move, command, outside, why), ""),))
+        capture = self._journal.capture(move.step.no_log)
+        try:
+            ended = outside.change(command, capture)
+        except (Unreachable, Locked) as error:
+            return Done(key, ((move.at, _not_sent(move, error), ""),))
+        if ended.state == "lost":
+            why = f"the {command.via} was asked and did not say whether it obeyed"
+            return Done(key, ((move.at, self._settle(move, command, outside, why), ""),))
+        return Done(key, ((move.at, settled(move.digest, ended, capture, {}), ""),))
+
+    def _settle(
+        self, move: Perform | PickUp, command: Change, outside: Outside, why: str
+    ) -> Settled:
+        """What a change out of band came to, by its own probe; without one it is in doubt."""
+        if command.settle is None or command.settle.via == "host":
+            return Settled(move.digest, "lost", why=why)
+        capture = self._journal.capture()
+        try:
+            ended = outside.probe(command.settle, capture)
+            fact = parse(command.settle.parser, Output(ended.status, *capture.finish()))
+        except (Unreachable, Locked, ProbeFailed):
+            return Settled(move.digest, "lost", why=why)
+        if fact:
+            done = output_to_json(Output(0))
+            return Settled(move.digest, "output", done, why=f"{why}; a probe found it done")
+        return Settled(move.digest, "undone", why=f"{why}; a probe found that it did not happen")
+
     def _doubt(
         self, move: Perform | PickUp, command: Change, link: Link, boot_id: str, why: str
     ) -> Settled:
@@ -178,6 +229,12 @@ class Workers:
             self._clock.sleep(command.seconds, self._stopping.wait)
         return Done(key, ((move.at, Settled(move.digest, "slept", {}, describe(command)), ""),))
 
+    def pause(self, key: LaneKey, seconds: float) -> None:
+        """Waits a while for no command's sake, unless the run is stopping."""
+        if not self._stopping.is_set():
+            self._clock.sleep(seconds, self._stopping.wait)
+        self.done.put(Done(key, ()))
+
     def _tell(self, link: Link, body: Body) -> None:
         """Something about a host, said at once and not with the outcome."""
         self.done.put(Done(None, ((Address(host=link.host.name), body, ""),)))
@@ -197,6 +254,12 @@ class Workers:
                 listener.running(move.at, self._journal.mask(out), self._journal.mask(err))
 
         return show
+
+
+def _not_sent(move: Perform | PickUp, error: TastyopsError) -> Settled:
+    """For a way out of band that could not be had: certainly nothing was done."""
+    how = "locked" if isinstance(error, Locked) else "unreachable"
+    return Settled(move.digest, how, {}, describe(move.command), " ".join(error.lines()))
 
 
 def _unreachable(move: Perform | PickUp, error: TastyopsError) -> Settled:

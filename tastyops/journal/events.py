@@ -60,6 +60,10 @@ class RunOpened(Body):
     tastyops: str = ""
     answers: dict[str, str] = field(default_factory=dict)
     """Answers to ``ask`` steps that were given beforehand, by step id."""
+    account: int = -1
+    """The uid that began it; -1 where it was not recorded."""
+    login: int = -1
+    """The uid its session was logged in with, before any sudo; -1 where the system has none."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,31 @@ class Disconnected(Body):
     kind: ClassVar[str] = "disconnected"
     error: str
     expected: bool = False
+
+
+@dataclass(frozen=True)
+class ConsoleAttached(Body):
+    """A host's console was attached, in the way ``how`` says. Private, as is all it says."""
+
+    kind: ClassVar[str] = "console-attached"
+    how: str
+
+
+@dataclass(frozen=True)
+class ConsoleHeard(Body):
+    """A piece of what a console said, looked at or not, secrets masked."""
+
+    kind: ClassVar[str] = "console-heard"
+    out: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ConsoleDetached(Body):
+    """A console was let go of, or lost (``why``). ``left_out``: bytes too many to be kept."""
+
+    kind: ClassVar[str] = "console-detached"
+    why: str = ""
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,9 +158,9 @@ class Settled(Body):
 
 @dataclass(frozen=True)
 class Asked(Body):
-    """A question waits for a person. ``question``: ask, manual, confirm, failure, undo.
+    """A question waits for a person. ``question``: ask, manual, confirm, failure, undo, window.
 
-    The last two stand at a step without a host; ``choices`` are the answers there are.
+    The last three stand at a step without a host; ``choices`` are the answers there are.
     """
 
     kind: ClassVar[str] = "asked"
@@ -145,18 +174,20 @@ class Asked(Body):
 
 @dataclass(frozen=True)
 class Answered(Body):
-    """A person, or hands that play one, answered."""
+    """A person, or hands that play one, answered. ``entry``: what the log says of an approval."""
 
     kind: ClassVar[str] = "answered"
     value: str
     hands: bool = False
+    entry: str | None = None
 
 
 @dataclass(frozen=True)
 class Decided(Body):
     """What a person's answer to a failure means for the step. ``entry`` is public.
 
-    ``decision``: retry, skip, done (by a person's word), cancel-work, abort.
+    ``decision``: retry, skip, done (by a person's word), cancel-work, abort; at a step that would
+    begin after the at-risk period, go-on or cancel.
     """
 
     kind: ClassVar[str] = "decided"
@@ -276,6 +307,34 @@ class Resumed(Body):
     runbook: str
     plan: str
     tastyops: str = ""
+
+
+@dataclass(frozen=True)
+class WindowSet(Body):
+    """The at-risk period, from the beginning or as a person moved it. Times as in the envelope.
+
+    ``begins`` is empty where it is on already. ``entry``: what the log says of a move.
+    """
+
+    kind: ClassVar[str] = "window-set"
+    ends: str
+    begins: str = ""
+    entry: str | None = None
+
+
+@dataclass(frozen=True)
+class WindowBegan(Body):
+    """The clock reached the beginning of the at-risk period."""
+
+    kind: ClassVar[str] = "window-began"
+
+
+@dataclass(frozen=True)
+class WindowEnded(Body):
+    """The clock passed the end of the at-risk period while the run went on."""
+
+    kind: ClassVar[str] = "window-ended"
+    entry: str | None = None
 
 
 @dataclass(frozen=True)

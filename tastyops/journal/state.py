@@ -28,9 +28,13 @@ from tastyops.journal.events import (
     StepEnded,
     StepStarted,
     StopAsked,
+    WindowBegan,
+    WindowEnded,
+    WindowSet,
     WorkEnded,
     WorkStarted,
 )
+from tastyops.journal.window import Trouble, Window
 from tastyops.model.outcome import Outcome
 
 LaneKey = tuple[str, str]
@@ -82,15 +86,6 @@ class Lane:
 
 
 @dataclass(slots=True)
-class Trouble:
-    """A step that did not end well, and what a person decided about it."""
-
-    asked: Asked
-    answer: str = ""
-    decision: str = ""
-
-
-@dataclass(slots=True)
 class RunState:
     """What is known of a run. Built by ``apply`` only."""
 
@@ -114,6 +109,7 @@ class RunState:
     """The steps a person was asked about, by id; one that is tried again is none any more."""
     undos: dict[str, Trouble] = field(default_factory=dict)
     """The steps that may be undone, by id, and what a person said to that."""
+    window: Window = field(default_factory=Window)
     stop: StopAsked | None = None
     """Until a person has decided how to go on."""
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -134,6 +130,9 @@ class RunState:
         undo = self.undos.get(at.step)
         if undo is not None and not at.host and not undo.answer:
             return undo.asked
+        begin = self.window.asked.get(at.step)
+        if begin is not None and not at.host and not begin.answer:
+            return begin.asked
         lane = self.lanes.get((at.host, at.step))
         return lane.question if lane is not None and lane.ended is None else None
 
@@ -144,7 +143,8 @@ class RunState:
             for (host, step), lane in self.lanes.items()
             if lane.question is not None and lane.ended is None
         ]
-        open_ones = [*self.troubles.items(), *self.undos.items()]
+        asked = (self.troubles, self.undos, self.window.asked)
+        open_ones = [each for kind in asked for each in kind.items()]
         steps = [(s, t.asked) for s, t in open_ones if not t.answer]
         return [*found, *((Address(step=step), asked) for step, asked in steps)]
 
@@ -201,15 +201,16 @@ def _apply(state: RunState, event: Event, load: Load | None) -> None:
             state.works_started.add(number)
         case WorkEnded(number=number):
             state.works[number] = body
-        case Joined(name=name):
-            if name not in state.attending:
-                state.attending.append(name)
+        case Joined(name=name) if name not in state.attending:
+            state.attending.append(name)
         case CancelAsked():
             state.cancel, state.cancel_who = body, event.who
         case StopAsked():
             state.stop = body
         case InputChanged(name=name, value=value):
             state.inputs[name] = value
+        case WindowSet() | WindowBegan() | WindowEnded():
+            state.window.take(body)
         case _:
             pass  # notes, remarks on the clock, kinds of other versions: kept, not acted on
 
@@ -221,8 +222,13 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
             state.troubles[step] = Trouble(body)
         case Asked(question="undo"):
             state.undos[step] = Trouble(body)
+        case Asked(question="window"):
+            state.window.asked[step] = Trouble(body)
         case Answered(value=value) if state.question(event.at) in _about_step(state, event.at):
             _answer(state, step, value)
+        case Decided(decision=decision) if step in state.window.asked and not state.window.word:
+            state.window.word, state.window.asked[step].decision = decision, decision
+            state.decisions += 1
         case Decided(decision=decision):
             _decide(state, step, decision)
         case _:
@@ -233,16 +239,16 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
 
 def _about_step(state: RunState, at: Address) -> list[Asked]:
     """The questions that are not a lane's own."""
-    found = (state.troubles.get(at.step), state.undos.get(at.step))
+    found = (each.get(at.step) for each in (state.troubles, state.undos, state.window.asked))
     return [each.asked for each in found if each is not None and not each.answer and not at.host]
 
 
 def _answer(state: RunState, step: str, value: str) -> None:
-    trouble = state.troubles.get(step)
-    if trouble is not None and not trouble.answer:
-        trouble.answer = value
-    else:
-        state.undos[step].answer = value
+    for asked in (state.troubles, state.undos, state.window.asked):
+        found = asked.get(step)
+        if found is not None and not found.answer:
+            found.answer = value
+            return
 
 
 def _decide(state: RunState, step: str, decision: str) -> None:

@@ -41,6 +41,14 @@ class Facts:
     force: str = ""
     controller: str = ""
     """The boot id of the machine tastyops runs on."""
+    console: bool = False
+    """Whether the inventory gives the host a console."""
+    power: bool = False
+    """Whether the inventory gives the host a power switch."""
+    zone: str = "UTC"
+    """The inventory's time zone, in which a runbook's clock times are meant."""
+    offset: int | None = None
+    """Minutes east of UTC in which the run's log tells the time; None where it has none yet."""
     names: Mapping[str, Any] = field(default_factory=dict)
     earlier: Callable[[str], Registered] = lambda action: {}
 
@@ -52,7 +60,8 @@ class ActionSpec:
     ``scalar`` names the parameter a bare value stands for (``wall: "text"``); ``returns`` maps
     each registered field to its kind (see ``model.text.FACT_KINDS``); ``sentence`` is the default
     entry in the log, a template over the registered fields; ``person`` says that it needs one;
-    ``guarded`` that it has guards which ``force:`` may overrule.
+    ``guarded`` that it has guards which ``force:`` may overrule. ``followed_by`` names the actions
+    one of which must be the next step, whatever happens.
     """
 
     name: str
@@ -67,6 +76,7 @@ class ActionSpec:
     guarded: bool
     build: Callable[..., Any]
     perform: Callable[[Any, Facts], Generator[Any, Any, Registered | None]]
+    followed_by: tuple[str, ...] = ()
 
 
 Registry = Mapping[str, ActionSpec]

@@ -25,6 +25,10 @@ class Answer(Protocol):
     def error_text(self) -> str:
         """Standard error."""
 
+    @property
+    def at(self) -> float:
+        """When it came, in seconds since the epoch, on the run's clock."""
+
 
 class Reading(NamedTuple):
     """A command that only reads, and the name of the parser that understands it."""

@@ -116,7 +116,7 @@ def partition_table(device: str) -> Reading:
 
 def signatures(*devices: str) -> Reading:
     """Signatures anywhere on the devices, those of a partition table included."""
-    return Reading(("wipefs", "--no-act", "--json", *devices), "signatures")
+    return Reading(("wipefs", "--no-act", "--json", *devices), "device_signatures")
 
 
 def hidden_signature(device: str, offset: int, size: int) -> Reading:
@@ -204,7 +204,7 @@ def _kernel_partition(answer: Answer) -> tuple[int, int] | None:
 
 PARSERS: Parsers = {
     "partition_table": _partition_table,
-    "signatures": _signatures,
+    "device_signatures": _signatures,
     "blkid_type": _blkid_type,
     "kernel_partition": _kernel_partition,
 }

@@ -9,17 +9,22 @@ from datetime import UTC, datetime, timedelta
 from tastyops.errors import LinkLost, Unreachable
 from tastyops.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
+from tastyops.probes.md import ARRAYS
+from tastyops.probes.mounts import FSTAB, MOUNTED
 from tastyops.shell import Fate, Hello
 from tastyops.shell.lock import Holder, Lock
 
 Answer = tuple[int, str] | tuple[int, str, str] | Exception | Callable[[], "Answer"]
 
 
+START = datetime(2026, 2, 11, 13, 0, tzinfo=UTC)
+
+
 class FakeClock:
     """Time that passes only when somebody sleeps."""
 
     def __init__(self) -> None:
-        self.time = datetime(2026, 2, 11, 13, 0, tzinfo=UTC)
+        self.time = START
         self.slept: list[float] = []
 
     def now(self) -> datetime:
@@ -28,6 +33,19 @@ class FakeClock:
     def sleep(self, seconds: float, wake: Callable[[float], bool]) -> None:
         self.slept.append(seconds)
         self.time += timedelta(seconds=seconds)
+
+
+SOUND: dict[str, Answer | list[Answer]] = {
+    "cat /proc/sys/kernel/random/boot_id": (0, "11111111-1111-1111-1111-111111111111"),
+    "uname -rv": (0, "6.1.0 #1"),
+    "uname -n": (0, "web1"),
+    "systemctl list-units --state=failed --output=json --no-pager": (0, "[]"),
+    ARRAYS.argv[2]: (0, ""),
+    " ".join(FSTAB.argv): (0, '{"filesystems": []}'),
+    " ".join(MOUNTED.argv): (0, '{"filesystems": []}'),
+    "date +%s": (0, f"{START.timestamp():.0f}"),
+}
+"""What a host that may be rebooted answers, when it is called web1."""
 
 
 @dataclass

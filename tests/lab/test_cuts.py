@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,7 +78,7 @@ def test_a_power_cut(pristine: Lab, tmp_path: Path) -> None:
     assert pristine.host.power
     with begun(pristine, tmp_path) as run:
         assert pristine.tastyops("lab.break", "power").returncode == 0
-        subprocess.run(shlex.split(pristine.host.power["on"]), check=True, timeout=120)
+        subprocess.run(pristine.host.power.commands["on"], check=True, timeout=120)
         pristine.guest.wait(life.BOOT_SECONDS)
         code, said = ends(run)
     assert code == 5, said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 from collections.abc import Iterator
 
@@ -28,7 +27,7 @@ FIRST, DOWN, ENTER = "\x01", "\x0e", "\r"
 def power(lab: Lab, word: str) -> str:
     assert lab.host.power
     ended = subprocess.run(
-        shlex.split(lab.host.power[word]), capture_output=True, text=True, timeout=120, check=True
+        lab.host.power.commands[word], capture_output=True, text=True, timeout=120, check=True
     )
     return ended.stdout.strip()
 
@@ -47,8 +46,9 @@ def another(lab: Lab, first: Process | None) -> bool:
 def console(lab: Lab) -> Iterator[pexpect.spawn[str]]:
     """Serial over LAN, as the inventory has it."""
     assert lab.host.console
+    program, *words = lab.host.console.command
     spawned = pexpect.spawn(
-        lab.host.console["command"], timeout=300, encoding="utf-8", codec_errors="replace"
+        program, words, timeout=300, encoding="utf-8", codec_errors="replace"
     )
     spawned.delaybeforesend = None
     try:
@@ -60,7 +60,7 @@ def console(lab: Lab) -> Iterator[pexpect.spawn[str]]:
 
 def test_the_inventory_names_every_word_of_the_switch(lab: Lab) -> None:
     assert lab.host.power
-    assert set(lab.host.power) == set(POWER_WORDS)
+    assert set(lab.host.power.commands) == set(POWER_WORDS)
     assert power(lab, "status") == ON
 
 

@@ -1,0 +1,72 @@
+"""The terminal a console draws on: the rows as they stand, and which are highlighted.
+
+A boot menu is drawn with cursor movements, and only what changed is drawn again; so it can be
+read from a terminal's memory alone. pyte is that terminal.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import json
+import re
+
+import pyte
+
+COLUMNS, ROWS = 80, 24
+"""What GRUB and the kernel's serial console take a terminal to be."""
+
+MOST_TEXT = 64 * 1024
+"""Bytes of text one look hands on; of more, the end."""
+
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]"
+    r"|[\x00-\x07\x0b\x0e-\x1a\x1c-\x1f\x7f]"
+)
+"""ECMA-48: control sequences, OSC strings, other escapes, and what cannot be printed."""
+
+
+def plain(text: str) -> str:
+    """Text without control sequences, one line end for all kinds of them."""
+    kept = _CONTROL.sub("", text)
+    while "\b" in kept and (fewer := re.sub(r"[^\b\n]\x08", "", kept)) != kept:
+        kept = fewer
+    return re.sub(r"\r*\n\r*|\r+", "\n", kept.replace("\b", ""))
+
+
+class Drawing:
+    """Takes a console's bytes; knows what was said since the last look, and what stands there."""
+
+    def __init__(self) -> None:
+        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.Stream(self._screen)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._heard = 0
+        self._text = ""
+
+    def feed(self, data: bytes) -> None:
+        """Some bytes, in order."""
+        text = self._decoder.decode(data)
+        self._heard += len(data)
+        self._text = (self._text + text)[-MOST_TEXT:]
+        with contextlib.suppress(Exception):  # no bytes a host sends may end its being drained
+            self._stream.feed(text)
+
+    @property
+    def heard(self) -> int:
+        """Bytes since the last look."""
+        return self._heard
+
+    @property
+    def text(self) -> str:
+        """What was said since the last look, without control sequences."""
+        return plain(self._text)
+
+    def look(self) -> bytes:
+        """The answer to a look (``probes.console``); the next one begins here."""
+        rows = [row.rstrip() for row in self._screen.display]
+        drawn = self._screen.buffer.items()
+        marked = sorted(y for y, row in drawn if any(cell.reverse for cell in row.values()))
+        answer = {"heard": self._heard, "text": self.text, "rows": rows, "marked": marked}
+        self._heard, self._text = 0, ""
+        return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")

@@ -1,0 +1,66 @@
+"""How a host's console and its power switch are reached, as its inventory says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tastyops.model.secret import SecretSource
+
+IPMI_PORT = 623
+"""RMCP's port (IPMI 2.0, 13.1.2)."""
+
+POWER_PATIENCE = 30.0
+"""Seconds a power switch may take to answer, unless the inventory says otherwise."""
+
+CONSOLE_SECRET = "console-password"  # noqa: S105  a name, not a value
+"""What an action calls the console's password by: ``("type-secret", "console-password")``."""
+
+Turn = Literal["on", "off", "cycle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ipmi:
+    """A management controller that speaks IPMI 2.0. ``cipher`` is ipmitool's ``-C``."""
+
+    address: str
+    port: int = IPMI_PORT
+    user: str = ""
+    password: SecretSource | None = None
+    cipher: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleWay:
+    """One of ``command`` (argv), ``socket`` (a path, or address and port) and ``ipmi``.
+
+    ``release`` is the argv that ends another's session; ``user`` and ``password`` log in there.
+    """
+
+    command: tuple[str, ...] = ()
+    socket: str | tuple[str, int] | None = None
+    ipmi: Ipmi | None = None
+    release: tuple[str, ...] = ()
+    user: str = "root"
+    password: SecretSource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PowerWay:
+    """Either ``ipmi`` or ``commands``: argv for ``on``, ``off``, ``cycle`` and ``status``.
+
+    ``outlet`` is what people call the switch; ``timeout`` is in seconds.
+    """
+
+    ipmi: Ipmi | None = None
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    outlet: str = ""
+    timeout: float = POWER_PATIENCE
+
+    @property
+    def named(self) -> str:
+        """What a confirmation calls it."""
+        if self.outlet:
+            return self.outlet
+        return f"IPMI at {self.ipmi.address}" if self.ipmi else "the inventory's commands"

@@ -1,0 +1,43 @@
+"""What a reboot or a shutdown is refused for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from tastyops.commands import Command, Probe
+from tastyops.errors import Refused
+from tastyops.model.action import Facts
+from tastyops.probes.system import SCHEDULED, Scheduled
+from tastyops.reboot.schedule import foreign
+from tastyops.reboot.snapshot import Before
+from tastyops.reboot.starting import guard_start
+
+
+def guard(
+    before: Before, facts: Facts, *, kernel: str | None, fallback: bool
+) -> Generator[Command, Any, None]:
+    """Refuses what would hurt: the wrong machine, our own, a shutdown already set, and what
+    ``guard_start`` refuses.
+
+    ``force:`` overrules the machine's name and the latter, never the other two.
+    """
+    if before.boot_id == facts.controller:
+        raise Refused("that is the machine tastyops itself runs on")
+    _guard_name(before.hostname, facts)
+    already: Scheduled | None = yield Probe(*SCHEDULED)
+    if already is not None:
+        raise Refused(foreign(already, facts))
+    yield from guard_start(before.kernel.release, facts, kernel=kernel, fallback=fallback)
+
+
+def _guard_name(hostname: str, facts: Facts) -> None:
+    """The host's own name against the inventory's: what molly-guard asks, answered beforehand."""
+    if facts.force:
+        return
+    known = {facts.host, facts.address, str(facts.names.get("hostname", ""))}
+    if hostname.partition(".")[0] not in {name.partition(".")[0] for name in known if name}:
+        raise Refused(
+            f"the host calls itself {hostname}, the inventory calls it {facts.host}"
+            " (if that is right, give the host `vars: {hostname: …}`)"
+        )
