@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +21,9 @@ from tastyops.probes.tables import (
     partition_table,
 )
 from tastyops.probes.uses import partition_node, the_disk
+from tastyops.storage.sizes import parse_size
 
 SETTLED = ("udevadm", "settle", "--timeout=60")
-
-_UNITS = {"M": MIB, "G": 1024 * MIB, "T": 1024 * 1024 * MIB}
 
 TYPES = {
     "raid": ("fd", "A19D880F-05FC-4D3B-A006-743F0F84911E"),
@@ -127,10 +125,8 @@ def _type(params: DiskPartition, table: PartitionTable) -> str:
 
 
 def _sectors(text: str, table: PartitionTable) -> int:
-    found = re.fullmatch(r"([1-9][0-9]{0,7})\s*([MGT])(?:i?B)?", text.strip())
-    if not found:
-        raise Failed("a size is a whole number with M, G or T behind it, such as 500M")
-    return int(found[1]) * _UNITS[found[2]] // table.sector
+    """A size in sectors, rounded up to a whole MiB."""
+    return -(-parse_size(text) // MIB) * MIB // table.sector
 
 
 def _no_old_data(
