@@ -94,10 +94,10 @@ def test_a_pulled_disk_and_a_new_one(pristine: Lab, tmp_path: Path) -> None:
         ((), "mkfs.xfs -q {new}", "is not blank: xfs on"),
         (
             (),
-            "truncate -s 100M /root/half; "
-            "mdadm --create /dev/md9 --run --level=1 --metadata=1.2 --raid-devices=2 "
-            "$(losetup --show --offset 0 -f /root/half) missing 2>/dev/null; mdadm --stop /dev/md9;"
-            " dd if=/root/half of={new} bs=1M count=2 seek=1 conv=notrunc status=none",
+            "printf 'label: dos\\nstart=2048, size=350M, type=fd\\n' | sfdisk -q {new};"
+            " udevadm settle; mdadm --create /dev/md9 --run --level=1 --metadata=1.0"
+            " --raid-devices=2 {new}1 missing; mdadm --stop /dev/md9; wipefs -aq {new};"
+            " blockdev --rereadpt {new}",
             "old data lies where partition 1 would be: linux_raid_member",
         ),
     ],
