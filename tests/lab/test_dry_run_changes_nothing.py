@@ -121,7 +121,7 @@ def _made(function: Any) -> Reading:
     for param in inspect.signature(function).parameters.values():
         if param.default is param.empty:
             kind = str(param.annotation)
-            words.append((1,) if "tuple[int" in kind else 1 if kind == "int" else
+            words.append((1,) if "tuple[int" in kind else 1 if kind in ("int", "float") else
                          ("x",) if "tuple" in kind or "Sequence" in kind else "x")  # fmt: skip
     made = function(*words)
     assert isinstance(made, Reading)
