@@ -134,7 +134,9 @@ def probe_programs() -> set[str]:
     for reading in readings():
         programs.add(Path(reading.argv[0]).name)
         if Path(reading.argv[0]).name in ("sh", "env"):
-            programs |= set(re.findall(r"(?:^|[;|&(\s])([a-z][a-z0-9_.-]+)\b", " ".join(reading.argv[1:])))
+            text = " ".join(reading.argv[1:])
+            functions = set(re.findall(r"^(\w+)\(\) *{", text, re.MULTILINE))
+            programs |= set(re.findall(r"(?:^|[;|&(\s])([a-z][a-z0-9_.-]+)\b", text)) - functions
     return programs
 
 
