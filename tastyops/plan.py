@@ -16,6 +16,7 @@ from tastyops import templates
 from tastyops.commands import Steps, Unknown, concealed
 from tastyops.errors import InvalidFile, NeedsPerson, Problem, UsageError, did_you_mean
 from tastyops.inventory import Host
+from tastyops.journal.envelope import unstamp
 from tastyops.journal.state import RunState
 from tastyops.model.action import ActionSpec, Facts, Registered, Registry
 from tastyops.model.outcome import Outcome
@@ -293,11 +294,16 @@ def lane_facts(
         console=place is not None and place.has_console,
         power=place is not None and place.has_power,
         zone=plan.zone,
-        offset=_offset(plan.zone, state.opened_at),
+        offset=_offset(plan.zone, _first_day(state)),
         names=names,
         earlier=earlier,
         force=templates.render(step.force, names, "text") if step.force else "",
     )
+
+
+def _first_day(state: RunState) -> datetime | None:
+    """The moment whose UTC offset is the log's: when its at-risk period begins, or its run."""
+    return unstamp(state.window.begins) if state.window.begins else state.opened_at
 
 
 def _offset(zone: str, opened: datetime | None) -> int | None:

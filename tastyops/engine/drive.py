@@ -132,6 +132,7 @@ class Drive:
         workers = min(len(self._plan.hosts) * (1 + beside) + 1, MOST_THREADS)
         with ThreadPoolExecutor(workers, thread_name_prefix="lane") as pool:
             try:
+                self._take_in()  # what was handed in while no process owned the run comes first
                 while self.state.closed is None:
                     self._turn(pool)
             except BaseException:
@@ -234,7 +235,8 @@ class Drive:
     def _work(self, key: LaneKey, move: Perform | PickUp) -> Work:
         workers, link = self._workers, self._link(move.at.host, move.step)
         if isinstance(move, Perform) and isinstance(move.command, Sleep):
-            return lambda: workers.sleep(key, move)
+            left = self._left(move.at, move.command)
+            return lambda: workers.sleep(key, move, left)
         if isinstance(move.command, Probe | Change) and move.command.via != "host" and link:
             return self._out_of_band(key, move, self._outside(link.host))
         if link is None:
@@ -276,6 +278,16 @@ class Drive:
         done = self._workers.done
         while not done.empty():
             self._take(done.get())
+
+    def _left(self, at: Address, command: Sleep) -> float:
+        """Seconds of a wait that are left.
+
+        It began when its lane was last heard of, perhaps while another process drove the run. A
+        clock that was set back makes no wait longer than it was meant.
+        """
+        began = self.state.lane(at.host, at.step).last_at
+        gone = (self._clock.now() - began).total_seconds() if began else 0.0
+        return min(max(command.seconds - gone, 0.0), command.seconds)
 
     def _link(self, host: str, step: Step) -> Link | None:
         """The lane's own link: what runs in the background does not stand in the others' way."""

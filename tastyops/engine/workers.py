@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.advance.moves import Perform, PickUp
-from tastyops.commands import Change, Offline, Output, Probe, Sleep, describe, output_to_json
+from tastyops.commands import Change, Offline, Output, Probe, describe, output_to_json
 from tastyops.engine.links import Link, settled
 from tastyops.engine.outofband import Outside
 from tastyops.errors import (
@@ -83,7 +83,7 @@ class Workers:
             if isinstance(move, PickUp):
                 raise
             offline = offline_counts and error.id != "host-key-changed"
-            how, why = ("offline", error.id) if offline else ("unreachable", error.what)
+            how, why = ("offline", error.id) if offline else ("unreachable", error.advised)
             body = Settled(move.digest, how, {}, describe(move.command), why)
             return Done(key, ((move.at, body, ""),))
         return Done(key, ((Address(host=link.host.name), connected, ""),))
@@ -222,11 +222,11 @@ class Workers:
             return Settled(move.digest, "lost", why=why)
         return Settled(move.digest, "undone", why=f"{why}; a probe found that it did not happen")
 
-    def sleep(self, key: LaneKey, move: Perform) -> Done:
-        """Waits, unless the run is stopping."""
+    def sleep(self, key: LaneKey, move: Perform, left: float) -> Done:
+        """Waits the seconds that are left of it, unless the run is stopping."""
         command = move.command
-        if isinstance(command, Sleep) and not self._stopping.is_set():
-            self._clock.sleep(command.seconds, self._stopping.wait)
+        if not self._stopping.is_set():
+            self._clock.sleep(left, self._stopping.wait)
         return Done(key, ((move.at, Settled(move.digest, "slept", {}, describe(command)), ""),))
 
     def pause(self, key: LaneKey, seconds: float) -> None:
@@ -264,7 +264,7 @@ def _not_sent(move: Perform | PickUp, error: TastyopsError) -> Settled:
 
 def _unreachable(move: Perform | PickUp, error: TastyopsError) -> Settled:
     how = "unreachable" if isinstance(error, Unreachable) else "lost"
-    why = error.what
+    why = error.advised
     if isinstance(error, Locked) and not isinstance(error, Fenced):
         return Settled(move.digest, "locked", {}, {}, " ".join(error.lines()))
     if isinstance(move.command, Change) and how == "unreachable":

@@ -355,6 +355,15 @@ class FellSilent(Body):
 
 
 @dataclass(frozen=True)
+class Called(Body):
+    """The operators were called with this sentence; ``problem`` says why that did not succeed."""
+
+    kind: ClassVar[str] = "called"
+    sentence: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class ClockStepped(Body):
     """The controller's clock went back by ``seconds``; order is by sequence, not by time."""
 

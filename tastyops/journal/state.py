@@ -15,6 +15,7 @@ from tastyops.journal.events import (
     Asked,
     AttemptEnded,
     Body,
+    Called,
     CancelAsked,
     Connected,
     Decided,
@@ -75,6 +76,8 @@ class Lane:
     begun: bool = False
     again: bool = False
     """Whether a person wants another attempt after the last one failed."""
+    last_at: datetime | None = None
+    """When something was last heard of it: a wait without an outcome began then."""
     changed: bool = False
     """Whether any change was sent; a work with one such step is never plain Cancelled."""
 
@@ -114,6 +117,8 @@ class RunState:
     """Until a person has decided how to go on."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """Inputs that were changed on the way."""
+    called: set[str] = field(default_factory=set)
+    """With which sentences the operators were called."""
     decisions: int = 0
     started_by: str = ""
     epoch: int = 1
@@ -203,16 +208,23 @@ def _apply(state: RunState, event: Event, load: Load | None) -> None:
             state.works[number] = body
         case Joined(name=name) if name not in state.attending:
             state.attending.append(name)
-        case CancelAsked():
-            state.cancel, state.cancel_who = body, event.who
-        case StopAsked():
-            state.stop = body
+        case CancelAsked() | StopAsked():
+            _stop(state, body, event.who)
         case InputChanged(name=name, value=value):
             state.inputs[name] = value
+        case Called(sentence=sentence):
+            state.called.add(sentence)
         case WindowSet() | WindowBegan() | WindowEnded():
             state.window.take(body)
         case _:
             pass  # notes, remarks on the clock, kinds of other versions: kept, not acted on
+
+
+def _stop(state: RunState, body: CancelAsked | StopAsked, who: str) -> None:
+    if isinstance(body, CancelAsked):
+        state.cancel, state.cancel_who = body, who
+    else:
+        state.stop = body
 
 
 def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
@@ -269,6 +281,7 @@ def _decide(state: RunState, step: str, decision: str) -> None:
 
 def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
     n, body = event.at.n, event.body
+    lane.last_at = event.happened_at
     match body:
         case StepStarted():
             lane.attempt, lane.begun, lane.retry_n = event.at.attempt, True, None

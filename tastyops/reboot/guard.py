@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from tastyops.commands import Command, Probe
+from tastyops.commands import Command, Probe, Unknown
 from tastyops.errors import Refused
 from tastyops.model.action import Facts
 from tastyops.probes.system import SCHEDULED, Scheduled
@@ -15,7 +15,7 @@ from tastyops.reboot.starting import guard_start
 
 
 def guard(
-    before: Before, facts: Facts, *, kernel: str | None, fallback: bool
+    before: Before, facts: Facts, *, kernel: str | Unknown | None, fallback: bool
 ) -> Generator[Command, Any, None]:
     """Refuses what would hurt: the wrong machine, our own, a shutdown already set, and what
     ``guard_start`` refuses.

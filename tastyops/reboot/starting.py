@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tastyops.commands import Command, Probe, Report
+from tastyops.commands import Command, Probe, Report, Unknown
 from tastyops.errors import ProbeFailed, Refused
 from tastyops.model.action import Facts
 from tastyops.probes.boot import BOOT_ENVIRONMENT, BOOT_MENU, BootMenu
@@ -62,14 +62,19 @@ class Starting:
         return bool(self.fallback) and (self.fallback == self.running or self.fallback in seen)
 
 
-def starting(running: str, kernel: str | None = None) -> Generator[Command, Any, Starting]:
-    """Reads it. ``kernel`` is what will be started if that is not the boot menu's default."""
+def starting(
+    running: str, kernel: str | Unknown | None = None
+) -> Generator[Command, Any, Starting]:
+    """Reads it. ``kernel`` is what will be started if that is not the boot menu's default.
+
+    In a dry run it may be one that is not installed yet; then the running one is the fallback.
+    """
     side: BootSide | None = yield from _read(Probe(*BOOT_SIDE, sudo=True))
     menu: BootMenu | None = yield from _read(Probe(*BOOT_MENU, sudo=True))
     if side is None or menu is None:
         return Starting(side, menu, running)
     default = yield from _default(menu)
-    target = kernel or default
+    target = "" if isinstance(kernel, Unknown) else kernel or default
     fallback = running if target != running else _other(menu, side, running)
     initrds = {}
     for release in dict.fromkeys((target, fallback)):
@@ -160,7 +165,12 @@ def _space(found: Starting) -> list[Finding]:
 
 
 def guard_start(
-    running: str, facts: Facts, *, kernel: str | None, fallback: bool, chosen: bool = False
+    running: str,
+    facts: Facts,
+    *,
+    kernel: str | Unknown | None,
+    fallback: bool,
+    chosen: bool = False,
 ) -> Generator[Command, Any, None]:
     """Refuses a reboot after which the host would not start; ``force:`` overrules it.
 
@@ -179,7 +189,8 @@ def guard_start(
         )
     if target.state == "failed":
         raise Refused(target.detail)
-    if not chosen and kernel and found.default not in ("", kernel):
+    known = None if isinstance(kernel, Unknown) else kernel
+    if not chosen and known and found.default not in ("", known):
         raise Refused(f"the boot menu starts kernel {found.default}, not {kernel}")
     if fallback and other.state != "ok":
         raise Refused(f"there is no kernel to fall back on: {other.detail}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from tastyops.lab import life
-from tests.lab.machine import SESSION_SECONDS, Lab, until
+from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
 
@@ -179,4 +181,34 @@ def test_the_machine_boots_from_the_new_disk_alone(pristine: Lab, tmp_path: Path
     assert serials(pristine) == {NEW}
     mdstat = pristine.guest.run("cat /proc/mdstat")
     assert mdstat.count("[_U") + mdstat.count("[U_") + mdstat.count("[__U]") >= 2, mdstat
+    assert "/boot" in pristine.guest.run("findmnt -no TARGET /boot")
+
+
+def test_the_runbook_replaces_a_failing_disk(pristine: Lab) -> None:
+    """Found by its errors, dropped, changed, partitioned, re-synced, made bootable: and booted."""
+    assert pristine.tastyops("lab.break", "disk1").returncode == 0
+    given = {"old": OLD, "new": NEW, "like": SECOND, "third": THIRD, "mirror": "md2", "size": "300M"}
+    words = [word for name, value in given.items() for word in ("--var", f"{name}={value}")]
+    program = str(Path(sys.executable).with_name("tastyops"))
+    person = pexpect.spawn(
+        program,
+        ["run", str(ROOT / "runbooks/raid-replace-disk.yml"), "--inventory", "lab", "--yes", *words],
+        env=pristine.environment, cwd=str(ROOT), timeout=1500, encoding="utf-8",
+        dimensions=(50, 200),
+    )  # fmt: skip
+    person.expect(f"Take disk {OLD} out")
+    disk(pristine, "pull", OLD)
+    disk(pristine, "insert", NEW, "--size", "5G")
+    person.send("done\r")
+    person.expect(pexpect.EOF)
+    person.close()
+    assert person.exitstatus == 0, person.before
+    page = max((pristine.folder / "state/tastyops/lab/logs").glob("*/*.md")).read_text()
+    assert "**Status:** Completed at" in page
+    assert "50% complete" in page
+    assert f"GRUB boot loader installed on disk {NEW}." in page
+    assert pristine.guest.run("cat /proc/mdstat").count("[UUU]") == 3
+    assert "/dev/md2" in pristine.guest.run("pvs --noheadings -o pv_name -S vg_name=vg0")
+    disk(pristine, "alone", NEW)
+    assert serials(pristine) == {NEW}
     assert "/boot" in pristine.guest.run("findmnt -no TARGET /boot")
