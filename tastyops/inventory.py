@@ -53,6 +53,13 @@ class Host:
         """Whether there is a power switch; a practice host models one."""
         return self.power is not None or self.connection == "practice"
 
+    @property
+    def outlet(self) -> str:
+        """What a confirmation calls the power switch."""
+        if self.power is not None:
+            return self.power.named
+        return "the practice host's own" if self.connection == "practice" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Inventory:

@@ -76,6 +76,11 @@ class Plan:
         steps = self.runbook.steps()
         return tuple(step for step in steps if step.register and step.id not in self.left_out)
 
+    @cached_property
+    def shutdowns(self) -> bool:
+        """Whether a step may schedule one."""
+        return any(step.action == "shutdown" for step in self.runbook.every_step())
+
     def spec(self, step: Step) -> ActionSpec:
         """The step's action."""
         return self.registry[step.action]
@@ -293,6 +298,7 @@ def lane_facts(
         controller=plan.controller,
         console=place is not None and place.has_console,
         power=place is not None and place.has_power,
+        outlet=place.outlet if place is not None else "",
         zone=plan.zone,
         offset=_offset(plan.zone, _first_day(state)),
         names=names,

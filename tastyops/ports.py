@@ -181,11 +181,11 @@ class Console(Protocol):
         nothing. ``sink.out`` gets what the parser ``screen`` reads (``probes.console``).
         """
 
-    def type(self, keys: bytes) -> None:
-        """Sends key strokes."""
+    def type(self, keys: bytes) -> Ended:
+        """Sends key strokes; ``lost`` when only some of them went out."""
 
-    def type_secret(self, name: str) -> None:
-        """Sends the secret the inventory names so (``password``), without an Enter."""
+    def type_secret(self, name: str) -> Ended:
+        """Sends a secret of the inventory, ``console-password``, without an Enter."""
 
     def stop(self) -> None:
         """From another thread: end the look that waits now."""

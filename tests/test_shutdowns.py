@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tastyops.cli.shutdowns import scheduled
+from tastyops.cli.underway import scheduled
 from tastyops.commands import Output
 from tastyops.journal.events import Connected, StepEnded
 from tastyops.journal.state import Lane, Past, RunState

@@ -80,6 +80,7 @@ def conduct(
             listeners=(keeper, DeskKeeper(journal.directory, state), caller, Losable(listener)),
             epoch=journal.epoch, take_over=setting.args.take_over,
             approvers=setting.inventory.operators, waits=may_ask(setting.args),
+            ways=setting.place.ways,
         )
 
         def stop(why: str, *, gently: bool) -> None:

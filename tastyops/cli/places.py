@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tastyops.cli.devices import Devices
+from tastyops.cli.secrets import Secrets
+from tastyops.engine.outofband import NoWays
 from tastyops.errors import UsageError
 from tastyops.inventory import Host
-from tastyops.ports import Clock, Dialer, Operator, Prober, Session
+from tastyops.ports import Clock, Dialer, Operator, OutOfBand, Prober, Session
 
 if TYPE_CHECKING:
     from tastyops.practice.clock import PracticeClock
@@ -46,11 +49,14 @@ def _since_boot() -> float:
 
 @dataclass(frozen=True)
 class Place:
-    """Links, a clock, and on a practice host the hands that play the operator."""
+    """Links, a clock, the ways that do not lead through the hosts, and on a practice host the
+    hands that play the operator.
+    """
 
     dialer: Dialer
     clock: Clock
     hands: Operator | None = None
+    ways: OutOfBand = field(default_factory=NoWays)
 
 
 class PracticeDialer:
@@ -80,7 +86,7 @@ class PracticeDialer:
         return self._dialer.session(self._host(host), run)
 
 
-def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str]) -> Place:
+def enter(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Place:
     """The place for these hosts. Raises UsageError for practice and real hosts in one run."""
     practice = [host for host in hosts if host.connection == "practice"]
     if practice and len(practice) != len(hosts):
@@ -101,7 +107,7 @@ def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str])
         clock = PracticeClock()
         dialer = SshDialer(ssh_config=Path(os.devnull), now=lambda: clock.now().timestamp())
         return Place(PracticeDialer(dialer, clock, stack), clock, Hands())
-    real = SshDialer(sudo_password=lambda host: passwords[host.name])
+    real = SshDialer(sudo_password=lambda host: hidden.passwords[host.name])
     for host in hosts:
         try:
             real.check(host)
@@ -109,7 +115,7 @@ def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str])
             raise UsageError(
                 error.what, still_true="No host was touched.", next_step=error.next_step
             ) from error
-    return Place(real, WallClock())
+    return Place(real, WallClock(), ways=Devices(hidden.devices, hidden.masker()))
 
 
 def _check_settings(host: Host) -> None:

@@ -1,14 +1,16 @@
-"""``status``: the runs that are under way or unfinished, what they ask and whom, and held hosts."""
+"""``status``: unfinished runs, what they ask and whom, held hosts, and shutdowns to come."""
 
 from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tastyops.cli import project
-from tastyops.cli.shutdowns import scheduled
+from tastyops.cli.shutdowns import to_come
+from tastyops.cli.underway import scheduled
 from tastyops.errors import ExitCode, JournalDamaged
 from tastyops.inventory import Inventory
 from tastyops.journal.state import RunState
@@ -46,15 +48,19 @@ def perform(args: Namespace, *, dry: bool) -> int:
         if not any(run["run"] == board.run for run in found)
         for question in board.questions
     ]
+    ahead = to_come(places, inventory)
     if args.json:
-        print(json.dumps({"runs": found, "hosts": held, "approvals": asked}, indent=2))  # noqa: T201
+        told: dict[str, Any] = {"runs": found, "hosts": held, "approvals": asked}
+        told["shutdowns"] = [each.to_json() for each in ahead]
+        print(json.dumps(told, indent=2))  # noqa: T201
         return int(ExitCode.COMPLETED)
     lines = [line for run in found for line in _lines(run)]
     lines += [
         f"{host} is held by {owner or 'a run that has just begun'}" for host, owner in held.items()
     ]
     lines += [line for each in asked for line in _asked_lines(each)]
-    if not found and not asked:
+    lines += [each.line(inventory.timezone, datetime.now(UTC)) for each in ahead]
+    if not found and not asked and not ahead:
         lines.append("Nothing is under way and nothing is unfinished.")
     for line in lines:
         words = line.lstrip(" ")

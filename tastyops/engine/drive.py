@@ -26,7 +26,7 @@ from tastyops.commands import Change, Probe, Sleep
 from tastyops.engine.approval import answers
 from tastyops.engine.atrisk import passed, pause
 from tastyops.engine.holding import Claim
-from tastyops.engine.links import Link
+from tastyops.engine.links import Kept, Link
 from tastyops.engine.outofband import ConsoleRecord, NoWays, Outside
 from tastyops.engine.workers import Done, Work, Workers
 from tastyops.errors import TastyopsError, WaitsForPerson
@@ -245,7 +245,7 @@ class Drive:
         if link.session is None:
             return lambda: workers.connect(key, move, link)
         if isinstance(move, PickUp):
-            return lambda: workers.change(key, move, link, move.boot_id)
+            return lambda: workers.change(key, move, link, Kept(move.boot_id, move.record))
         if isinstance(move.command, Change):
             return self._change(key, move, link, link.session)
         return lambda: workers.probe(key, move, link)
@@ -301,10 +301,10 @@ class Drive:
 
     def _change(self, key: LaneKey, move: Perform, link: Link, session: Session) -> Work:
         """Journals the intent, here on the journal's thread; gives the rest for a worker."""
-        boot_id = session.hello.boot_id
+        hello = session.hello
         fate = f"{session.hello.directory}/{move.fate}"
-        self.append(intended(move, fate, boot_id), move.at)
-        return lambda: self._workers.change(key, move, link, boot_id)
+        self.append(intended(move, fate, hello.boot_id, hello.record), move.at)
+        return lambda: self._workers.change(key, move, link, Kept.of(hello))
 
     # -- waiting -------------------------------------------------------------------------------
 

@@ -124,11 +124,9 @@ class Outside:
                 case "power", (("on" | "off" | "cycle") as how,):
                     return self._switch().turn(how, sink=sink)
                 case "console", ("type",):
-                    self._attached().type(command.stdin)
-                    return Ended(0, 0.0)
+                    return self._attached().type(command.stdin)
                 case "console", ("type-secret", name):
-                    self._attached().type_secret(name)
-                    return Ended(0, 0.0)
+                    return self._attached().type_secret(name)
                 case "console", ("take",):
                     self._detach()
                     self._attached(take=True)

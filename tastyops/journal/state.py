@@ -26,6 +26,7 @@ from tastyops.journal.events import (
     RunClosed,
     RunOpened,
     Settled,
+    ShutdownExecuted,
     StepEnded,
     StepStarted,
     StopAsked,
@@ -52,6 +53,7 @@ class Past:
     command: dict[str, Any] = field(default_factory=dict)
     fate: str = ""
     boot_id: str = ""
+    record: str = ""
     settled: Settled | None = None
     asked: Asked | None = None
     value: Any = None
@@ -115,6 +117,8 @@ class RunState:
     window: Window = field(default_factory=Window)
     stop: StopAsked | None = None
     """Until a person has decided how to go on."""
+    executed: set[LaneKey] = field(default_factory=set)
+    """The lanes whose scheduled shutdown is known to have been carried out."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """Inputs that were changed on the way."""
     called: set[str] = field(default_factory=set)
@@ -243,6 +247,8 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
             state.decisions += 1
         case Decided(decision=decision):
             _decide(state, step, decision)
+        case ShutdownExecuted():
+            state.executed.add((event.at.host, step))
         case _:
             _apply_to_lane(state.lane(event.at.host, step), event, load)
     if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
@@ -288,7 +294,7 @@ def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
             lane.again = False
             lane.history = {0: lane.history[0]} if 0 in lane.history else {}
         case Intended():
-            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id)
+            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id, body.record)
             lane.changed = True
         case Asked():
             lane.history[n] = Past(body.digest, asked=body)

@@ -255,7 +255,7 @@ def test_a_change_cut_off_is_picked_up_and_never_sent_again(tmp_path: Path, fate
 
 def test_where_the_host_has_lost_its_record_nothing_is_sent_again(tmp_path: Path) -> None:
     def cut() -> Exception:
-        host.new = True  # as when systemd removes an account's runtime directory
+        host.record = "b2"  # as when systemd removes an account's runtime directory
         return lost()
 
     host = FakeHost({"change it": cut})  # type: ignore[dict-item]
