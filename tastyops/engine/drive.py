@@ -38,6 +38,7 @@ from tastyops.journal.events import (
     Body,
     CancelAsked,
     ClockStepped,
+    Decided,
     RunClosed,
     Settled,
     StopAsked,
@@ -173,7 +174,9 @@ class Drive:
             for move in appends:
                 if isinstance(move.body, RunClosed):
                     self._leave_consoles()
-                self.append(move.body, move.at)
+                decided = isinstance(move.body, Decided)
+                who = self.state.decider(move.at.step) if decided else ""
+                self.append(move.body, move.at, who)
 
     # -- events --------------------------------------------------------------------------------
 

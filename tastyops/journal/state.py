@@ -145,6 +145,11 @@ class RunState:
         lane = self.lanes.get((at.host, at.step))
         return lane.question if lane is not None and lane.ended is None else None
 
+    def decider(self, step: str) -> str:
+        """Who gave the answer that is about to become a decision; empty where there is none."""
+        found = (each.get(step) for each in (self.troubles, self.window.asked))
+        return next((each.who for each in found if each and each.answer and not each.decision), "")
+
     def questions(self) -> list[tuple[Address, Asked]]:
         """Everything that waits for an answer."""
         found = [
@@ -241,7 +246,7 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
         case Asked(question="window"):
             state.window.asked[step] = Trouble(body)
         case Answered(value=value) if state.question(event.at) in _about_step(state, event.at):
-            _answer(state, step, value)
+            _answer(state, step, value, event.who)
         case Decided(decision=decision) if step in state.window.asked and not state.window.word:
             state.window.word, state.window.asked[step].decision = decision, decision
             state.decisions += 1
@@ -261,11 +266,11 @@ def _about_step(state: RunState, at: Address) -> list[Asked]:
     return [each.asked for each in found if each is not None and not each.answer and not at.host]
 
 
-def _answer(state: RunState, step: str, value: str) -> None:
+def _answer(state: RunState, step: str, value: str, who: str) -> None:
     for asked in (state.troubles, state.undos, state.window.asked):
         found = asked.get(step)
         if found is not None and not found.answer:
-            found.answer = value
+            found.answer, found.who = value, who
             return
 
 
