@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
 from tastyops.console.attached import Attached
-from tastyops.console.lines import CommandLine, SocketLine
+from tastyops.console.lines import CommandLine, Line, SocketLine, SolLine
 from tastyops.errors import ConsoleHeld, ConsoleUnreachable
 from tastyops.inventory import Host
 from tastyops.model.outofband import CONSOLE_SECRET, IPMI_PASSWORD, ConsoleWay
@@ -59,7 +59,7 @@ def attach(
         return password.encode()
 
     try:
-        line = SocketLine(way.socket) if way.socket else CommandLine(command, environment)
+        line = _line(way, command, environment, release)
     except OSError as error:
         raise _unreachable(host, error.strerror or str(error)) from error
     how = _socket_name(way.socket) if way.socket else shlex.join(command)
@@ -70,6 +70,23 @@ def attach(
         attached.close()
         raise
     return attached
+
+
+def _line(
+    way: ConsoleWay,
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    release: tuple[str, ...],
+) -> Line:
+    if way.socket:
+        return SocketLine(way.socket)
+    if command[-2:] == _SOL:
+        return SolLine(command, environment, lambda: _discard(_output(release, environment)))
+    return CommandLine(command, environment)
+
+
+def _discard(said: str) -> None:
+    """Nobody is interested in it any more."""
 
 
 def _check(
@@ -95,6 +112,8 @@ def _check(
         )
     if attached.lost or (sol and not re.search(_OPERATIONAL, said)):
         raise _unreachable(host, one_line(said)[-300:] or attached.lost or "it did not answer")
+    if sol:
+        attached.begin()
 
 
 def _unreachable(host: Host, why: str) -> ConsoleUnreachable:
