@@ -84,6 +84,11 @@ class TastyopsError(Exception):
     def __str__(self) -> str:
         return self.what
 
+    @property
+    def advised(self) -> str:
+        """What happened and what to do next, where ``still_true`` may not hold: within a run."""
+        return " ".join(filter(None, (self.what, self.next_step)))
+
     def lines(self) -> list[str]:
         """The error as an operator reads it, one sentence a line."""
         after = (self.still_true, self.next_step)
@@ -139,11 +144,12 @@ class WaitsForPerson(TastyopsError):
     id = "waits-for-person"
     exit_code = ExitCode.IN_DOUBT
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, by: str = "") -> None:
         super().__init__(
-            f"A question waits for a person: {question}",
+            f"A question waits for {by or 'a person'}: {question}",
             still_true="Nothing more was done; the run stays In progress.",
-            next_step="`invoke resume` on a terminal goes on with it.",
+            next_step="Once it is answered with `invoke answer`, from a login of their own, "
+            "`invoke resume` goes on." if by else "`invoke resume` on a terminal goes on with it.",
         )
 
 
@@ -177,6 +183,12 @@ class AuthenticationFailed(Unreachable):
     """The host refused every credential offered."""
 
     id = "authentication-failed"
+
+
+class NoLogins(Unreachable):
+    """The host is up and refuses every login for now (nologin): it is starting or going down."""
+
+    id = "nologin"
 
 
 class LinkLost(Unreachable):

@@ -16,6 +16,7 @@ from tastyops import templates
 from tastyops.commands import Steps, Unknown, concealed
 from tastyops.errors import InvalidFile, NeedsPerson, Problem, UsageError, did_you_mean
 from tastyops.inventory import Host
+from tastyops.journal.envelope import unstamp
 from tastyops.journal.state import RunState
 from tastyops.model.action import ActionSpec, Facts, Registered, Registry
 from tastyops.model.outcome import Outcome
@@ -74,6 +75,11 @@ class Plan:
         """The steps of this run that leave something for later ones."""
         steps = self.runbook.steps()
         return tuple(step for step in steps if step.register and step.id not in self.left_out)
+
+    @cached_property
+    def shutdowns(self) -> bool:
+        """Whether a step may schedule one."""
+        return any(step.action == "shutdown" for step in self.runbook.every_step())
 
     def spec(self, step: Step) -> ActionSpec:
         """The step's action."""
@@ -294,11 +300,16 @@ def lane_facts(
         power=place is not None and place.has_power,
         outlet=place.outlet if place is not None else "",
         zone=plan.zone,
-        offset=_offset(plan.zone, state.opened_at),
+        offset=_offset(plan.zone, _first_day(state)),
         names=names,
         earlier=earlier,
         force=templates.render(step.force, names, "text") if step.force else "",
     )
+
+
+def _first_day(state: RunState) -> datetime | None:
+    """The moment whose UTC offset is the log's: when its at-risk period begins, or its run."""
+    return unstamp(state.window.begins) if state.window.begins else state.opened_at
 
 
 def _offset(zone: str, opened: datetime | None) -> int | None:
@@ -318,13 +329,42 @@ def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: boo
         spec = plan.spec(step)
         if step.id in plan.left_out:
             continue
-        if (step.confirm or spec.name == "confirm") and not yes and not hands:
+        approved = approval_of(plan, step)
+        if approved and not hands:
+            _need(
+                step, f"wants the yes of {approved}",
+                "Begin it on a terminal: it waits there until somebody says `invoke answer RUN "
+                "yes` from a login of their own.",
+            )
+        if (step.confirm or spec.name == "confirm") and not approved and not yes and not hands:
             _need(step, "asks for confirmation", "Give --yes, or run it on a terminal.")
         if spec.person and not hands:
             _need(step, "is done by a person", "Run it on a terminal.")
         if spec.name == "ask" and step.params.get("default") is None and step.id not in answers:
             name = step.register or "name"
             _need(step, "asks for a value", f"Give --var {name}=…, or run it on a terminal.")
+
+
+def need_another_operator(plan: Plan, who: str, operators: Sequence[str]) -> None:
+    """Raises NeedsPerson where an approval is wanted and the inventory names nobody but ``who``."""
+    if not operators or any(name != who for name in operators):
+        return
+    for step in plan.runbook.every_step():
+        if step.id not in plan.left_out and (wanted := approval_of(plan, step)):
+            raise NeedsPerson(
+                f"{step.place}: step {step.address} wants the yes of {wanted}, and the inventory "
+                f"has no operator but {who}.",
+                still_true="No host was touched.",
+                next_step="Name the others under `operators:`, by their logins.",
+            )
+
+
+def approval_of(plan: Plan, step: Step) -> str:
+    """Whose approval the step wants, as its key or as its action; empty for none."""
+    if step.approval or plan.spec(step).name != "confirm":
+        return step.approval
+    by = step.params.get("by")
+    return by.text if isinstance(by, Marked) else str(by or "")
 
 
 def _need(step: Step, what: str, next_step: str) -> None:

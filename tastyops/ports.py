@@ -5,7 +5,7 @@ Every port has one conformance suite that its real and its practice implementati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -227,11 +227,17 @@ class Capture(Sink, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HandedIn:
-    """An event from another process, through the run's spool. ``who`` is its login."""
+    """An event from another process, through the run's spool. ``who`` is its login.
+
+    ``account``: for what another account handed in, its uid as the kernel recorded it; None for
+    what only the run's own account could. ``question``: the digest of the question it answers.
+    """
 
     who: str
     body: Body
     at: Address = field(default_factory=Address)
+    account: int | None = None
+    question: str = ""
 
 
 class JournalSink(Protocol):
@@ -252,8 +258,11 @@ class JournalSink(Protocol):
     def mask(self, data: bytes) -> bytes:
         """``data`` with every secret of the run replaced."""
 
-    def spooled(self) -> Sequence[HandedIn]:
-        """What other processes handed in since the last call, in the order it was handed in."""
+    def spooled(self) -> Iterable[HandedIn]:
+        """What other processes handed in since the last call, in the order it was handed in.
+
+        Each is to be appended before the next one is asked for.
+        """
 
 
 class Listener(Protocol):
@@ -267,6 +276,16 @@ class Listener(Protocol):
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """The last output, masked, of a command still running; from any thread."""
+
+
+class Announcer(Protocol):
+    """Whatever calls the operators when a run needs them."""
+
+    def call(self, sentence: str, facts: Mapping[str, str]) -> str:
+        """Says one sentence of ours; gives what went wrong, or nothing. Never raises.
+
+        It is bounded in time. ``facts`` are the run's id, its log, the step, who attends.
+        """
 
 
 class Operator(Protocol):

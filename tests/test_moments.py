@@ -10,8 +10,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tastyops.document.moments import choices, moments, read_said, readings, with_offset
+from tastyops.document.moments import choices, moments, with_offset
 from tastyops.errors import UsageError
+from tastyops.window.clock import read_said, readings
 
 LONDON = "Europe/London"
 ZONES = (

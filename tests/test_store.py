@@ -134,11 +134,27 @@ def test_other_processes_hand_events_in_through_the_spool(tmp_path: Path) -> Non
     journal = make_journal(tmp_path)
     hand_in(journal.directory, "ncm", Noted("seen"), NOW)
     (journal.directory / "spool" / "0.json").write_text("not json")
-    assert journal.spooled() == [HandedIn("ncm", Noted("seen"))]
-    assert journal.spooled() == []
+    assert list(journal.spooled()) == [HandedIn("ncm", Noted("seen"))]
+    assert list(journal.spooled()) == []
     assert len(list((journal.directory / "spool").glob("*.json"))) == 1  # until it is durable
     journal.commit()
     assert [p.name for p in (journal.directory / "spool").iterdir()] == ["0.rejected"]
+    journal.close()
+
+
+def test_what_is_handed_in_stays_in_the_spool_until_it_is_in_the_journal(tmp_path: Path) -> None:
+    """Also where what came before it is made durable at once, as a cancel is."""
+    journal = make_journal(tmp_path)
+    for text in ("first", "second"):
+        hand_in(journal.directory, "ncm", Noted(text), NOW)
+    left = []
+    for handed in journal.spooled():
+        journal.append(handed.body, Address(), who=handed.who, happened=NOW)
+        journal.commit()
+        left.append(len(list((journal.directory / "spool").glob("*.json"))))
+    assert left == [2, 1]
+    journal.commit()
+    assert list((journal.directory / "spool").iterdir()) == []
     journal.close()
 
 

@@ -15,7 +15,7 @@ from tastyops.catalogue import registry
 from tastyops.commands import Unknown
 from tastyops.errors import InvalidFile, Place, UsageError
 from tastyops.model.action import ActionSpec, Facts, Param, Registry
-from tastyops.model.runbook import Input, Marked, Runbook, Step
+from tastyops.model.runbook import ANOTHER_OPERATOR, Input, Marked, Runbook, Step
 from tastyops.source import MAX_PROBLEMS
 from tastyops.validate import validate
 from tastyops.validate.values import coerce, input_value
@@ -53,7 +53,12 @@ REGISTRY: Registry = {
             returns={"stdout": "private", "rc": "count"},
         ),
         spec("wall", Param("message", "text", True), guarded=True),
-        spec("confirm", Param("question", "text", True), hostless=True),
+        spec(
+            "confirm",
+            Param("question", "text", False),
+            Param("by", "text", False, choices=(ANOTHER_OPERATOR,)),
+            hostless=True,
+        ),
         spec("kernel.install", Param("package", "text", True), returns={"version": "version"}),
         spec(
             "packages",
@@ -196,7 +201,11 @@ REFUSED_FILES = {
     "host": ("hosts: kalimdr\n", "1:8: the host or group 'kalimdr' is not known (did you mean"),
     "hosts": ("hosts: []\n", "1:8: 'hosts' names no host"),
     "serial": ("serial: 1\n", "1:1: 'serial' is not available yet"),
-    "window": ("window: x\n", "1:1: 'window' is not available yet"),
+    "window": ("window: x\n", "1:9: 'window' must be a mapping"),
+    "window without an end": ('window: {from: "00:01"}\n', "1:9: 'window' needs either 'to' or 'for'"),
+    "window with two ends": ("window: {to: 0200, for: 2h}\n", "1:9: 'window' needs either"),
+    "window with no time": ("window: {to: soon}\n", "1:14: 'to' of 'window': 'soon' cannot be taken"),
+    "window of no length": ("window: {for: 0s}\n", "1:15: 'for' of 'window' must be longer"),
     "work": ("works: [a]\n", "1:9: work 1 must be a mapping (key: value), not 'a'"),
     "work key": (
         "works: [{wrok: a}]\n",
@@ -278,8 +287,23 @@ REFUSED_STEPS = {
     "background": ("  - run: a\n    background: b\n", "7:17: 'background' must be true or false"),
     "quiet": ("  - run: a\n    quiet: b\n", "7:12: 'quiet': 'b' is not a span of time"),
     "on_failure": ("  - run: a\n    on_failure: b\n", "7:17: a step of 'on_failure' must be a mapping"),
-    "confirm by": ("  - confirm: {by: x}\n", "6:15: 'by' of 'confirm' is not available yet"),
-    "confirm key by": ("  - run: a\n    confirm: {by: x}\n", "7:15: 'by' of 'confirm' is not"),
+    "confirm by": ("  - confirm: {by: x}\n", "6:19: 'by' of 'confirm'"),
+    "confirm by a template": (
+        "  - confirm: {by: '{{ host }}'}\n", "6:19: 'by' of 'confirm' cannot be '{{ host }}'",
+    ),
+    "confirm key by": (
+        "  - run: a\n    confirm: {by: x}\n", "7:19: the approver 'x' is not known (known: another",
+    ),
+    "confirm key that asks nothing": ("  - run: a\n    confirm: {}\n", "7:14: 'confirm' asks noth"),
+    "confirm key with a private value": (
+        "  - {run: a, register: r}\n  - run: a\n    confirm: {question: '{{ r.stdout }}'}\n",
+        "8:31: 'r.stdout' is private",
+    ),
+    "confirm by another with a private value": (
+        "  - {run: a, register: r}\n"
+        "  - confirm: {question: '{{ r.stdout }}', by: another operator}\n",
+        "7:31: 'r.stdout' is private",
+    ),
     "parameter": ("  - run: {comand: a}\n", "6:11: 'comand' is not a key of 'run' (did you mean"),
     "missing": ("  - run:\n", "6:5: 'run' lacks its 'command'"),
     "missing null": ("  - run: {command: }\n", "6:5: 'run' lacks its 'command'"),
@@ -395,6 +419,17 @@ def test_confirm_is_an_action_and_a_key() -> None:
     assert action.params["question"].text == "Go on?"
     assert key.action == "run"
     assert key.confirm == Marked("Sure?", Place("r.yml", 8, 14))
+
+
+def test_another_operators_yes_may_be_wanted_with_or_without_a_question() -> None:
+    bare, asked, action = steps(
+        "  - run: a\n    confirm: {by: another operator}\n"
+        "  - run: b\n    confirm: {question: Sure?, by: another operator}\n"
+        "  - confirm: {by: another operator}\n"
+    )
+    assert (bare.confirm, bare.approval) == (None, ANOTHER_OPERATOR)
+    assert (asked.confirm and asked.confirm.text, asked.approval) == ("Sure?", ANOTHER_OPERATOR)
+    assert (action.params["by"].text, action.approval) == (ANOTHER_OPERATOR, "")
 
 
 def test_parameters_have_their_types() -> None:
@@ -661,3 +696,38 @@ def test_a_join_names_steps_that_run_in_the_background_before_it() -> None:
         validate(text.encode(), "r.yml", registry(), ("kalimdor",), frozenset())
     (found,) = map(str, caught.value.problems)
     assert found.startswith("r.yml:8:11: no step in the background before this one has the id 'far'")
+
+
+FOLLOWED: Registry = {
+    "fs.repair_root": spec("fs.repair_root", person=True, followed_by=("reboot",)),
+    "reboot": spec("reboot", Param("grace", "duration", False)),
+    "run": REGISTRY["run"],
+}
+REPAIR = "title: T\nhosts: kalimdor\nworks:\n- work: W\n  steps:\n"
+NEXT = "fs.repair_root must be followed by a step that does reboot"
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ("  - fs.repair_root:\n  - reboot: 1m\n", ""),
+        ("  - fs.repair_root:\n- work: V\n  steps: [{reboot: 1m}]\n", ""),
+        ("  - fs.repair_root:\n", f"6:5: {NEXT} (make the next step `reboot`)"),
+        ("  - fs.repair_root:\n  - run: uptime\n  - reboot: 1m\n", f"6:5: {NEXT}"),
+        ("  - fs.repair_root:\n  - {reboot: 1m, when: '1 > 2'}\n", f"7:5: {NEXT}, on the same"),
+        ("  - fs.repair_root:\n  - {reboot: 1m, confirm: Now?}\n", f"7:5: {NEXT}, on the same"),
+        (
+            "  - fs.repair_root:\n- work: V\n  when: 1 > 2\n  steps: [{reboot: 1m}]\n",
+            f"9:11: {NEXT}, on the same",
+        ),
+        ("  - {fs.repair_root: , background: true}\n  - reboot: 1m\n", "6:5: fs.repair_root cannot"),
+        ("  - run: x\n    on_failure: {fs.repair_root: }\n  - reboot: 1m\n", f"7:17: {NEXT}"),
+    ],
+)
+def test_a_step_that_must_be_followed_by_another(after: str, said: str) -> None:
+    if not said:
+        assert validate(f"{REPAIR}{after}".encode(), "r.yml", FOLLOWED)
+        return
+    with pytest.raises(InvalidFile) as caught:
+        validate(f"{REPAIR}{after}".encode(), "r.yml", FOLLOWED)
+    assert any(str(each).startswith(f"r.yml:{said}") for each in caught.value.problems), caught.value

@@ -52,6 +52,7 @@ def action(
     previews: bool = True,
     hostless: bool = False,
     guarded: bool = False,
+    followed_by: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Any, Facts], Steps]], ActionSpec]:
     """Makes a generator function an action; its docstring's first line is the action's help."""
 
@@ -71,6 +72,7 @@ def action(
             guarded=guarded,
             build=cls,
             perform=perform,
+            followed_by=followed_by,
         )
 
     return register

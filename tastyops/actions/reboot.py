@@ -6,23 +6,34 @@ from dataclasses import dataclass
 
 from tastyops.actions import action, param
 from tastyops.commands import Steps
-from tastyops.errors import Stopped
+from tastyops.errors import Refused, Stopped
 from tastyops.model.action import Facts
+from tastyops.reboot.console import attach
 from tastyops.reboot.guard import guard
-from tastyops.reboot.schedule import grace, schedule, unschedule
+from tastyops.reboot.menuboot import chooser
+from tastyops.reboot.proof import Wanted, prove
+from tastyops.reboot.schedule import grace, order, schedule, take_back
 from tastyops.reboot.snapshot import snapshot
-from tastyops.reboot.verify import verify
-from tastyops.reboot.waiting import wait
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reboot:
     """When, into what, and how long it may take."""
 
-    grace: float = param("duration", "From the warning to the reboot, exact to the second", 60.0)
+    grace: float | None = param(
+        "duration", "From the warning to the reboot, exact to the second; 1m without `at`", None
+    )
+    at: str | None = param("text", "A clock time instead, such as 23:55, in the log's zone", None)
+    reminders: list[str] = param("list", "How long before it the users are reminded by wall", ())
     kernel: str | None = param("text", "The kernel release it must come back with", None)
     fallback: str | None = param(
-        "text", "Refuse unless the boot menu has this kernel to fall back on", None, ("previous",)
+        "text",
+        "Refuse unless there is a kernel to fall back on that has been seen running",
+        None,
+        ("previous",),
+    )
+    recover: str | None = param(
+        "text", "What may be done to a host that is not back", None, ("power-cycle",)
     )
     message: str = param("text", "What wall tells the users", "The system goes down for a reboot.")
     patience: float = param("duration", "How long it may take to come back", 600.0)
@@ -37,20 +48,33 @@ class Reboot:
         "previous": "version",
         "down": "duration",
         "failed_before": "unit",
+        "degraded_before": "device",
+        "unmounted_before": "private",
         "failed": "unit",
         "state": "word",
+        "reached": "word",
+        "seen": "word",
+        "recovered": "word",
     },
     sentence="Machine rebooted successfully, running kernel {{ kernel }}.",
 )
 def reboot(params: Reboot, facts: Facts) -> Steps:
     """Reboot with a warning and a grace period, and prove that the host came back as expected."""
+    cycle = params.recover == "power-cycle"
+    if cycle and not facts.power:
+        raise Refused("`recover: power-cycle` needs a power switch (`power:` in the inventory)")
     before = yield from snapshot()
-    yield from guard(before, facts, fallback=params.fallback is not None)
+    other = yield from guard(
+        before, facts, kernel=params.kernel, fallback=params.fallback is not None
+    )
+    due = yield from order("reboot", params.grace, params.at, params.reminders, facts)
+    yield from attach(facts)
     try:
-        due = yield from schedule(params.grace, params.message)
+        yield from schedule(due, params.message, facts)
         yield from grace(due)
     except Stopped:
-        yield from unschedule()
+        yield from take_back(due)
         raise
-    down = yield from wait(before, params.patience)
-    return (yield from verify(before, params.kernel, params.patience, down))
+    choose = chooser(other, params.patience) if other and facts.console else None
+    wanted = Wanted(params.kernel, params.patience, cycle, choose if params.fallback else None)
+    return (yield from prove(before, wanted, facts))

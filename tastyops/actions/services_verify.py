@@ -10,7 +10,8 @@ from tastyops.actions import action, param
 from tastyops.commands import Command, Probe, Steps
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
-from tastyops.probes.system import FAILED_UNITS, unit_states
+from tastyops.probes.system import unit_states
+from tastyops.reboot.health import Health, health, worse
 from tastyops.reboot.verify import started
 
 
@@ -19,33 +20,58 @@ class ServicesVerify:
     """Which services, and how long to wait for them."""
 
     services: list[str] = param("list", "Units that must be active, besides none failing", ())
-    ignore: list[str] = param("list", "Units that may be failed", ())
+    ignore: list[str] = param("list", "Units, arrays and mounts that may be amiss", ())
     patience: float = param("duration", "How long the system may take to finish starting", 300.0)
 
 
 @action(
     "services.verify",
     scalar="services",
-    returns={"failed": "unit", "already_failed": "unit", "state": "word"},
+    returns={
+        "failed": "unit",
+        "already_failed": "unit",
+        "degraded": "device",
+        "unmounted": "private",
+        "state": "word",
+    },
     sentence="Services verified as running normally.",
 )
 def services_verify(params: ServicesVerify, facts: Facts) -> Steps:
-    """Verify that the system has started and that no service has failed (systemd).
+    """Verify that the system has started, no service has failed, arrays and mounts are whole.
 
-    Units that had already failed before a reboot in this run are listed, not held against it.
+    What was already so before a reboot in this run is listed, not held against it.
     """
     state = yield from started(params.patience)
     if state not in ("running", "degraded"):
         raise Failed(f"the system is {state}")
-    failed = set((yield Probe(*FAILED_UNITS))) - set(params.ignore)
-    before = set(facts.earlier("reboot").get("failed_before", ()))
-    fresh = sorted(failed - before)
-    registered = {"state": state, "failed": fresh, "already_failed": sorted(failed & before)}
-    if fresh:
-        raise Failed(f"{len(fresh)} unit(s) failed: {', '.join(fresh)}", registered)
+    now: Health = yield from health()
+    before = _before(facts)
+    failed = set(now.failed) - set(params.ignore)
+    registered = {
+        "state": state,
+        "failed": sorted(failed - set(before.failed)),
+        "already_failed": sorted(failed & set(before.failed)),
+        "degraded": list(now.degraded),
+        "unmounted": [*now.unmounted, *now.read_only],
+    }
+    found = worse(before, now, params.ignore)
+    if found:
+        raise Failed("; ".join(found), registered)
     if params.services:
         yield from _need_active(tuple(params.services))
     return registered
+
+
+def _before(facts: Facts) -> Health:
+    """What was amiss before the last reboot in this run."""
+    told = facts.earlier("reboot")
+    mounts = tuple(told.get("unmounted_before") or ())
+    return Health(
+        failed=tuple(told.get("failed_before") or ()),
+        degraded=tuple(told.get("degraded_before") or ()),
+        unmounted=mounts,
+        read_only=mounts,
+    )
 
 
 def _need_active(services: tuple[str, ...]) -> Generator[Command, Any, None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tastyops.advance import background, recovery, trouble
+from tastyops.advance import atrisk, background, recovery, shutdowns, trouble
 from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, Move
 from tastyops.advance.now import Now, bad_lanes
@@ -40,6 +40,9 @@ def advance(
     """What is to be done now; empty when all depends on lanes in ``busy`` or the run is closed."""
     if state.closed is not None:
         return []
+    noted = shutdowns.executed(plan, state)
+    if noted:
+        return noted
     now = Now(plan, state, kept, busy, _stop(plan, state))
     beside = background.moves(now)
     waiting = False
@@ -52,7 +55,7 @@ def advance(
         waiting = True  # only for what runs in its background
     if beside or waiting:
         return beside
-    if now.stop is not None:
+    if now.stop is not None and state.works_started:
         moves = recovery.of_run(now)
         if moves is not None:
             return moves
@@ -84,6 +87,10 @@ def _work_moves(now: Now, work: Work) -> list[Move] | None:
             continue
         if now.stop and not any(state.lane(host, step.id).begun for host in unfinished):
             break
+        if not any(state.lane(host, step.id).begun for host in now.plan.lanes[step.id]):
+            moves = atrisk.moves(now, step)
+            if moves is not None:
+                return moves
         if not begun:
             return [Append(_RUN, WorkStarted(work.number))]
         return now.lane_moves(step, unfinished)
@@ -144,12 +151,17 @@ def _stop(plan: Plan, state: RunState) -> tuple[Step | None, Outcome] | None:
         bad = bad_lanes(plan, state, step)
         if bad and _stops(state, step):
             return step, _worst(bad)
-    return (None, Outcome.CANCELLED) if state.cancel is not None else None
+    return (None, Outcome.CANCELLED) if _given_up(state) else None
+
+
+def _given_up(state: RunState) -> bool:
+    """Whether the whole run is to end, and not for one of its steps."""
+    return state.cancel is not None or state.window.word == atrisk.CANCEL
 
 
 def _stops(state: RunState, step: Step) -> bool:
     decided = trouble.decision(state, step)
-    return decided == trouble.ABORT or (not decided and state.cancel is not None)
+    return decided == trouble.ABORT or (not decided and _given_up(state))
 
 
 def _why(plan: Plan, state: RunState) -> str:
@@ -158,7 +170,9 @@ def _why(plan: Plan, state: RunState) -> str:
     if stop is None:
         return ""
     step, outcome = stop
-    return "the run was cancelled" if step is None else _phrase(plan, state, step, outcome)
+    if step is not None:
+        return _phrase(plan, state, step, outcome)
+    return "the run was cancelled" if state.cancel is not None else atrisk.OVER
 
 
 def _phrase(plan: Plan, state: RunState, step: Step, outcome: Outcome) -> str:

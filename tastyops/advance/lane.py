@@ -14,7 +14,7 @@ from typing import Any
 from tastyops import templates
 from tastyops.advance.live import Live, LiveLanes
 from tastyops.advance.moves import Append, Move, Parked, Perform, PickUp
-from tastyops.advance.wording import ended_entry, failed_entry
+from tastyops.advance.wording import ended_entry, failed_entry, step_label
 from tastyops.commands import (
     Ask,
     Change,
@@ -110,8 +110,8 @@ def _before(view: LaneView) -> Move:
     for condition in (None if step.recovery else work.when, step.when):
         if condition is not None and not templates.evaluate(condition, names):
             return _end(view, Outcome.SKIPPED)
-    if step.confirm is not None:
-        question = Ask("confirm", templates.render(step.confirm, names, "text"))
+    if step.confirm is not None or step.approval:
+        question = _confirmation(step, names)
         past = view.lane.history.get(0)
         if past is None:
             return Append(view.at(0, 1), _asked(question))
@@ -120,6 +120,12 @@ def _before(view: LaneView) -> Move:
         if str(past.value).strip().lower() not in YES:
             return _end(view, Outcome.CANCELLED, why="declined")
     return _start(view, 1, names)
+
+
+def _confirmation(step: Step, names: Mapping[str, Any]) -> Ask:
+    if step.confirm is None:
+        return Ask("confirm", f"May {step_label(step, names)} begin?", step.approval)
+    return Ask("confirm", templates.render(step.confirm, names, "text"), step.approval or None)
 
 
 def _start(view: LaneView, attempt: int, names: Mapping[str, Any]) -> Move:
@@ -213,7 +219,7 @@ def _replay(view: LaneView) -> Move:
 def _pick_up(view: LaneView, n: int, past: Past, command: Command) -> Move:
     if isinstance(command, Change):
         name = f"{view.step.id}.{view.lane.attempt}.{n}"
-        return PickUp(view.at(n), command, past.digest, name, past.boot_id, view.step)
+        return PickUp(view.at(n), command, past.digest, name, past.boot_id, past.record, view.step)
     return _end(view, Outcome.IN_DOUBT, why=f"command {n} was begun; no outcome is known")
 
 
@@ -367,6 +373,6 @@ def _end(
     return Append(view.at(), body)
 
 
-def intended(perform: Perform, fate: str, boot_id: str) -> Intended:
+def intended(perform: Perform, fate: str, boot_id: str, record: str = "") -> Intended:
     """The event that precedes a change."""
-    return Intended(perform.digest, describe(perform.command), fate, boot_id)
+    return Intended(perform.digest, describe(perform.command), fate, boot_id, record)

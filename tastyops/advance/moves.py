@@ -37,6 +37,7 @@ class PickUp:
     digest: str
     fate: str
     boot_id: str
+    record: str
     step: Step
 
 
@@ -55,4 +56,11 @@ class Halt:
     at: Address
 
 
-Move = Append | Perform | PickUp | Parked | Halt
+@dataclass(frozen=True, slots=True)
+class AwaitWindow:
+    """Nothing may begin before the at-risk period does."""
+
+    at: Address
+
+
+Move = Append | Perform | PickUp | Parked | Halt | AwaitWindow

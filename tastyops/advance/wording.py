@@ -35,6 +35,13 @@ def step_label(step: Step, names: Mapping[str, Any]) -> str:
     return f"step {step.address} '{name}'"
 
 
+def approved_entry(step: Step, names: Mapping[str, Any], who: str, *, hands: bool) -> str:
+    """What the log says of a step that another operator approved; ``hands``: it was played."""
+    label = step_label(step, names)
+    played = ", which play the other operator" if hands else ""
+    return f"{label[0].upper()}{label[1:]} was approved by {who}{played}."
+
+
 def failed_entry(step: Step, names: Mapping[str, Any], outcome: Outcome) -> str:
     """What the log says of a step that did not end well: fixed words, never an error's text."""
     label = step_label(step, names)

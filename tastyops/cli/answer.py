@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tastyops.cli import project
+from tastyops.engine.approval import APPROVAL_WORDS, refusal
 from tastyops.errors import ExitCode, UsageError
+from tastyops.inventory import Inventory
 from tastyops.journal.events import Address, Answered, Asked
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
+from tastyops.store.accounts import login_name, login_uid
+from tastyops.store.desk import Board, Question, boards, put_answer, read_board
 from tastyops.store.runs import hand_in, is_live, read_state, taken
 
 PATIENCE = 10.0
@@ -27,28 +35,25 @@ def arguments(parser: ArgumentParser) -> None:
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Hands the answer to the run's process."""
+    inventory = project.load_inventory(args.inventory)
+    found = _asking_here(args, inventory)
+    if found is not None:
+        return _approve(*found, args, inventory, dry=dry)
     run, _ = project.find_record(args, args.run)
     if run is None or not is_live(run):
         raise UsageError(
             f"{args.run} is not under way, so it asks nothing.",
             next_step="`invoke resume` on a terminal goes on with an unfinished run.",
         )
-    state = read_state(run)
-    at, asked = _question(state, args)
+    at, asked = _question(read_state(run), args)
     if asked.choices and args.value not in asked.choices:
         raise UsageError(
             f"{args.value} is no answer to: {one_line(asked.text)}",
             next_step=f"Answers: {', '.join(asked.choices)}.",
         )
-    who = project.operator()
-    if asked.by and who == state.started_by:
-        raise UsageError(
-            f"{one_line(asked.text)} wants the word of {asked.by}, and {who} began this run.",
-            next_step="Have somebody else give it, from a login of their own.",
-        )
     if dry:
-        print("Would be answered, and is not, for this is a dry run.")  # noqa: T201
-        return int(ExitCode.COMPLETED)
+        return _dry()
+    who = project.operator()
     told = hand_in(run, who, Answered(args.value), datetime.now(UTC), at=at)
     print(  # noqa: T201
         f"Answered as {who}: {one_line(args.value)}" if taken(told, PATIENCE)
@@ -57,17 +62,122 @@ def perform(args: Namespace, *, dry: bool) -> int:
     return int(ExitCode.COMPLETED)
 
 
+def _dry() -> int:
+    print("Would be answered, and is not, for this is a dry run.")  # noqa: T201
+    return int(ExitCode.COMPLETED)
+
+
 def _question(state: RunState, args: Namespace) -> tuple[Address, Asked]:
+    """The run's own question that is meant. One of another operator has its desk."""
     asked = [
         (at, question)
         for at, question in state.questions()
-        if args.step in ("", at.step) and args.host in ("", at.host)
+        if args.step in ("", at.step) and args.host in ("", at.host) and not question.by
     ]
     if len(asked) == 1:
         return asked[0]
-    if not asked:
-        raise UsageError("The run asks no such question.", next_step="`invoke status` shows all.")
-    places = ", ".join(f"{at.step} {at.host}".strip() for at, _ in asked)
+    raise _none_or_many([(at.step, at.host) for at, _ in asked])
+
+
+def _none_or_many(places: Sequence[tuple[str, str]]) -> UsageError:
+    if not places:
+        return UsageError("The run asks no such question.", next_step="`invoke status` shows all.")
+    named = ", ".join(f"{step} {host}".strip() for step, host in places)
+    return UsageError(
+        f"{len(places)} questions wait: {named}.", next_step="Choose with --step and --host."
+    )
+
+
+# -- another operator's word -----------------------------------------------------------------
+
+
+def _asking_here(args: Namespace, inventory: Inventory) -> tuple[Path, Board, Question] | None:
+    """The desk of the run that is meant, and its question; None where another's word is not asked.
+
+    A run may ask its own operator something else at the same time: that is its own to answer.
+    """
+    found: list[tuple[Path, Board]] = []
+    for runs, _ in project.record_places(inventory, args):
+        named = runs / f".desk-{args.run}"  # also where the runs cannot be listed
+        board = read_board(named) if "/" not in args.run else None
+        found += [(named, board)] if board else [
+            (desk, each) for desk, each in boards(runs) if _is_meant(args.run, each)
+        ]
+    if not found:
+        return None
+    desk, board = max(found, key=lambda pair: pair[1].run)
+    asked = [
+        question
+        for question in board.questions
+        if args.step in ("", question.step) and args.host in ("", question.host)
+    ]
+    if os.getuid() in board.own and _asks_its_own(desk.parent / board.run, args):
+        return None
+    if len(asked) != 1:
+        raise _none_or_many([(question.step, question.host) for question in asked])
+    return desk, board, asked[0]
+
+
+def _asks_its_own(run: Path, args: Namespace) -> bool:
+    """Whether the run asks its own operator something that may be meant."""
+    return any(
+        not question.by and args.step in ("", at.step) and args.host in ("", at.host)
+        for at, question in read_state(run).questions()
+    )
+
+
+def _is_meant(wanted: str, board: Board) -> bool:
+    return wanted == "last" or board.run.startswith(wanted) or wanted == board.log
+
+
+def _approve(
+    desk: Path, board: Board, question: Question, args: Namespace, inventory: Inventory, *,
+    dry: bool,
+) -> int:
+    """Lays another operator's word on the run's desk, and waits until the run has it."""
+    text, value = one_line(question.text), args.value.strip().lower()
+    if value not in APPROVAL_WORDS:
+        raise UsageError(f"{args.value} is no answer to: {text}", next_step="Answers: yes, no.")
+    who = login_name(os.getuid())
+    why = refusal(os.getuid(), who, board.own, board.started_by, inventory.operators)
+    if not why and login_uid() >= 0 and login_uid() in board.own:
+        why = f"{login_name(login_uid())}, who is at this terminal, began this run"
+    if why:
+        raise UsageError(
+            f"{text} wants the yes of {question.by}, and {why}.",
+            still_true="It is still asked.",
+            next_step="Have somebody else give it, from a login of their own.",
+        )
+    told = f"{board.title} on {', '.join(board.hosts)}, begun by {board.started_by}: {text}"
+    print(one_line(told))  # noqa: T201
+    if dry:
+        return _dry()
+    try:
+        path = put_answer(desk, board, question, value)
+    except OSError as error:
+        raise UsageError(
+            f"The answer cannot be left at {desk}: {error.strerror}.",
+            still_true="It is still asked.",
+        ) from error
+    return _told(desk, question, path, who, value)
+
+
+def _told(desk: Path, question: Question, path: Path, who: str, value: str) -> int:
+    """What became of the answer."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        board = read_board(desk)
+        if board is None or question not in board.questions:
+            print(f"Answered as {who}: {value}")  # noqa: T201
+            return int(ExitCode.COMPLETED)
+        time.sleep(0.05)
+    if path.exists():
+        print(  # noqa: T201
+            f"Left as {who} for the run, which is not under way or busy: {value}. `invoke resume` "
+            "takes it up."
+        )
+        return int(ExitCode.COMPLETED)
     raise UsageError(
-        f"{len(asked)} questions wait: {places}.", next_step="Choose with --step and --host."
+        "The run did not take the answer.", still_true="It is still asked.",
+        next_step="`invoke status` shows what it asks now.",
     )

@@ -13,6 +13,7 @@ from tastyops.model.text import one_line
 from tastyops.plan import Plan
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture
+from tastyops.window.period import Period
 
 Mask = Callable[[str], str]
 
@@ -28,7 +29,8 @@ def masking_capture(masker: Masker) -> type[OutputCapture]:
 
 
 def show_preview(
-    plan: Plan, found: Preview, *, zone: str, attending: Sequence[str], as_json: bool, mask: Mask
+    plan: Plan, found: Preview, *, zone: str, attending: Sequence[str], as_json: bool, mask: Mask,
+    period: Period | None = None,
 ) -> None:
     """Writes the preview to standard output, without the secrets that ``mask`` knows."""
     for step in found.steps:
@@ -49,7 +51,7 @@ def show_preview(
             out.write(f"\n{number}. {plan.work_titles[number]}\n")
         _show_step(step, many)
     out.write("\nThe log it would write:\n\n")
-    out.write(render_text(would_be_log(plan, found, zone, attending)))
+    out.write(render_text(would_be_log(plan, found, zone, attending, period)))
 
 
 def _show_step(step: StepPreview, many: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tastyops import __version__
 from tastyops.cli import places, project, secrets
 from tastyops.cli.asitwas import as_it_was
 from tastyops.cli.conduct import Setting, conduct, may_ask
+from tastyops.cli.window import moved, window_end_argument
 from tastyops.errors import ExitCode, JournalDamaged, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, CancelAsked, LineTorn, Resumed
@@ -36,6 +38,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--take-over", action="store_true", dest="take_over",
         help="take hosts over from a run that is certainly over",
     )
+    window_end_argument(parser)
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 
 
@@ -117,16 +120,21 @@ def take_up(
             args, inventory, place, masker, project.operator(), was.opened.answers,
             patient=cancel is None,
         )
-        first = _first_words(state, torn, plan.digest, was.runbook.source, cancel)
+        document = log.document()
+        window = moved(
+            args.window_end, inventory.timezone, place.clock.now(), document.offset, document.date
+        )
+        first = _first_words(state, torn, plan.digest, was.runbook.source, cancel, window)
         return conduct(plan, state, setting, journal, log, first, _keeper(log, directory))
 
 
 def _first_words(
-    state: RunState, torn: LineTorn | None, plan: str, source: bytes, cancel: CancelAsked | None
+    state: RunState, torn: LineTorn | None, plan: str, source: bytes, cancel: CancelAsked | None,
+    window: Sequence[Body] = (),
 ) -> list[Body]:
     runbook = hashlib.sha256(source).hexdigest()
     resumed = Resumed(state.seq, runbook, plan, __version__)
-    return [body for body in (torn, resumed, cancel) if body is not None]
+    return [body for body in (torn, resumed, *window, cancel) if body is not None]
 
 
 def _keeper(log: LogFile, directory: Path) -> LogKeeper:

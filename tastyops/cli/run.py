@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -11,19 +12,24 @@ from datetime import UTC, datetime
 
 from tastyops import __version__
 from tastyops.catalogue import registry
-from tastyops.cli import places, project, secrets
+from tastyops.cli import places, project, secrets, shutdowns
 from tastyops.cli.conduct import Setting, conduct, may_ask
 from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
+from tastyops.cli.window import begins_later, told, window_end_argument, window_of, window_set
 from tastyops.engine.controller import boot_id
 from tastyops.engine.preview import preview
 from tastyops.errors import ExitCode, JournalUnwritable
-from tastyops.journal.events import RunOpened
+from tastyops.inventory import Inventory
+from tastyops.journal.events import Body, RunOpened
 from tastyops.journal.state import RunState
-from tastyops.plan import Plan, make_plan, need_nobody
+from tastyops.model.runbook import Runbook
+from tastyops.plan import Plan, make_plan, need_another_operator, need_nobody
+from tastyops.store.accounts import login_uid
 from tastyops.store.locks import Owner, holding_hosts
 from tastyops.store.logs import LogFile, LogHead, LogKeeper
 from tastyops.store.runs import RunJournal, new_run_id
+from tastyops.window.period import Period
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -56,6 +62,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--take-over", action="store_true", dest="take_over",
         help="take hosts over from a run that is certainly over",
     )
+    window_end_argument(parser)
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 
 
@@ -63,6 +70,11 @@ def perform(args: Namespace, *, dry: bool) -> int:
     """Runs the runbook; returns the exit code."""
     inventory = project.load_inventory(args.inventory)
     runbook = project.load_runbook(args.runbook, inventory)
+    return carry_out(runbook, args, inventory, dry=dry)
+
+
+def carry_out(runbook: Runbook, args: Namespace, inventory: Inventory, *, dry: bool) -> int:
+    """Runs it, or says what that would do; ``args`` as ``run`` takes them. Gives the exit code."""
     hosts = project.chosen_hosts(inventory, runbook, args.host)
     inputs, answers = resolve(runbook, args.var, ask=may_ask(args))
     hidden = secrets.resolve_secrets(runbook, hosts, ask=may_ask(args))
@@ -75,40 +87,51 @@ def perform(args: Namespace, *, dry: bool) -> int:
         )
         place = places.enter(stack, hosts, hidden)
         setting = Setting(args, inventory, place, masker, project.operator(), answers)
+        now = place.clock.now()
+        period = window_of(runbook.window, args.window_end, inventory.timezone, now)
         if dry or args.dry_run:
-            return _preview(plan, setting)
+            return _preview(plan, setting, period)
         hands = place.hands if not may_ask(args) else None
         if not may_ask(args):
             need_nobody(plan, yes=args.yes, answers=answers, hands=hands is not None)
-        return _carry_out(plan, setting, stack)
+        if hands is None:
+            need_another_operator(plan, setting.who, inventory.operators)
+        code = _carry_out(plan, setting, stack, period)
+    shutdowns.note_executed(project.record_places(inventory, args))
+    return code
 
 
-def _preview(plan: Plan, setting: Setting) -> int:
+def _preview(plan: Plan, setting: Setting, period: Period | None) -> int:
     capture = masking_capture(setting.masker)
     place = setting.place
     found = preview(plan, place.dialer, place.clock, capture, place.ways)
     attending = project.attending(setting.args.attending, setting.inventory)
     show_preview(
         plan, found, zone=setting.inventory.timezone, attending=attending,
-        as_json=setting.args.json, mask=setting.masker.text,
+        as_json=setting.args.json, mask=setting.masker.text, period=period,
     )
     if found.unreachable:
         return int(ExitCode.UNREACHABLE)
     return int(ExitCode.FAILED if found.incomplete else ExitCode.COMPLETED)
 
 
-def _carry_out(plan: Plan, setting: Setting, stack: ExitStack) -> int:
+def _carry_out(
+    plan: Plan, setting: Setting, stack: ExitStack, period: Period | None
+) -> int:
     attending = project.attending(setting.args.attending, setting.inventory)
     run_id = new_run_id(datetime.now(UTC))
     owner = Owner.of(run_id, setting.who, [host.name for host in plan.hosts])
-    journal, log = _open(plan, setting, attending, owner, stack)
+    head = _head(plan, setting, attending, period)
+    journal, log = _open(plan, setting, head, owner, stack)
     stack.callback(journal.close)
-    first = [_opened(plan, setting, attending, log)]
+    first: list[Body] = [_opened(plan, setting, attending, log), *window_set(period)]
+    if period is not None and begins_later(period, setting.place.clock.now()):
+        project.say(f"The run waits for its at-risk period, {told(period, log)}. Ctrl-C ends it.")
     return conduct(plan, RunState(), setting, journal, log, first, LogKeeper(log))
 
 
 def _open(
-    plan: Plan, setting: Setting, attending: Sequence[str], owner: Owner, stack: ExitStack
+    plan: Plan, setting: Setting, head: LogHead, owner: Owner, stack: ExitStack
 ) -> tuple[RunJournal, LogFile]:
     """The run's journal and its log, or neither, with its hosts held on this controller.
 
@@ -126,7 +149,6 @@ def _open(
             undo.callback(shutil.rmtree, runs / owner.run, ignore_errors=True)
             journal = RunJournal.create(runs, owner.run, plan.runbook.source, setting.masker)
             undo.callback(journal.close)
-            head = _head(plan, setting, attending)
             now = setting.place.clock.now()
             if args.into:
                 log, _ = book.join(args.into, head, owner.run, now, setting.masker)
@@ -141,10 +163,12 @@ def _open(
     return journal, log
 
 
-def _head(plan: Plan, setting: Setting, attending: Sequence[str]) -> LogHead:
+def _head(
+    plan: Plan, setting: Setting, attending: Sequence[str], period: Period | None
+) -> LogHead:
     return LogHead(
         plan.runbook.kind, plan.title, setting.inventory.timezone, plan.practice, plan.summary,
-        list(plan.work_titles.values()), attending,
+        list(plan.work_titles.values()), attending, day=period.begins if period else None,
     )
 
 
@@ -154,4 +178,5 @@ def _opened(plan: Plan, setting: Setting, attending: list[str], log: LogFile) ->
         path=plan.runbook.path, plan=plan.digest, hosts=[host.name for host in plan.hosts],
         inputs=plan.recorded_inputs, attending=attending, log=log.number, practice=plan.practice,
         start_at=plan.start_at, tastyops=__version__, answers=dict(setting.answers),
+        account=os.getuid(), login=login_uid(),
     )

@@ -20,6 +20,7 @@ VERBS = (
     Verb("cancel", "Cancel a run, also one whose controller ended", "cancel"),
     Verb("status", "Show the runs that are under way or unfinished", "status"),
     Verb("answer", "Answer a question of a run from another terminal", "answer"),
+    Verb("attend", "Join a run that is under way and read along", "attend"),
     Verb("check", "Check a runbook, or every runbook in a folder", "check"),
     Verb("list", "List the runbooks and the runs", "listing"),
     Verb("show", "Show a run's or a log's record", "show"),
@@ -44,6 +45,7 @@ VERBS = (
     Verb("lab.ssh", "Open a shell on the lab machine, or run a command there", "lab.ssh"),
     Verb("lab.console", "Join the lab machine's serial console", "lab.console"),
     Verb("lab.break", "Break the lab machine in one of several ways", "lab.breaking"),
+    Verb("lab.disk", "Pull a disk of the lab machine, put one in, boot from one", "lab.disk"),
     Verb("prune", "Remove the private records of runs that ended long ago", "prune"),
     Verb("backup", "Write all logs and runs into one private archive", "backup"),
 )

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tastyops.document.build import Document, Line, WorkItem
-from tastyops.document.times import local, long_date, offset_minutes, offset_name
+from tastyops.document.times import local, long_date, offset_minutes, offset_name, risk_period
 from tastyops.engine.preview import Preview
 from tastyops.plan import Plan
+from tastyops.window.period import Period
 
 
-def would_be_log(plan: Plan, found: Preview, zone: str, attending: Sequence[str]) -> Document:
+def would_be_log(
+    plan: Plan, found: Preview, zone: str, attending: Sequence[str], period: Period | None = None
+) -> Document:
     """The document, newest entry first."""
     now = datetime.now(UTC)
-    offset = offset_minutes(zone, now)
-    day = long_date(local(now, offset))
+    begins = (period and period.begins) or now
+    offset = offset_minutes(zone, begins)
+    day = long_date(local(begins, offset))
     entries = [entry for step in found.steps for entry in step.entries]
     ended = {number: (w.status, w.why) for number, w in found.state.works.items()}
     closed = found.state.closed
@@ -25,5 +29,6 @@ def would_be_log(plan: Plan, found: Preview, zone: str, attending: Sequence[str]
         zone=offset_name(offset), summary=list(plan.summary),
         status=closed.status if closed else "Planned",
         works=[WorkItem(title, *ended.get(n, ("", ""))) for n, title in plan.work_titles.items()],
+        at_risk=risk_period(period.begins, period.ends, offset, day) if period else "",
         transcript=[Line("hhmm", day, entry) for entry in reversed(entries)],
     )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tastyops.cli import project
-from tastyops.document.moments import choices, moments, read_said, with_offset
+from tastyops.document.moments import choices, moments, with_offset
 from tastyops.document.times import closing_time
 from tastyops.errors import JournalDamaged, UsageError
 from tastyops.inventory import Inventory
@@ -20,6 +20,7 @@ from tastyops.model.text import LONGEST_ENTRY, PublicText, one_line
 from tastyops.store.logs import Copied, LogBook, LogFile
 from tastyops.store.runs import is_live, read_events, run_directories
 from tastyops.terminal.people import typed
+from tastyops.window.clock import read_said
 
 NOTHING = "Nothing was written."
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from tastyops.document.times import closing_time, local, long_date, offset_name
+from tastyops.document.times import (
+    closing_time,
+    local,
+    long_date,
+    offset_name,
+    risk_period,
+)
+from tastyops.journal.envelope import unstamp
 from tastyops.journal.public import (
     Attends,
     Closed,
@@ -16,6 +24,7 @@ from tastyops.journal.public import (
     PublicBody,
     PublicEvent,
     Retitled,
+    RiskPeriod,
     RunAttached,
     SummaryAdded,
     Withdrawn,
@@ -94,6 +103,8 @@ class Document:
     records: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     closed: bool = False
+    at_risk: str = ""
+    """``from 0001hrs until 0200hrs``; empty where no period was said."""
 
     @property
     def tag(self) -> str:
@@ -136,6 +147,7 @@ class _Building:
         self._withdrawn: set[int] = set()
         self._under_way: set[str] = set()
         self._by_hand = False
+        self._risk_begins: datetime | None = None
 
     def take(self, event: PublicEvent) -> None:
         """One event; a kind that says nothing to a reader of the page is passed over."""
@@ -155,6 +167,9 @@ class _Building:
                 document.summary.append(text)
             case Retitled(title=title):
                 document.title = title
+            case RiskPeriod() as period:
+                with contextlib.suppress(ValueError):  # a line that is no time's says nothing
+                    self._at_risk(period, event.happened_at)
             case Attends(name=name):
                 if name not in document.attending:
                     document.attending.append(name)
@@ -165,6 +180,14 @@ class _Building:
                 document.closed = True
             case body:
                 self._take_of_works(body)
+
+    def _at_risk(self, period: RiskPeriod, at: datetime) -> None:
+        if period.begins or self._risk_begins is None:
+            self._risk_begins = unstamp(period.begins) if period.begins else at
+        document = self._document
+        document.at_risk = risk_period(
+            self._risk_begins, unstamp(period.ends), document.offset, document.date
+        )
 
     def _take_of_works(self, body: PublicBody) -> None:
         works = self._document.works

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tastyops.journal.envelope import Event, unstamp
 from tastyops.journal.events import (
+    Answered,
     Decided,
     Joined,
     Noted,
     Reported,
     RunClosed,
     RunOpened,
+    ShutdownExecuted,
     StepEnded,
+    WindowEnded,
+    WindowSet,
     WorkEnded,
 )
 from tastyops.journal.public import (
@@ -21,6 +25,7 @@ from tastyops.journal.public import (
     Closed,
     Entry,
     PublicBody,
+    RiskPeriod,
     RunAttached,
     WorkStatus,
 )
@@ -36,7 +41,13 @@ def public_bodies(event: Event, works_before: int = 0) -> list[PublicBody]:
             return [RunAttached(event.run, works_before)]
         case StepEnded(entry=str(text)) | Reported(entry=str(text)) | Decided(entry=str(text)):
             return [Entry(text)]
-        case Noted(text=text, public=True):
+        case Answered(entry=str(text)):
+            return [Entry(text)]
+        case WindowSet(ends=ends, begins=begins, entry=entry):
+            return [RiskPeriod(ends, begins), *([Entry(entry)] if entry else [])]
+        case WindowEnded(entry=str(text)):
+            return [Entry(text)]
+        case Noted(text=text, public=True) | ShutdownExecuted(entry=text):
             return [Entry(text, remark=True)]
         case WorkEnded(number=number, status=status, why=why):
             return [WorkStatus(works_before + number, status, why)]
@@ -49,10 +60,14 @@ def public_bodies(event: Event, works_before: int = 0) -> list[PublicBody]:
 
 
 def moment_of(event: Event) -> datetime:
-    """The moment its entry stands at: a note may speak of one before it was said."""
+    """The moment its entry stands at: a note may speak of one before it was said, and so does
+    what a host is found to have done meanwhile.
+    """
     if isinstance(event.body, Noted) and event.body.at:
         with contextlib.suppress(ValueError):  # handed in by who knows what; then it is as said
             return unstamp(event.body.at)
+    if isinstance(event.body, ShutdownExecuted):
+        return datetime.fromtimestamp(event.body.due, UTC)
     return event.happened_at
 
 

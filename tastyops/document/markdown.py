@@ -30,6 +30,8 @@ def _lines(document: Document) -> Iterator[str]:
     yield ""
     yield f"- **Attending:** {escape(', '.join(document.attending) or 'nobody yet')}"
     yield f"- **Status:** {escape(document.status)}."
+    if document.at_risk:
+        yield f"- **At-risk period:** {escape(document.at_risk)}."
     yield ""
     yield from (f"- {escape(line)}" for line in document.summary)
     if document.works:

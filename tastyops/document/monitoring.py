@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tastyops.document.moments import EARLIEST
 from tastyops.errors import InvalidFile, Place, Problem, did_you_mean, shown
 from tastyops.model.text import LONGEST_ENTRY, one_line
+from tastyops.window.clock import EARLIEST
 
 MOST_BYTES = 1 << 20
 """Bytes of one file of warnings; a log that needs more is no log any more."""

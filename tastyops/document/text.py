@@ -18,6 +18,8 @@ def _lines(document: Document) -> Iterator[str]:
     yield document.subtitle
     yield f"Attending: {', '.join(document.attending) or 'nobody yet'}"
     yield f"Status: {document.status}."
+    if document.at_risk:
+        yield f"At-risk period: {document.at_risk}."
     yield ""
     yield from (f"  • {line}" for line in document.summary)
     if document.works:

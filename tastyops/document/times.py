@@ -53,3 +53,14 @@ def closing_time(at: datetime, offset: int) -> str:
     """``11:32hrs, July 14th 2009``."""
     moment = local(at, offset)
     return f"{moment:%H:%M}hrs, {long_date(moment)}"
+
+
+def risk_period(begins: datetime | None, ends: datetime, offset: int, date: str) -> str:
+    """``from 0001hrs until 0200hrs``; with its day where that is not the log's ``date``."""
+
+    def told(at: datetime) -> str:
+        moment = local(at, offset)
+        day = long_date(moment)
+        return f"{moment:%H%M}hrs" + ("" if day == date else f", {day}")
+
+    return (f"from {told(begins)} " if begins else "") + f"until {told(ends)}"

@@ -13,15 +13,20 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
+from tastyops.advance.atrisk import NOBODY
 from tastyops.advance.core import advance
-from tastyops.advance.lane import intended
+from tastyops.advance.lane import YES, intended
 from tastyops.advance.live import LiveLanes
-from tastyops.advance.moves import Append, Halt, Move, Parked, Perform, PickUp
+from tastyops.advance.moves import Append, AwaitWindow, Halt, Move, Parked, Perform, PickUp
+from tastyops.advance.wording import approved_entry
 from tastyops.commands import Change, Probe, Sleep
+from tastyops.engine.approval import answers
+from tastyops.engine.atrisk import passed, pause
 from tastyops.engine.holding import Claim
-from tastyops.engine.links import Link
+from tastyops.engine.links import Kept, Link
 from tastyops.engine.outofband import ConsoleRecord, NoWays, Outside
 from tastyops.engine.workers import Done, Work, Workers
 from tastyops.errors import TastyopsError, WaitsForPerson
@@ -39,7 +44,7 @@ from tastyops.journal.events import (
 )
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.runbook import Step
-from tastyops.plan import Plan
+from tastyops.plan import Plan, lane_names
 from tastyops.ports import (
     Clock,
     Dialer,
@@ -89,8 +94,11 @@ class Drive:
         listeners: Sequence[Listener] = (),
         epoch: int = 1,
         take_over: bool = False,
+        approvers: Sequence[str] = (),
+        waits: bool = True,
         ways: OutOfBand | None = None,
     ) -> None:
+        """``approvers``: the logins that may approve, any if empty. ``waits``: for their word."""
         self._plan = plan
         self.state = state
         self._journal = journal
@@ -98,6 +106,7 @@ class Drive:
         self._who = who
         self._operators = tuple(operators)
         self._listeners = tuple(listeners)
+        self._approvers, self._waits = tuple(approvers), waits
         self._stopping = threading.Event()
         self._links: dict[LaneKey, Link] = {}
         """One to each host, and one more to each for every step in the background."""
@@ -123,6 +132,7 @@ class Drive:
         workers = min(len(self._plan.hosts) * (1 + beside) + 1, MOST_THREADS)
         with ThreadPoolExecutor(workers, thread_name_prefix="lane") as pool:
             try:
+                self._take_in()  # what was handed in while no process owned the run comes first
                 while self.state.closed is None:
                     self._turn(pool)
             except BaseException:
@@ -154,6 +164,8 @@ class Drive:
     def _moves(self) -> list[Move]:
         """The core's moves, after all its events have gone into the journal."""
         while True:
+            while (body := passed(self.state, self._clock.now())) is not None:
+                self.append(body)
             moves = advance(self._plan, self.state, self._kept, self._busy | self._asking)
             appends = [move for move in moves if isinstance(move, Append)]
             if not appends:
@@ -207,6 +219,10 @@ class Drive:
     def _prepared(self, move: Move) -> _Send:
         """What sends a move on its way. For a change its intent goes into the journal here."""
         key = (move.at.host, move.at.step)
+        if isinstance(move, AwaitWindow):
+            self._busy.add(NOBODY)
+            seconds = pause(self.state, self._clock.now())
+            return lambda pool: pool.submit(self._workers.pause, NOBODY, seconds)
         if isinstance(move, Halt):
             self._ending.add(key)
             return lambda _: self._end_commands()
@@ -219,7 +235,8 @@ class Drive:
     def _work(self, key: LaneKey, move: Perform | PickUp) -> Work:
         workers, link = self._workers, self._link(move.at.host, move.step)
         if isinstance(move, Perform) and isinstance(move.command, Sleep):
-            return lambda: workers.sleep(key, move)
+            left = self._left(move.at, move.command)
+            return lambda: workers.sleep(key, move, left)
         if isinstance(move.command, Probe | Change) and move.command.via != "host" and link:
             return self._out_of_band(key, move, self._outside(link.host))
         if link is None:
@@ -228,7 +245,7 @@ class Drive:
         if link.session is None:
             return lambda: workers.connect(key, move, link)
         if isinstance(move, PickUp):
-            return lambda: workers.change(key, move, link, move.boot_id)
+            return lambda: workers.change(key, move, link, Kept(move.boot_id, move.record))
         if isinstance(move.command, Change):
             return self._change(key, move, link, link.session)
         return lambda: workers.probe(key, move, link)
@@ -262,6 +279,16 @@ class Drive:
         while not done.empty():
             self._take(done.get())
 
+    def _left(self, at: Address, command: Sleep) -> float:
+        """Seconds of a wait that are left.
+
+        It began when its lane was last heard of, perhaps while another process drove the run. A
+        clock that was set back makes no wait longer than it was meant.
+        """
+        began = self.state.lane(at.host, at.step).last_at
+        gone = (self._clock.now() - began).total_seconds() if began else 0.0
+        return min(max(command.seconds - gone, 0.0), command.seconds)
+
     def _link(self, host: str, step: Step) -> Link | None:
         """The lane's own link: what runs in the background does not stand in the others' way."""
         place = self._plan.host(host)
@@ -274,10 +301,10 @@ class Drive:
 
     def _change(self, key: LaneKey, move: Perform, link: Link, session: Session) -> Work:
         """Journals the intent, here on the journal's thread; gives the rest for a worker."""
-        boot_id = session.hello.boot_id
+        hello = session.hello
         fate = f"{session.hello.directory}/{move.fate}"
-        self.append(intended(move, fate, boot_id), move.at)
-        return lambda: self._workers.change(key, move, link, boot_id)
+        self.append(intended(move, fate, hello.boot_id, hello.record), move.at)
+        return lambda: self._workers.change(key, move, link, Kept.of(hello))
 
     # -- waiting -------------------------------------------------------------------------------
 
@@ -292,8 +319,7 @@ class Drive:
             self._end_commands()  # one may have begun just as it was told to end
         while not done.empty():
             self._take(done.get())
-        for handed in self._journal.spooled():
-            self._hand_in(handed)
+        self._take_in()
 
     def _take(self, done: Done) -> None:
         if done.key is not None:
@@ -303,9 +329,10 @@ class Drive:
         if done.fatal is not None:
             raise done.fatal
         for at, body, who in done.events:
-            if isinstance(body, Answered) and self.state.question(at) is None:
-                continue  # somebody else was quicker, or it is no longer asked
-            self.append(body, at, who)
+            if not isinstance(body, Answered):
+                self.append(body, at, who)
+            elif self.state.question(at) is not None:  # or somebody else was quicker
+                self._answered(at, body, who)
         if done.forget is not None:
             self._forgettable.append(done.forget)
 
@@ -321,13 +348,31 @@ class Drive:
         if isinstance(body, CancelAsked | StopAsked):
             self._stop(body, handed.who)
         elif isinstance(body, Answered):
-            if answers(self.state, at, body, handed.who):
+            if answers(self.state, handed, body, self._approvers):
                 self._asking.discard((at.host, at.step))
-                self.append(body, at, handed.who)
+                self._answered(at, body, handed.who)
         else:
             self.append(body, at, handed.who)
 
+    def _answered(self, at: Address, body: Answered, who: str) -> None:
+        """Takes an answer in; what another operator approved gets its entry in the log."""
+        question = self.state.question(at)
+        step = next(s for s in self._plan.runbook.every_step() if s.id == at.step)
+        if question is not None and question.by and body.value.strip().lower() in YES:
+            names = lane_names(self._plan, self.state, at.host, step)
+            body = replace(body, entry=approved_entry(step, names, who, hands=body.hands))
+        self.append(body, at, who)
+
+    def _take_in(self) -> None:
+        """What other processes handed in."""
+        for handed in self._journal.spooled():
+            self._hand_in(handed)
+
     def _park(self, move: Parked) -> None:
+        if move.question.by:
+            self._take_in()  # the answer may have come while nobody was there to take it
+            if self.state.question(move.at) is None:
+                return
         key = (move.at.host, move.at.step)
         self._asking.add(key)
         threading.Thread(target=self._ask, args=(key, move), daemon=True).start()
@@ -350,11 +395,14 @@ class Drive:
                 body = Answered(value, hands=who == "practice hands")
                 self._workers.done.put(Done(key, ((move.at, body, who),)))
                 return
-        if not asked.by and not over():
-            self._workers.done.put(Done(key, (), fatal=WaitsForPerson(asked.text)))
+        if not (asked.by and self._waits) and not over():
+            fatal = WaitsForPerson(asked.text, asked.by)
+            self._workers.done.put(Done(key, (), fatal=fatal))
 
     def _stop(self, body: CancelAsked | StopAsked, who: str) -> None:
         """Stops what runs now; the core then lets the run end, or asks how to go on."""
+        if isinstance(body, StopAsked) and not self.state.window.on:
+            body = CancelAsked(body.because)  # nothing is under way, so there is nothing to decide
         beside = {step.id for step in self._plan.runbook.every_step() if step.background}
         spared = beside if isinstance(body, StopAsked) else frozenset()
         self._stopping.set()
@@ -387,14 +435,6 @@ class Drive:
                 self._journal.commit()
         for link in self._links.values():
             link.finish(forget=closed and not _in_doubt(self.state))
-
-
-def answers(state: RunState, at: Address, answer: Answered, who: str) -> bool:
-    """Whether what was handed in answers a question that is open, by somebody who may."""
-    question = state.question(at)
-    if question is None or (question.choices and answer.value not in question.choices):
-        return False
-    return not question.by or who != state.started_by
 
 
 def _in_doubt(state: RunState) -> bool:

@@ -2,14 +2,15 @@
 
 A withheld change gives ``Unknown``; from then on the step's own probes give it too, since they
 would see the host as it was before. A later step still probes, and what it says is marked as
-judged before the earlier changes: that is all a dry run can honestly know.
+judged before the earlier changes: that is all a dry run can honestly know. If such a step finds
+that it would fail (a filesystem is still mounted that an earlier one unmounts), it cannot be known.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tastyops.advance.core import advance
@@ -105,11 +106,22 @@ class _Lookout:
                 outside.close()
 
     def _append(self, at: Address, body: Body) -> None:
+        if isinstance(body, StepEnded):
+            body = self._as_the_host_is_now(at, body)
         now: datetime = self._clock.now()
         event = Event("preview", self.state.seq + 1, 0, now, now, "", at, body)
         self.state.apply(event)
         if isinstance(body, StepEnded):
             self._judge(self.previews[at.host, at.step], body)
+
+    def _as_the_host_is_now(self, at: Address, end: StepEnded) -> StepEnded:
+        """A failure after changes that were withheld: nobody can know whether it would be one."""
+        earlier = self._changed_hosts.get(at.host, "")
+        step = self.previews[at.host, at.step].step
+        if end.outcome != Outcome.FAILED.value or earlier in ("", step.address) or step.recovery:
+            return end
+        unknown = Outcome.CANNOT_KNOW.value
+        return replace(end, outcome=unknown, registered={}, entry=None, unknown=earlier)
 
     def _answer(self, move: Parked) -> None:
         if move.question.question in ("failure", "undo"):  # nobody would be there to say otherwise
@@ -134,7 +146,7 @@ class _Lookout:
             try:  # a host that cannot be reached cannot be changed
                 sudo = ["sudo"] if self._with_sudo(move, command) else []
             except Unreachable as error:
-                return Settled(move.digest, "unreachable", {}, {}, error.what)
+                return Settled(move.digest, "unreachable", {}, {}, error.advised)
             self._changed_hosts.setdefault(move.at.host, move.step.address)
             preview.commands.append(spoken(command, shlex.join([*sudo, *command.argv])))
         if isinstance(command, Sleep) and key not in self._withheld:
@@ -152,7 +164,7 @@ class _Lookout:
             ended = prober.probe(command.argv, sink=capture, sudo=sudo, timeout=move.step.timeout)
         except Unreachable as error:
             how = "offline" if command.offline else "unreachable"
-            return Settled(move.digest, how, {}, describe(command), error.what)
+            return Settled(move.digest, how, {}, describe(command), error.advised)
         return settled(move.digest, ended, capture, describe(command))
 
     def _look(self, move: Perform, command: Probe) -> Body:
@@ -165,7 +177,7 @@ class _Lookout:
             ended = outside.probe(command, capture)
         except (Unreachable, Locked) as error:
             how = "locked" if isinstance(error, Locked) else "unreachable"
-            how, why = ("offline", error.id) if command.offline else (how, error.what)
+            how, why = ("offline", error.id) if command.offline else (how, error.advised)
             return Settled(move.digest, how, {}, describe(command), why)
         return settled(move.digest, ended, capture, describe(command))
 
@@ -197,7 +209,8 @@ class _Lookout:
         elif outcome is Outcome.SKIPPED:
             preview.verdict, preview.because = WOULD_SKIP, "its `when:` is false"
         elif outcome is Outcome.CANNOT_KNOW:
-            preview.verdict, preview.because = CANNOT_KNOW, f"until step {end.unknown} has run"
+            now = f"; as the host is now, it would fail: {end.why}" if end.why else ""
+            preview.verdict, preview.because = CANNOT_KNOW, f"until step {end.unknown} has run{now}"
         elif not outcome.good:
             preview.verdict, preview.because = WOULD_FAIL, end.why
         elif any(c.startswith("ask the operator") for c in preview.commands):

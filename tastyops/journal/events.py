@@ -60,6 +60,10 @@ class RunOpened(Body):
     tastyops: str = ""
     answers: dict[str, str] = field(default_factory=dict)
     """Answers to ``ask`` steps that were given beforehand, by step id."""
+    account: int = -1
+    """The uid that began it; -1 where it was not recorded."""
+    login: int = -1
+    """The uid its session was logged in with, before any sudo; -1 where the system has none."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,17 @@ class StepStarted(Body):
 
 @dataclass(frozen=True)
 class Intended(Body):
-    """About to be sent. Durable before the first byte goes out. ``fate``: its path on the host."""
+    """About to be sent. Durable before the first byte goes out.
+
+    ``fate``: its path on the host. ``record``: which directory that was, should it be made anew.
+    """
 
     kind: ClassVar[str] = "intended"
     digest: str
     command: dict[str, Any]
     fate: str = ""
     boot_id: str = ""
+    record: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,9 +162,9 @@ class Settled(Body):
 
 @dataclass(frozen=True)
 class Asked(Body):
-    """A question waits for a person. ``question``: ask, manual, confirm, failure, undo.
+    """A question waits for a person. ``question``: ask, manual, confirm, failure, undo, window.
 
-    The last two stand at a step without a host; ``choices`` are the answers there are.
+    The last three stand at a step without a host; ``choices`` are the answers there are.
     """
 
     kind: ClassVar[str] = "asked"
@@ -170,18 +178,20 @@ class Asked(Body):
 
 @dataclass(frozen=True)
 class Answered(Body):
-    """A person, or hands that play one, answered."""
+    """A person, or hands that play one, answered. ``entry``: what the log says of an approval."""
 
     kind: ClassVar[str] = "answered"
     value: str
     hands: bool = False
+    entry: str | None = None
 
 
 @dataclass(frozen=True)
 class Decided(Body):
     """What a person's answer to a failure means for the step. ``entry`` is public.
 
-    ``decision``: retry, skip, done (by a person's word), cancel-work, abort.
+    ``decision``: retry, skip, done (by a person's word), cancel-work, abort; at a step that would
+    begin after the at-risk period, go-on or cancel.
     """
 
     kind: ClassVar[str] = "decided"
@@ -229,6 +239,18 @@ class StepEnded(Body):
     entry: str | None = None
     why: str = ""
     unknown: str = ""
+
+
+@dataclass(frozen=True)
+class ShutdownExecuted(Body):
+    """A shutdown a step had scheduled was carried out: its host was seen again on another boot.
+
+    ``due``: when it was, in seconds since the epoch. ``entry`` is public.
+    """
+
+    kind: ClassVar[str] = "shutdown-executed"
+    due: int
+    entry: str
 
 
 @dataclass(frozen=True)
@@ -304,6 +326,34 @@ class Resumed(Body):
 
 
 @dataclass(frozen=True)
+class WindowSet(Body):
+    """The at-risk period, from the beginning or as a person moved it. Times as in the envelope.
+
+    ``begins`` is empty where it is on already. ``entry``: what the log says of a move.
+    """
+
+    kind: ClassVar[str] = "window-set"
+    ends: str
+    begins: str = ""
+    entry: str | None = None
+
+
+@dataclass(frozen=True)
+class WindowBegan(Body):
+    """The clock reached the beginning of the at-risk period."""
+
+    kind: ClassVar[str] = "window-began"
+
+
+@dataclass(frozen=True)
+class WindowEnded(Body):
+    """The clock passed the end of the at-risk period while the run went on."""
+
+    kind: ClassVar[str] = "window-ended"
+    entry: str | None = None
+
+
+@dataclass(frozen=True)
 class LineTorn(Body):
     """The last line had not been written whole; ``file`` keeps its bytes. It was never acted on."""
 
@@ -318,6 +368,15 @@ class FellSilent(Body):
 
     kind: ClassVar[str] = "fell-silent"
     seconds: float
+
+
+@dataclass(frozen=True)
+class Called(Body):
+    """The operators were called with this sentence; ``problem`` says why that did not succeed."""
+
+    kind: ClassVar[str] = "called"
+    sentence: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)

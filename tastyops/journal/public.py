@@ -104,6 +104,15 @@ class Closed(PublicBody):
 
 
 @dataclass(frozen=True)
+class RiskPeriod(PublicBody):
+    """The at-risk period. Times as in the envelope; ``begins`` is empty where it is on already."""
+
+    kind: ClassVar[str] = "risk-period"
+    ends: str
+    begins: str = ""
+
+
+@dataclass(frozen=True)
 class SummaryAdded(PublicBody):
     """One more sentence at the head of the log."""
 

@@ -15,6 +15,7 @@ from tastyops.journal.events import (
     Asked,
     AttemptEnded,
     Body,
+    Called,
     CancelAsked,
     Connected,
     Decided,
@@ -25,12 +26,17 @@ from tastyops.journal.events import (
     RunClosed,
     RunOpened,
     Settled,
+    ShutdownExecuted,
     StepEnded,
     StepStarted,
     StopAsked,
+    WindowBegan,
+    WindowEnded,
+    WindowSet,
     WorkEnded,
     WorkStarted,
 )
+from tastyops.journal.window import Trouble, Window
 from tastyops.model.outcome import Outcome
 
 LaneKey = tuple[str, str]
@@ -47,6 +53,7 @@ class Past:
     command: dict[str, Any] = field(default_factory=dict)
     fate: str = ""
     boot_id: str = ""
+    record: str = ""
     settled: Settled | None = None
     asked: Asked | None = None
     value: Any = None
@@ -71,6 +78,8 @@ class Lane:
     begun: bool = False
     again: bool = False
     """Whether a person wants another attempt after the last one failed."""
+    last_at: datetime | None = None
+    """When something was last heard of it: a wait without an outcome began then."""
     changed: bool = False
     """Whether any change was sent; a work with one such step is never plain Cancelled."""
 
@@ -79,15 +88,6 @@ class Lane:
         """The question that waits for an answer, if one does."""
         last = self.history.get(max(self.history, default=-1))
         return last.asked if last and last.asked and last.open else None
-
-
-@dataclass(slots=True)
-class Trouble:
-    """A step that did not end well, and what a person decided about it."""
-
-    asked: Asked
-    answer: str = ""
-    decision: str = ""
 
 
 @dataclass(slots=True)
@@ -114,10 +114,15 @@ class RunState:
     """The steps a person was asked about, by id; one that is tried again is none any more."""
     undos: dict[str, Trouble] = field(default_factory=dict)
     """The steps that may be undone, by id, and what a person said to that."""
+    window: Window = field(default_factory=Window)
     stop: StopAsked | None = None
     """Until a person has decided how to go on."""
+    executed: set[LaneKey] = field(default_factory=set)
+    """The lanes whose scheduled shutdown is known to have been carried out."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """Inputs that were changed on the way."""
+    called: set[str] = field(default_factory=set)
+    """With which sentences the operators were called."""
     decisions: int = 0
     started_by: str = ""
     epoch: int = 1
@@ -134,6 +139,9 @@ class RunState:
         undo = self.undos.get(at.step)
         if undo is not None and not at.host and not undo.answer:
             return undo.asked
+        begin = self.window.asked.get(at.step)
+        if begin is not None and not at.host and not begin.answer:
+            return begin.asked
         lane = self.lanes.get((at.host, at.step))
         return lane.question if lane is not None and lane.ended is None else None
 
@@ -144,7 +152,8 @@ class RunState:
             for (host, step), lane in self.lanes.items()
             if lane.question is not None and lane.ended is None
         ]
-        open_ones = [*self.troubles.items(), *self.undos.items()]
+        asked = (self.troubles, self.undos, self.window.asked)
+        open_ones = [each for kind in asked for each in kind.items()]
         steps = [(s, t.asked) for s, t in open_ones if not t.answer]
         return [*found, *((Address(step=step), asked) for step, asked in steps)]
 
@@ -201,17 +210,25 @@ def _apply(state: RunState, event: Event, load: Load | None) -> None:
             state.works_started.add(number)
         case WorkEnded(number=number):
             state.works[number] = body
-        case Joined(name=name):
-            if name not in state.attending:
-                state.attending.append(name)
-        case CancelAsked():
-            state.cancel, state.cancel_who = body, event.who
-        case StopAsked():
-            state.stop = body
+        case Joined(name=name) if name not in state.attending:
+            state.attending.append(name)
+        case CancelAsked() | StopAsked():
+            _stop(state, body, event.who)
         case InputChanged(name=name, value=value):
             state.inputs[name] = value
+        case Called(sentence=sentence):
+            state.called.add(sentence)
+        case WindowSet() | WindowBegan() | WindowEnded():
+            state.window.take(body)
         case _:
             pass  # notes, remarks on the clock, kinds of other versions: kept, not acted on
+
+
+def _stop(state: RunState, body: CancelAsked | StopAsked, who: str) -> None:
+    if isinstance(body, CancelAsked):
+        state.cancel, state.cancel_who = body, who
+    else:
+        state.stop = body
 
 
 def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
@@ -221,10 +238,17 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
             state.troubles[step] = Trouble(body)
         case Asked(question="undo"):
             state.undos[step] = Trouble(body)
+        case Asked(question="window"):
+            state.window.asked[step] = Trouble(body)
         case Answered(value=value) if state.question(event.at) in _about_step(state, event.at):
             _answer(state, step, value)
+        case Decided(decision=decision) if step in state.window.asked and not state.window.word:
+            state.window.word, state.window.asked[step].decision = decision, decision
+            state.decisions += 1
         case Decided(decision=decision):
             _decide(state, step, decision)
+        case ShutdownExecuted():
+            state.executed.add((event.at.host, step))
         case _:
             _apply_to_lane(state.lane(event.at.host, step), event, load)
     if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
@@ -233,16 +257,16 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
 
 def _about_step(state: RunState, at: Address) -> list[Asked]:
     """The questions that are not a lane's own."""
-    found = (state.troubles.get(at.step), state.undos.get(at.step))
+    found = (each.get(at.step) for each in (state.troubles, state.undos, state.window.asked))
     return [each.asked for each in found if each is not None and not each.answer and not at.host]
 
 
 def _answer(state: RunState, step: str, value: str) -> None:
-    trouble = state.troubles.get(step)
-    if trouble is not None and not trouble.answer:
-        trouble.answer = value
-    else:
-        state.undos[step].answer = value
+    for asked in (state.troubles, state.undos, state.window.asked):
+        found = asked.get(step)
+        if found is not None and not found.answer:
+            found.answer = value
+            return
 
 
 def _decide(state: RunState, step: str, decision: str) -> None:
@@ -263,13 +287,14 @@ def _decide(state: RunState, step: str, decision: str) -> None:
 
 def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
     n, body = event.at.n, event.body
+    lane.last_at = event.happened_at
     match body:
         case StepStarted():
             lane.attempt, lane.begun, lane.retry_n = event.at.attempt, True, None
             lane.again = False
             lane.history = {0: lane.history[0]} if 0 in lane.history else {}
         case Intended():
-            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id)
+            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id, body.record)
             lane.changed = True
         case Asked():
             lane.history[n] = Past(body.digest, asked=body)

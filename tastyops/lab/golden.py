@@ -27,7 +27,12 @@ class Golden:
     @property
     def disks(self) -> tuple[Path, ...]:
         """The three disks, never written to again."""
-        return tuple(self.folder / f"{disk.name}.qcow2" for disk in recipe.DISKS)
+        return tuple(drive.path for drive in self.drives)
+
+    @property
+    def drives(self) -> tuple[qemu.Drive, ...]:
+        """The same, with their serials."""
+        return qemu.pristine(self.folder)
 
     @property
     def key(self) -> Path:
@@ -121,7 +126,7 @@ def _keep(golden: Golden, root: Path) -> None:
 
 def _install(golden: Golden, image: Path, accelerator: str) -> None:
     argv = qemu.builder(
-        accelerator, golden.disks, image, golden.kernel, golden.folder / "initrd"
+        accelerator, golden.drives, image, golden.kernel, golden.folder / "initrd"
     )
     console = places.cache() / "install.log"
     console.write_bytes(b"")

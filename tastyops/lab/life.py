@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tastyops.errors import LabFailed
-from tastyops.lab import processes, qemu, recipe, record
+from tastyops.errors import LabFailed, UsageError
+from tastyops.lab import bays, processes, qemu, recipe, record
 from tastyops.lab.golden import Golden, Say, build, create, locked
 from tastyops.lab.places import cache, state
 from tastyops.lab.qmp import Qmp
@@ -28,6 +29,7 @@ SETTLE_SECONDS = 300.0
 MEMORY_SECONDS = 300.0
 START_SECONDS = 60.0
 RESTORE_SECONDS = 120.0
+SHUTDOWN_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Ready:
     @property
     def disks(self) -> tuple[Path, ...]:
         """The layers that belong to the memory; never written to again."""
-        return tuple(self.folder / f"{disk.name}.qcow2" for disk in recipe.DISKS)
+        return tuple(drive.path for drive in qemu.pristine(self.folder))
 
     @property
     def memory(self) -> Path:
@@ -52,8 +54,8 @@ def ready_for(golden: Golden, accelerator: str) -> Ready:
     said = subprocess.run(
         [qemu.PROGRAM, "--version"], capture_output=True, text=True, timeout=20, check=True
     ).stdout.splitlines()[0]
-    shape = qemu.Machine(accelerator, tuple(Path(disk.name) for disk in recipe.DISKS), Path(), 0,
-                         Path(), 0)  # fmt: skip
+    drives = tuple(replace(drive, path=Path(drive.name)) for drive in qemu.pristine(Path()))
+    shape = qemu.Machine(accelerator, drives, Path(), 0, Path(), 0)
     processor = _processor() if accelerator == "kvm" else ""
     # The host key, for it is another one after every build: memory fits the very disks it grew on.
     parts = (golden.folder.name, golden.host_key, accelerator, processor, said, *shape.arguments())
@@ -84,6 +86,44 @@ def reset(say: Say, *, cold: bool = False) -> Record:
     record.writable()
     with _alone():
         return _afresh(build(say), say, cold=cold)
+
+
+def changed(change: Callable[[Record], Record]) -> Record:
+    """The lab with its disks changed, no other lab command meanwhile. Raises LabFailed."""
+    with _alone():
+        return change(_on_record())
+
+
+def alone(serial: str, say: Say) -> Record:
+    """Shuts the machine down and boots it with that disk and no other. Raises LabFailed."""
+    with _alone():
+        found = _on_record()
+        bays.the(found, serial)
+        _shut_down(found, say)
+        say(f"Booting it from disk {serial} alone …")
+        made = bays.only(found, serial)
+        _switch_on(made)
+        made.guest.wait(BOOT_SECONDS)
+        return made
+
+
+def _on_record() -> Record:
+    found = record.read()
+    if found is None:
+        raise UsageError("The lab is down.", next_step="`invoke lab.up` starts it.")
+    return found
+
+
+def _shut_down(found: Record, say: Say) -> None:
+    """As the power button does, so that the disks agree; a machine that does not go is ended."""
+    machine = found.qemu
+    if machine is None:
+        return
+    with Qmp(found.machine.qmp) as qmp:
+        qmp.ask("system_powerdown")
+    if not processes.waited_for(lambda: not machine.alive, SHUTDOWN_SECONDS):
+        say("It does not shut down; its power is cut.")
+        machine.end()
 
 
 def down(say: Say) -> None:
@@ -197,8 +237,8 @@ def _put_aside(booted: Record, ready: Ready, say: Say) -> None:
         qmp.ask("quit")
     if not processes.waited_for(lambda: booted.qemu is None, START_SECONDS):
         raise LabFailed("QEMU does not end after its memory was saved.")
-    for disk in booted.machine.disks:
-        shutil.move(disk, part / disk.name)
+    for drive in booted.drives:
+        shutil.move(drive.path, part / drive.path.name)
     stop(booted)
     booted.forget()
     part.rename(ready.folder)
@@ -209,15 +249,14 @@ def _prepared(
 ) -> Record:
     """Layers over these disks, hub and power switch running; only the machine is still off."""
     folder = Path(tempfile.mkdtemp(prefix="tastyops-lab-"))  # short, for the sockets' sake
-    made = Record(golden, accelerator, folder, ports, began)
+    made = Record(golden, accelerator, folder, ports, began, qemu.pristine(state()))
     made.save()
-    for layer, disk in zip(made.machine.disks, disks, strict=True):
-        layer.unlink(missing_ok=True)
-        create(layer, backing=disk)
+    for layer, disk in zip(made.drives, disks, strict=True):
+        layer.path.unlink(missing_ok=True)
+        create(layer.path, backing=disk)
     known_hosts = state() / "known_hosts"
     known_hosts.write_text(f"[127.0.0.1]:{ports.ssh} {golden.host_key}\n")
-    made.start_script.write_text(made.machine.script())
-    made.start_script.chmod(0o700)
+    made.write_start_script()
     made.switch.write(made.start_script)
     return _helped(made)
 

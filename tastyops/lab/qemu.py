@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tastyops.lab import recipe
 
@@ -20,11 +21,46 @@ _PROCESSORS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Drive:
+    """A disk in the machine, or on the shelf: QEMU's name for it, its serial, its file."""
+
+    name: str
+    serial: str
+    path: Path
+    sector: int = 512
+    """Bytes of a logical and a physical sector: 512, or 4096 for a 4Kn disk."""
+    attached: bool = True
+    """Whether it is in the machine; a pulled one keeps its file, and can be put back."""
+
+    @property
+    def node(self) -> dict[str, Any]:
+        """Its image, as a block node: what ``blockdev-add`` takes."""
+        return {
+            "driver": "qcow2", "node-name": self.name, "discard": "unmap",
+            "detect-zeroes": "unmap", "file": {"driver": "file", "filename": str(self.path)},
+        }  # fmt: skip
+
+    def device(self, bootindex: int) -> dict[str, Any]:
+        """The disk itself: what ``device_add`` takes. Firmware tries it in ``bootindex`` order."""
+        plain = {
+            "driver": "scsi-hd", "bus": "scsi0.0", "id": self.name, "drive": self.name,
+            "serial": self.serial, "bootindex": bootindex,
+        }  # fmt: skip
+        sectors = {"logical_block_size": self.sector, "physical_block_size": self.sector}
+        return plain | (sectors if self.sector != 512 else {})
+
+
+def pristine(folder: Path) -> tuple[Drive, ...]:
+    """The recipe's three disks, their files in a folder."""
+    return tuple(Drive(d.name, d.serial, folder / f"{d.name}.qcow2") for d in recipe.DISKS)
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """One lab machine: its disks, the files and sockets in its run directory, its ports."""
 
     accelerator: str
-    disks: tuple[Path, ...]
+    drives: tuple[Drive, ...]
     folder: Path
     """Sockets and the pid file; its path is short, as Unix sockets need it."""
     ssh_port: int
@@ -49,7 +85,7 @@ class Machine:
     def arguments(self) -> list[str]:
         """The whole command line for a cold boot."""
         return [
-            *common(self.accelerator), *drives(self.disks),
+            *common(self.accelerator), *drives(self.drives),
             "-pidfile", str(self.pid_file),
             "-qmp", f"unix:{escaped(self.qmp)},server=on,wait=off",
             # restrict=on: the guest reaches nothing, not even this machine; only ssh gets in.
@@ -84,23 +120,26 @@ def common(accelerator: str) -> list[str]:
     ]  # fmt: skip
 
 
-def drives(disks: Sequence[Path]) -> list[str]:
-    """The three disks on one SCSI bus, each with its serial, each bootable in turn."""
+def drives(all_drives: Sequence[Drive]) -> list[str]:
+    """The disks on one SCSI bus, each with its serial, each bootable in turn."""
     words = ["-device", "virtio-scsi-pci,id=scsi0"]
-    for number, (disk, path) in enumerate(zip(recipe.DISKS, disks, strict=True), 1):
-        words += [
-            "-blockdev",
-            f"driver=qcow2,node-name={disk.name},discard=unmap,detect-zeroes=unmap,"
-            f"file.driver=file,file.filename={escaped(path)}",
-            "-device",
-            f"scsi-hd,bus=scsi0.0,id={disk.name},drive={disk.name},serial={disk.serial},"
-            f"bootindex={number}",
-        ]
+    for number, drive in enumerate(all_drives, 1):
+        if drive.attached:
+            words += [
+                "-blockdev",
+                f"driver=qcow2,node-name={drive.name},discard=unmap,detect-zeroes=unmap,"
+                f"file.driver=file,file.filename={escaped(drive.path)}",
+                "-device",
+                ",".join(
+                    str(value) if name == "driver" else f"{name}={value}"
+                    for name, value in drive.device(number).items()
+                ),
+            ]
     return words
 
 
 def builder(
-    accelerator: str, disks: Sequence[Path], image: Path, kernel: Path, initrd: Path
+    accelerator: str, disks: Sequence[Drive], image: Path, kernel: Path, initrd: Path
 ) -> list[str]:
     """The machine that turns a plain image into three disks; its console is standard output."""
     return [

@@ -35,7 +35,11 @@ class Qmp:
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """What QEMU returns. Raises LabFailed for its error, or when it stays silent."""
-        question = {"execute": command, "arguments": {_dashed(k): v for k, v in arguments.items()}}
+        return self.put(command, {_dashed(k): v for k, v in arguments.items()})
+
+    def put(self, command: str, arguments: dict[str, Any]) -> Any:
+        """The same, with arguments whose names hold underscores, as a device's options do."""
+        question = {"execute": command, "arguments": arguments}
         try:
             self._socket.sendall(json.dumps(question).encode() + b"\n")
             while True:

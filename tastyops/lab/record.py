@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tastyops.errors import LabFailed
-from tastyops.lab import places, recipe
+from tastyops.lab import places
 from tastyops.lab.bmc import Bmc
 from tastyops.lab.golden import Golden
 from tastyops.lab.guest import Guest
 from tastyops.lab.processes import Process, from_file
-from tastyops.lab.qemu import Machine
+from tastyops.lab.qemu import Drive, Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,8 @@ class Record:
     ports: Ports
     began: str
     """``restored`` or ``cold``."""
+    drives: tuple[Drive, ...]
+    """Its disks, pulled ones too: what is in the machine now, and after the next power cycle."""
     hub: Process | None = None
     bmc: Process | None = None
     faults: tuple[str, ...] = ()
@@ -89,10 +91,10 @@ class Record:
     @property
     def machine(self) -> Machine:
         """QEMU's command line for it."""
-        disks = tuple(places.state() / f"{disk.name}.qcow2" for disk in recipe.DISKS)
         return Machine(
-            self.accelerator, disks, self.folder, self.ports.ssh, visitor_log(), self.ports.machine
-        )
+            self.accelerator, self.drives, self.folder, self.ports.ssh, visitor_log(),
+            self.ports.machine,
+        )  # fmt: skip
 
     @property
     def switch(self) -> Bmc:
@@ -120,6 +122,13 @@ class Record:
         """What switches the machine on."""
         return self.folder / "start"
 
+    def write_start_script(self) -> None:
+        """Writes it anew: the disks it starts the machine with are those in place now."""
+        fresh = self.start_script.with_suffix(".new")
+        fresh.write_text(self.machine.script())
+        fresh.chmod(0o700)
+        fresh.replace(self.start_script)
+
     def save(self) -> None:
         """Writes it down."""
         path = places.state() / "record.json"
@@ -132,6 +141,10 @@ class Record:
             "golden": str(self.golden.folder), "accelerator": self.accelerator,
             "folder": str(self.folder), "began": self.began, "faults": list(self.faults),
             "ports": [self.ports.ssh, self.ports.console, self.ports.machine, self.ports.lan],
+            "drives": [
+                [drive.name, drive.serial, str(drive.path), drive.sector, drive.attached]
+                for drive in self.drives
+            ],
             "hub": _pair(self.hub), "bmc": _pair(self.bmc),
         }  # fmt: skip
 
@@ -139,8 +152,8 @@ class Record:
         """Removes it, and what only made sense while it ran."""
         (places.state() / "record.json").unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
-        for disk in self.machine.disks:
-            disk.unlink(missing_ok=True)
+        for drive in self.drives:
+            drive.path.unlink(missing_ok=True)
 
 
 def read() -> Record | None:
@@ -149,8 +162,9 @@ def read() -> Record | None:
         plain = json.loads((places.state() / "record.json").read_text())
         return Record(
             Golden(Path(plain["golden"])), plain["accelerator"], Path(plain["folder"]),
-            Ports(*plain["ports"]), plain["began"], _process(plain["hub"]),
-            _process(plain["bmc"]), tuple(plain["faults"]),
+            Ports(*plain["ports"]), plain["began"],
+            tuple(Drive(a, b, Path(c), int(d), bool(e)) for a, b, c, d, e in plain["drives"]),
+            _process(plain["hub"]), _process(plain["bmc"]), tuple(plain["faults"]),
         )
     return None
 

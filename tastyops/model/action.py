@@ -62,7 +62,8 @@ class ActionSpec:
     ``scalar`` names the parameter a bare value stands for (``wall: "text"``); ``returns`` maps
     each registered field to its kind (see ``model.text.FACT_KINDS``); ``sentence`` is the default
     entry in the log, a template over the registered fields; ``person`` says that it needs one;
-    ``guarded`` that it has guards which ``force:`` may overrule.
+    ``guarded`` that it has guards which ``force:`` may overrule. ``followed_by`` names the actions
+    one of which must be the next step, whatever happens.
     """
 
     name: str
@@ -77,6 +78,7 @@ class ActionSpec:
     guarded: bool
     build: Callable[..., Any]
     perform: Callable[[Any, Facts], Generator[Any, Any, Registered | None]]
+    followed_by: tuple[str, ...] = ()
 
 
 Registry = Mapping[str, ActionSpec]

@@ -9,6 +9,9 @@ from typing import Any
 from tastyops.errors import Place
 from tastyops.model.secret import SecretSource
 
+ANOTHER_OPERATOR = "another operator"
+"""Whose yes a ``confirm`` may want besides the operator's own."""
+
 QUIET = 120.0
 """Seconds a command may be silent before that is said."""
 
@@ -76,6 +79,8 @@ class Step:
     delay: float = 5.0
     timeout: float | None = None
     confirm: Marked | None = None
+    approval: str = ""
+    """Whose word its ``confirm`` wants, if not the operator's own: ``another operator``."""
     hosts: tuple[str, ...] | None = None
     force: Marked | None = None
     reads: bool = False
@@ -112,6 +117,19 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """The at-risk period as it is written: two times, or one of them and a length in seconds.
+
+    An empty ``begins`` is when the run begins; either ``ends`` or ``length`` is given.
+    """
+
+    begins: str
+    ends: str
+    length: float | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Runbook:
     """A whole file. ``kind`` is ``at risk`` or ``incident``; ``source`` its very bytes."""
 
@@ -125,6 +143,7 @@ class Runbook:
     vars: Mapping[str, Any]
     works: tuple[Work, ...]
     rescue: tuple[Step, ...] = ()
+    window: WindowSpec | None = None
 
     def every_step(self) -> Iterator[Step]:
         """Every step there is, those for when things go wrong too."""

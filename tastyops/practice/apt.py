@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.files import Files, NotModelled
 from tastyops.practice.grub import Grub
+from tastyops.practice.kalimdor import image_head
 from tastyops.practice.packages import Package, Packages
 from tastyops.practice.processes import Process, Processes
 
@@ -227,7 +228,7 @@ class Apt:
         package.state, package.version = "unpacked", package.candidate
         package.depends = package.candidate_depends
         if release:
-            self._files.add_opaque(f"/boot/vmlinuz-{release}", _KERNEL_SIZE)
+            self._files.add_opaque(f"/boot/vmlinuz-{release}", _KERNEL_SIZE, image_head(release))
             self._files.add(f"/boot/config-{release}", f"# Linux/x86 {release} (practice host)\n")
             self._files.add_opaque(f"/boot/System.map-{release}", 83)
 

@@ -31,7 +31,10 @@ class File:
     data: bytearray = field(default_factory=bytearray)
     make: Callable[[], bytes] | None = None
     opaque: int | None = None
-    """The size of a file whose bytes are not modelled, such as a kernel image."""
+    """The size of a file whose bytes are not modelled, such as a kernel image.
+
+    Its first ones may be, in ``data``.
+    """
 
     def size(self) -> int:
         """Its size; the kernel says 0 for the files it makes."""
@@ -71,10 +74,18 @@ class Files:
             data = content.encode() if isinstance(content, str) else content
             self._files[path] = File(bytearray(data))
 
-    def add_opaque(self, path: str, size: int) -> None:
-        """Puts a file there of which only the size is modelled."""
+    def add_opaque(self, path: str, size: int, head: bytes = b"") -> None:
+        """Puts a file there of which only the size and the first bytes are modelled."""
         self.add_directory(posixpath.dirname(path))
-        self._files[path] = File(opaque=size)
+        self._files[path] = File(bytearray(head), opaque=size)
+
+    def head(self, path: str, count: int) -> bytes:
+        """Its first bytes; zeros where they are not modelled. Raises FileProblem."""
+        file = self.file(path)
+        if file.opaque is None:
+            return self.read(path)[:count]
+        count = min(count, file.opaque)
+        return bytes(file.data[:count]).ljust(count, b"\0")
 
     def add_directory(self, path: str) -> None:
         """Makes a directory and those above it."""

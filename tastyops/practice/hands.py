@@ -9,14 +9,15 @@ WHO = "practice hands"
 
 
 class Hands:
-    """Does what ``manual`` asks for and says yes; a value is only ever a question's default."""
+    """Does what ``manual`` asks for and says yes, for another operator too; the log says so.
+
+    A value is only ever a question's default.
+    """
 
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]
     ) -> tuple[str, str] | None:
         """The answer and who gave it; None for a question that needs a person's knowledge."""
-        if question.get("by"):
-            return None  # another operator's approval stays another operator's
         match question.get("question"):
             case "manual":
                 return "done", WHO

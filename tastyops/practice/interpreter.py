@@ -10,6 +10,7 @@ from tastyops.practice import script as tree
 from tastyops.practice.calls import Call, Command, Commands, Input, Write, program_name
 from tastyops.practice.expansion import fields, joined
 from tastyops.practice.files import FileProblem, Files, NotModelled
+from tastyops.practice.globs import expanded, pattern_of
 from tastyops.practice.processes import Killed, Process, Processes
 from tastyops.practice.shellbuiltins import Builtins
 from tastyops.practice.shellstate import Exit, Shell, Streams
@@ -29,16 +30,24 @@ _SAID = {
 class Interpreter:
     """sh(1) as far as it is modelled; ``dispatch`` runs every program that is no builtin.
 
+    ``whole`` are scripts of tastyops' own that are answered as one program, by their text.
+
     A program that is not modelled ends the whole script: what would have followed on a real
     machine cannot be known.
     """
 
     def __init__(
-        self, files: Files, processes: Processes, dispatch: Command, knows: Callable[[str], bool]
+        self,
+        files: Files,
+        processes: Processes,
+        dispatch: Command,
+        knows: Callable[[str], bool],
+        whole: Commands | None = None,
     ) -> None:
         self._files = files
         self._processes = processes
         self._dispatch = dispatch
+        self._whole = whole or {}
         self._builtins = Builtins(files, processes, knows).table()
 
     def commands(self) -> Commands:
@@ -51,6 +60,8 @@ class Interpreter:
             options += words.pop(0)[1:]
         if "c" not in options or not words:
             raise NotModelled(f"{' '.join(call.argv[:2])}, a shell without -c SCRIPT,")
+        if words[0] in self._whole:
+            return self._whole[words[0]](replace(call, argv=tuple(words[1:])))
         shell = Shell(
             process=call.process,
             streams=Streams(call.stdin, call.write_out, call.write_err),
@@ -180,7 +191,7 @@ class Interpreter:
     # -- one command -------------------------------------------------------------------------
 
     def _simple(self, shell: Shell, simple: tree.Simple, streams: Streams) -> int:
-        words = [text for word in simple.words for text in fields(shell, word, self._substitute)]
+        words = [text for word in simple.words for text in self._fields(shell, word)]
         if not words:
             before, shell.status = shell.status, 0
             values = self._values(shell, simple, before)
@@ -194,6 +205,12 @@ class Interpreter:
             shell.variables.update(values)
             return builtin(shell, streams, words[1:])
         return self._program(shell, words, streams, values)
+
+    def _fields(self, shell: Shell, word: tree.Word) -> list[str]:
+        pattern = pattern_of(word)
+        if pattern is not None:
+            return expanded(self._files, shell.directory, pattern)
+        return fields(shell, word, self._substitute)
 
     def _values(self, shell: Shell, simple: tree.Simple, before: int) -> dict[str, str]:
         """The assignments of a command. With no words, the last ``$( … )`` gives the status."""

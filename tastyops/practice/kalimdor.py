@@ -20,6 +20,14 @@ BUILDS = {
     OLD_KERNEL: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.170-1 (2026-05-02)",
     NEW_KERNEL: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.174-1 (2026-06-19)",
 }
+
+
+def image_head(release: str) -> bytes:
+    """The first bytes of that kernel's image: its version is in them."""
+    version = f"{release} (debian-kernel@lists.debian.org) {BUILDS.get(release, '')}"
+    return bytes(0x210) + version.encode() + b"\0"
+
+
 USERS = (
     ("dwm", "192.0.2.17", 26_400.0),
     ("mark", "192.0.2.40", 9_000.0),
@@ -39,6 +47,18 @@ class Options:
     """Units that have failed, and fail again whenever they are started."""
     fails_after_boot: tuple[str, ...] = ()
     """Units that fail from the next boot on."""
+    disk_fails_at_boot: str = ""
+    """The serial number of a disk that fails at the next boot."""
+    unmounted_after_boot: tuple[str, ...] = ()
+    """Directories of fstab that are not mounted from the next boot on."""
+    other_build_after_boot: bool = False
+    """The next boot starts another build of the kernel than /boot has."""
+    clock_jumps_by: float = 0.0
+    """Seconds by which the machine's clock is off after its next boot."""
+    never_goes_down: bool = False
+    """A shutdown that is due does not happen."""
+    boot_loops: int = 0
+    """Times it restarts by itself once it is up after the next boot."""
     truncated_initrd: bool = False
     """The new kernel's initial ramdisk comes out truncated: it will not boot."""
     grub_default: str = "saved"
@@ -137,22 +157,6 @@ def units(options: Options) -> list[Unit]:
     return table
 
 
-MDSTAT = """\
-Personalities : [raid1] [linear] [multipath] [raid0] [raid6] [raid5] [raid4] [raid10]
-md0 : active raid1 sdc3[1] sda3[0]
-      121708544 blocks super 1.2 [2/2] [UU]
-      bitmap: 0/1 pages [0KB], 65536KB chunk
-
-md7 : active raid1 sdc2[2] sdb2[1] sda2[0]
-      121966592 blocks super 1.2 [3/3] [UUU]
-      bitmap: 1/1 pages [4KB], 65536KB chunk
-
-md6 : active raid1 sdc1[2] sdb1[1] sda1[0]
-      487360 blocks super 1.0 [3/3] [UUU]
-
-unused devices: <none>
-"""
-
 FILES = {
     "/etc/debian_version": "12.12\n",
     "/etc/os-release": (
@@ -165,9 +169,6 @@ FILES = {
         "/dev/mapper/volume-home /home xfs  defaults 0 2\n"
         "/dev/mapper/volume-var  /var  xfs  defaults 0 2\n"
         "/dev/mapper/volume-recover /vol/recover xfs defaults 0 2\n"
-    ),
-    "/etc/mdadm/mdadm.conf": (
-        "HOMEHOST <system>\nMAILADDR root\nARRAY /dev/md6\nARRAY /dev/md7\nARRAY /dev/md0\n"
     ),
     "/etc/motd": "This is a PRACTICE HOST: a model of kalimdor. Nothing here is real.\n",
     "/var/log/syslog": "",

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from tastyops.practice import kalimdor
 from tastyops.practice.apt import Apt
+from tastyops.practice.bootreadings import WHOLE_INITRD, BootReadings
 from tastyops.practice.calls import Call, Command, Input, program_name
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.files import FileProblem, Files, NotModelled
@@ -22,10 +23,13 @@ from tastyops.practice.grub import Grub
 from tastyops.practice.grubcfg import entry_path
 from tastyops.practice.interpreter import Interpreter
 from tastyops.practice.logind import Logind, Shutdown
+from tastyops.practice.looking import Looking
 from tastyops.practice.packages import Packages
 from tastyops.practice.processes import Killed, Process, Processes
+from tastyops.practice.storage import Storage
 from tastyops.practice.system import System
 from tastyops.practice.texttools import TextTools
+from tastyops.practice.timers import Timers
 from tastyops.practice.tools import Tools
 from tastyops.practice.units import Units
 from tastyops.practice.users import Terminal, Users
@@ -40,9 +44,6 @@ _KERNEL_STARTS = 20.0
 """Seconds from the shutdown until the new kernel runs: firmware and GRUB take the rest."""
 
 _PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
-
-_WHOLE_INITRD = 1_000_000
-"""Bytes below which an initial ramdisk is truncated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +67,25 @@ class Machine:
         self.processes = Processes(clock)
         self.processes.booted = clock.time() - kalimdor.UPTIME
         self.lock = self.processes.lock
+        self.clock_off = 0.0
+        """Seconds the machine's own clock is ahead of the practice time."""
         self.phase: Literal["up", "down", "panicked", "off"] = "up"
         self.console: list[str] = []
         self._options = options
+        self._other_build = False
+        self._restarts = 0
         self._back_at = self._settled_at = clock.time() - kalimdor.UPTIME
+        self._booted: dict[str, int] = {}
         self._new_boot(kalimdor.OLD_KERNEL)
         self.files = Files()
         self.users = Users(name, clock)
         self.logind = Logind(clock, self.users, self._changed)
+        self.timers = Timers(clock, self.users)
         self.grub = Grub(self.files, options.grub_default)
         self.packages = Packages(kalimdor.packages())
-        self.units = Units(kalimdor.units(options), self.processes, self._starting)
+        self.units = Units(
+            kalimdor.units(options), self.processes, self._starting, self.timers.stop
+        )
         self._furnish()
         self._programs = self._build()
 
@@ -91,12 +100,15 @@ class Machine:
 
     def _new_boot(self, release: str) -> None:
         self.kernel = release
+        self._booted[release] = int(self._back_at)
         # Nobody's secret and no key depends on it: it only has to differ from boot to boot.
         self.boot_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
 
     @property
     def build(self) -> str:
         """``uname -v`` of the running kernel."""
+        if self._other_build:
+            return "#1 SMP PREEMPT_DYNAMIC Debian 6.1.162-1 (2026-02-11)"
         return kalimdor.BUILDS.get(self.kernel, "#1 SMP PREEMPT_DYNAMIC Debian")
 
     def _starting(self) -> bool:
@@ -119,16 +131,16 @@ class Machine:
             "/proc/cmdline": lambda: f"BOOT_IMAGE=/vmlinuz-{self.kernel} ro quiet\n",
             "/proc/uptime": lambda: f"{self.uptime():.2f} {self.uptime() * 1.9:.2f}\n",
             "/proc/loadavg": lambda: "0.08 0.03 0.01 1/214 611\n",
-            "/proc/mdstat": lambda: kalimdor.MDSTAT,
         }
         for path, make in facts.items():
             files.add(path, _made(make))
         default = self._options.grub_default
         files.add("/etc/default/grub", f"GRUB_DEFAULT={default}\nGRUB_TIMEOUT=5\n")
-        files.add_opaque(f"/boot/vmlinuz-{release}", 8_194_304)
+        files.add_opaque(f"/boot/vmlinuz-{release}", 8_194_304, kalimdor.image_head(release))
         files.add_opaque(f"/boot/initrd.img-{release}", 38_817_114)
         self.grub.set("saved_entry", entry_path(release))
         self.grub.update()
+        self.storage = Storage(self.clock, files, self.processes)
         for user, source, ago in kalimdor.USERS:
             self.users.log_in(user, source, ago)
 
@@ -145,18 +157,25 @@ class Machine:
             self.clock,
             self.processes,
             lambda: (self.kernel, self.build),
+            lambda: self.clock_off,
         )
         parts = (
             self.users,
             self.logind,
+            self.timers,
             self.units,
             self.grub,
             self.packages,
             apt,
             system,
+            self.storage,
+            Looking(self.files, self.storage.mounts, self.users),
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
-            Interpreter(self.files, self.processes, self._dispatch, self._knows),
+            Interpreter(
+                self.files, self.processes, self._dispatch, self._knows,
+                BootReadings(self.files, self._booted).scripts(),
+            ),
         )
         programs: dict[str, Command] = {}
         for part in parts:
@@ -229,19 +248,33 @@ class Machine:
     def next_due(self) -> float | None:
         """When something will happen by itself, in practice seconds; None when nothing will."""
         if self.phase == "up":
-            return self.logind.scheduled.at if self.logind.scheduled else None
+            scheduled = self.logind.scheduled
+            restarts = self._settled_at - SETTLES / 2 if self._restarts else None
+            going = scheduled.at if scheduled and not self._options.never_goes_down else None
+            moments = (going, self.timers.next_due(), restarts)
+            return min((at for at in moments if at is not None), default=None)
         return self._back_at if self.phase == "down" else None
 
     def catch_up(self) -> None:
         """Lets everything happen that was due by now."""
         with self.lock:
             while (due := self.next_due()) is not None and due <= self.clock.time():
-                if self.phase == "up" and self.logind.scheduled:
-                    self._go_down(self.logind.scheduled)
-                else:
-                    self.phase = "up"
-                    self._say("OpenSSH server started.")
-                    self._changed()
+                self._happen(due)
+
+    def _happen(self, due: float) -> None:
+        scheduled = self.logind.scheduled
+        if self.phase != "up":
+            self.phase = "up"
+            self._say("OpenSSH server started.")
+            self._changed()
+        elif scheduled and scheduled.at <= due and not self._options.never_goes_down:
+            self._restarts = self._options.boot_loops
+            self._go_down(scheduled)
+        elif self.timers.next_due() == due:
+            self.timers.go_off()
+        else:
+            self._restarts -= 1
+            self._go_down(Shutdown("reboot", due))
 
     def power_cycle(self, release: str | None = None) -> None:
         """Cuts the power and restores it; ``release`` is picked at the boot menu."""
@@ -257,6 +290,7 @@ class Machine:
         self.processes.end_all()
         self.users.log_out_all()
         self.logind.reset()
+        self.timers.reset()
         for directory in ("/run", "/tmp", "/dev/shm"):  # noqa: S108  the model's, not ours
             self.files.clear(directory)
 
@@ -284,6 +318,18 @@ class Machine:
         self.processes.booted = at + _KERNEL_STARTS
         self._back_at, self._settled_at = at + DOWN, at + DOWN + SETTLES
         self.units.boot()
+        self._after_boot()
+
+    def _after_boot(self) -> None:
+        """What the host's settings have a boot bring about."""
+        options = self._options
+        self.storage.booted()
+        if options.disk_fails_at_boot:
+            self.storage.fail_disk(options.disk_fails_at_boot)
+        mounts = self.storage.mounts
+        mounts.mounted = [m for m in mounts.mounted if m.target not in options.unmounted_after_boot]
+        self._other_build = options.other_build_after_boot
+        self.clock_off = options.clock_jumps_by
 
     def _unbootable(self, release: str | None) -> str:
         """What the console shows of a boot that ends in nothing, empty for one that does not."""
@@ -294,7 +340,7 @@ class Machine:
             return f"error: file `/vmlinuz-{release}' not found."
         if not self.files.exists(initrd):
             return _PANIC
-        if self.files.size(initrd) < _WHOLE_INITRD:
+        if self.files.size(initrd) < WHOLE_INITRD:
             return f"Initramfs unpacking failed\n{_PANIC}"
         return ""
 

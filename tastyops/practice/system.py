@@ -35,11 +35,13 @@ class System:
         clock: PracticeClock,
         processes: Processes,
         kernel: Callable[[], tuple[str, str]],
+        clock_off: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._name = name
         self._clock = clock
         self._processes = processes
         self._kernel = kernel
+        self._clock_off = clock_off
 
     def commands(self) -> Commands:
         """The programs."""
@@ -84,7 +86,7 @@ class System:
             form = words[0][1:]
         elif words:
             raise NotModelled(" ".join(call.argv))
-        now = self._clock.time()
+        now = self._clock.time() + self._clock_off()
 
         def value(match: re.Match[str]) -> str:
             if match[1] == "s":

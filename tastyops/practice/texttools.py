@@ -50,6 +50,9 @@ class TextTools:
             if words == ["/dev/zero"] and first and unit == "c":
                 call.write_out(bytes(count))
                 return 0
+            if first and unit == "c" and len(words) == 1:
+                call.write_out(self._files.head(call.path(words[0]), count))
+                return 0
             call.write_out(_end(self._input(call, words), unit, count, first=first))
             return 0
 
@@ -68,7 +71,7 @@ class TextTools:
     def _grep(self, call: Call) -> int:
         options = "".join(word[1:] for word in call.argv[1:] if word.startswith("-"))
         words = [word for word in call.argv[1:] if not word.startswith("-")]
-        if set(options) - set("qcviFE") or not words:
+        if set(options) - set("qcviFEsHh") or not words:
             raise NotModelled(" ".join(call.argv))
         pattern = words[0]
         if "F" in options:
@@ -76,13 +79,24 @@ class TextTools:
         elif re.search(r"[\\(){}|+?]", pattern):
             raise NotModelled(f"grep's pattern {pattern}")
         found = re.compile(pattern.encode(), re.IGNORECASE if "i" in options else 0)
-        lines = self._input(call, words[1:]).splitlines()
-        hits = [line for line in lines if bool(found.search(line)) != ("v" in options)]
+        named = "H" in options or (len(words) > 2 and "h" not in options)
+        hits: list[bytes] = []
+        missing = False
+        for path in words[1:] or [""]:
+            try:
+                lines = self._input(call, [path] if path else []).splitlines()
+            except FileProblem as problem:
+                missing = True
+                if "s" not in options:
+                    call.complain(f"grep: {path}: {problem.why}")
+                continue
+            head = f"{path}:".encode() if named else b""
+            hits += [head + ln for ln in lines if bool(found.search(ln)) != ("v" in options)]
         if "c" in options:
             call.say(str(len(hits)))
         elif "q" not in options:
             call.write_out(b"".join(line + b"\n" for line in hits))
-        return 0 if hits else 1
+        return 2 if missing else 0 if hits else 1
 
     def _ls(self, call: Call) -> int:
         words = [word for word in call.argv[1:] if word not in ("-1", "-a", "-A", "--")]

@@ -39,12 +39,14 @@ class Units:
     """The unit table; ``starting`` says whether the boot is still going on."""
 
     def __init__(
-        self, units: Iterable[Unit], processes: Processes, starting: Callable[[], bool]
+        self, units: Iterable[Unit], processes: Processes, starting: Callable[[], bool],
+        stop_timers: Callable[[str], None] = lambda pattern: None,
     ) -> None:
         self._units = {unit.name: unit for unit in units}
         self._aliases = {a: unit.name for unit in self._units.values() for a in unit.aliases}
         self._processes = processes
         self._starting = starting
+        self._stop_timers = stop_timers
         self._start_all()
 
     def boot(self) -> None:
@@ -161,6 +163,9 @@ class Units:
         return 0 if wanted in states else refused
 
     def _act(self, call: Call, verb: str, name: str) -> int:
+        if verb == "stop" and name.endswith(".timer"):
+            self._stop_timers(name)
+            return 0
         unit = self.find(name)
         if unit is None:
             full = name if "." in name else f"{name}.service"

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tastyops.probes.reading import Answer, Parsers, Reading, need_ok
 
 BOOT_MENU = Reading(("cat", "/boot/grub/grub.cfg"), "boot_menu")
 BOOT_ENVIRONMENT = Reading(("grub-editenv", "/boot/grub/grubenv", "list"), "settings")
+
+
+_SETUP_BYTES = 32768
+"""A bzImage's setup code, at most, in which its version stands (Linux' arch/x86/boot)."""
+
+
+def image_build(release: str) -> Reading:
+    """``uname -v`` of a kernel image in /boot; empty where it cannot be read from it."""
+    return Reading(("head", "-c", str(_SETUP_BYTES), f"/boot/vmlinuz-{release}"), "image_build")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +30,16 @@ class BootEntry:
     title: str
     kernel: str
     path: str
+
+    @property
+    def release(self) -> str:
+        """The kernel release its image is named after."""
+        return self.kernel.rpartition("/")[2].removeprefix("vmlinuz-")
+
+    @property
+    def recovery(self) -> bool:
+        """Whether it is one of grub-mkconfig's entries for single-user mode."""
+        return "recovery" in self.title.lower() or "-recovery-" in self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +64,16 @@ class BootMenu:
     def starting(self, release: str) -> BootEntry | None:
         """The first entry that starts that kernel, recovery entries last."""
         fits = [entry for entry in self.entries if entry.kernel.endswith(f"vmlinuz-{release}")]
-        return min(fits, key=lambda entry: "recovery" in entry.title.lower(), default=None)
+        return min(fits, key=lambda entry: entry.recovery, default=None)
+
+    def starts(self, environment: Mapping[str, str]) -> BootEntry | None:
+        """What the next boot starts: the one-shot of grubenv before the default."""
+        chosen = environment.get("saved_entry") or "0" if self.default == "saved" else self.default
+        return self.find(environment.get("next_entry") or chosen)
+
+    def releases(self) -> tuple[str, ...]:
+        """The kernels it can start, in its order."""
+        return tuple(dict.fromkeys(entry.release for entry in self.entries))
 
 
 def _settings(answer: Answer) -> dict[str, str]:
@@ -86,7 +116,16 @@ def _words(line: str) -> list[str]:
         return line.split()
 
 
+def _image_build(answer: Answer) -> str:
+    """The kernel's ``RELEASE (who@where) #1 SMP … (date)``, a C string."""
+    if answer.status != 0:
+        return ""
+    found = re.search(r"\d[\w.+~-]* \([^\0)]{1,200}\) (#\d[^\0]{1,200})\0", answer.text)
+    return found[1] if found else ""
+
+
 PARSERS: Parsers = {
+    "image_build": _image_build,
     "settings": _settings,
     "boot_menu": _boot_menu,
 }

@@ -5,15 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 from tastyops.errors import ProbeFailed
-from tastyops.probes import boot, console, power, reading, system
+from tastyops.probes import (
+    boot,
+    bootcode,
+    bootside,
+    console,
+    disks,
+    filesystems,
+    health,
+    initrd,
+    kernellog,
+    lvm,
+    md,
+    mounts,
+    power,
+    reading,
+    signatures,
+    system,
+    tables,
+)
 from tastyops.probes.reading import Answer, Parsers
 
 PARSERS: Parsers = {
     **reading.PARSERS,
     **system.PARSERS,
     **boot.PARSERS,
+    **bootcode.PARSERS,
+    **bootside.PARSERS,
     **console.PARSERS,
+    **disks.PARSERS,
+    **filesystems.PARSERS,
+    **health.PARSERS,
+    **initrd.PARSERS,
+    **kernellog.PARSERS,
+    **lvm.PARSERS,
+    **md.PARSERS,
+    **mounts.PARSERS,
     **power.PARSERS,
+    **signatures.PARSERS,
+    **tables.PARSERS,
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tastyops.errors import ProbeFailed
 from tastyops.model.text import is_fact
-from tastyops.probes.reading import Answer, Parsers, Reading, from_json, need_ok
+from tastyops.probes.reading import Answer, Parsers, Reading, from_json, integer, need_ok
 
 BOOT_ID = Reading(("cat", "/proc/sys/kernel/random/boot_id"), "boot_id")
 """random(4): a new UUID at every boot."""
@@ -15,6 +15,9 @@ BOOT_ID = Reading(("cat", "/proc/sys/kernel/random/boot_id"), "boot_id")
 KERNEL = Reading(("uname", "-rv"), "kernel")
 HOSTNAME = Reading(("uname", "-n"), "line")
 EPOCH = Reading(("date", "+%s"), "integer")
+CLOCK = Reading(("date", "+%s"), "clock")
+"""The host's clock, and how far it is from the run's."""
+
 FAILED_UNITS = Reading(
     ("systemctl", "list-units", "--state=failed", "--output=json", "--no-pager"), "units"
 )
@@ -59,6 +62,14 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
+class HostClock:
+    """A host's clock, in seconds since the epoch, and how far it is ahead of the run's, ±1 s."""
+
+    now: int
+    skew: float
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """A Debian package as dpkg knows it; ``depends`` are the first names of each alternative."""
 
@@ -75,11 +86,21 @@ class Scheduled:
     at: float
 
 
+def is_boot_id(text: str) -> bool:
+    """Whether it has the form of one; an empty or torn answer proves no reboot."""
+    return re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None
+
+
 def _boot_id(answer: Answer) -> str:
     text = need_ok(answer).strip()
-    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+    if not is_boot_id(text):
         raise ProbeFailed("that is not a boot id")
     return text
+
+
+def _clock(answer: Answer) -> HostClock:
+    now = integer(answer)
+    return HostClock(now, now - answer.at)
 
 
 def _kernel(answer: Answer) -> Kernel:
@@ -131,6 +152,7 @@ def _sizes(answer: Answer) -> dict[str, int]:
 
 PARSERS: Parsers = {
     "boot_id": _boot_id,
+    "clock": _clock,
     "kernel": _kernel,
     "units": _units,
     "system_state": _system_state,

@@ -1,33 +1,48 @@
-"""What a reboot is refused for."""
+"""What a reboot or a shutdown is refused for."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from typing import Any
 
-from tastyops.commands import Command, Probe
+from tastyops.commands import Command, Probe, Unknown
 from tastyops.errors import Refused
 from tastyops.model.action import Facts
-from tastyops.probes.boot import BOOT_MENU, BootMenu
 from tastyops.probes.system import SCHEDULED, Scheduled
+from tastyops.reboot.schedule import foreign
 from tastyops.reboot.snapshot import Before
+from tastyops.reboot.starting import guard_start
 
 
-def guard(before: Before, facts: Facts, *, fallback: bool) -> Generator[Command, Any, None]:
-    """Refuses what would hurt: the wrong machine, our own, a reboot already set, no fallback.
+def guard(
+    before: Before,
+    facts: Facts,
+    *,
+    kernel: str | Unknown | None,
+    fallback: bool,
+    chosen: bool = False,
+) -> Generator[Command, Any, str]:
+    """Refuses what would hurt: the wrong machine, our own, a shutdown already set, and what
+    ``guard_start`` refuses. Gives the kernel there is to fall back on, empty where none is known.
 
-    ``force:`` overrules the machine's name and the fallback, never the other two.
+    ``force:`` overrules the machine's name and the latter, never the other two.
     """
-    if before.boot_id == facts.controller:
+    yield from guard_host(before.boot_id, before.hostname, facts)
+    return (
+        yield from guard_start(
+            before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen
+        )
+    )
+
+
+def guard_host(boot_id: str, hostname: str, facts: Facts) -> Generator[Command, Any, None]:
+    """Refuses the wrong machine, our own, and one with a shutdown already set."""
+    if boot_id == facts.controller:
         raise Refused("that is the machine tastyops itself runs on")
-    _guard_name(before.hostname, facts)
+    _guard_name(hostname, facts)
     already: Scheduled | None = yield Probe(*SCHEDULED)
     if already is not None:
-        raise Refused(f"a {already.type} is already scheduled there by somebody else")
-    if fallback and not facts.force:
-        menu: BootMenu = yield Probe(*BOOT_MENU, sudo=True)
-        if menu.starting(before.kernel.release) is None:
-            raise Refused("the boot menu has no entry for the running kernel to fall back on")
+        raise Refused(foreign(already, facts))
 
 
 def _guard_name(hostname: str, facts: Facts) -> None:

@@ -1,38 +1,135 @@
-"""A shutdown through logind, at an absolute time: asked for, read back, taken back."""
+"""A shutdown through logind, at an absolute time: asked for, read back, waited for, taken back."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tastyops.commands import Change, Command, Offline, Output, Probe, Report, Sleep, Unknown
-from tastyops.errors import Failed
+from tastyops.errors import Failed, Refused
+from tastyops.model.action import Facts
 from tastyops.model.text import PublicText
-from tastyops.probes.system import EPOCH, SCHEDULED, Scheduled, logind_call
+from tastyops.probes.system import CLOCK, EPOCH, SCHEDULED, HostClock, Scheduled, logind_call
+from tastyops.reboot.moment import exactly, in_log, moment
+from tastyops.reboot.reminders import forget, remind
+from tastyops.window import format_duration, parse_duration
 
 TOLERANCE = 60.0
-"""Seconds by which the time read back from logind may differ from the one asked for."""
+"""Seconds by which a clock, or the time read back from logind, may be off."""
+
+GRACE = 60.0
+"""Seconds from the warning to the shutdown where a runbook says neither ``grace`` nor ``at``."""
+
+WORDS = {"reboot": "reboot", "poweroff": "shutdown", "halt": "halt"}
 
 
-def schedule(grace: float, message: str) -> Generator[Command, Any, float]:
-    """Has logind reboot at host time + ``grace`` seconds, with wall; returns when, by its clock."""
-    now: int = yield Probe(*EPOCH)
-    due = now + grace
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to happen and when, in seconds since the epoch by the host's clock."""
+
+    kind: str
+    at: float
+    asked: float
+    """When it was asked for."""
+    clock_time: bool = False
+    """Whether the runbook named a time and not a span."""
+    reminders: tuple[float, ...] = ()
+    """Seconds before it at which the users are reminded."""
+
+
+def order(
+    kind: str,
+    grace: float | None,
+    at: str | None,
+    reminders: Sequence[Any],
+    facts: Facts,
+) -> Generator[Command, Any, Order]:
+    """Works out the moment. Raises Refused for a time that has passed or a clock that is wrong.
+
+    A host whose clock is off would go down early or late, and its logs would tell another time.
+    """
+    if at is not None and grace is not None:
+        raise Refused("the step says both `grace` and `at`; one of them is to go")
+    spans = tuple(sorted(map(_span, reminders), reverse=True))
+    clock: HostClock = yield Probe(*CLOCK)
+    if abs(clock.skew) > TOLERANCE and not facts.force:
+        ahead = "ahead of" if clock.skew > 0 else "behind"
+        raise Refused(
+            f"its clock is {format_duration(round(abs(clock.skew)))} {ahead} ours;"
+            " a shutdown is scheduled by it"
+        )
+    if at is None:
+        due = clock.now + (GRACE if grace is None else grace)
+        return Order(kind, due, clock.now, reminders=spans)
+    return Order(kind, moment(at, facts.zone, clock.now), clock.now, True, spans)
+
+
+def _span(value: Any) -> float:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise Refused(f"reminders: {error}") from None
+
+
+def schedule(
+    order: Order, message: str, facts: Facts, *, tell: bool = True
+) -> Generator[Command, Any, None]:
+    """Has logind do it at that time, with wall, and reads the schedule back; ``tell`` the log.
+
+    Where logind does not answer nothing is scheduled: there is no other way that would not rather
+    go down at once (shutdown(8)).
+    """
+    what = WORDS[order.kind]
+    yield from remind(order.kind, order.at, order.asked, order.reminders, message)
     spoken = yield Change(logind_call("SetWallMessage", "sb", message, "true"), sudo=True)
+    _need(spoken, "logind did not take the wall message; nothing was scheduled")
     asked = yield Change(
-        logind_call("ScheduleShutdown", "st", "reboot", str(round(due * 1_000_000))),
+        logind_call("ScheduleShutdown", "st", order.kind, str(round(order.at * 1_000_000))),
         sudo=True,
         settle=Probe(*SCHEDULED),
     )
-    _need(spoken, "logind did not take the wall message")
-    _need(asked, "logind did not take the reboot")
-    found: Scheduled | Offline | None = yield Probe(*SCHEDULED, offline=grace < TOLERANCE)
+    _need(asked, f"logind did not take the {what}; nothing was scheduled")
+    yield from _read_back(order, facts)
+    if tell:
+        yield Report(entry=PublicText.fixed(_entry(order, facts)))
+
+
+def _need(output: Output | Unknown, why: str) -> None:
+    if not isinstance(output, Unknown) and not output.ok:
+        raise Failed(why, {"status": output.status})
+
+
+def _read_back(order: Order, facts: Facts) -> Generator[Command, Any, None]:
+    soon = order.at - order.asked < TOLERANCE
+    found: Scheduled | Offline | None = yield Probe(*SCHEDULED, offline=soon)
     if isinstance(found, Offline):
-        return due
-    if found is None or found.type != "reboot" or abs(found.at - due) > TOLERANCE:
-        raise Failed("logind does not show the reboot that was asked for")
-    yield Report(entry=PublicText.fixed(f"Reboot triggered with {spoken_grace(grace)} grace."))
-    return due
+        return  # it went down already
+    what = WORDS[order.kind]
+    if found is None:
+        raise Failed(f"logind does not show the {what} that was asked for")
+    if not _same(found, order):
+        raise Failed(
+            f"logind shows a {_word(found)} at {exactly(found.at, facts)}, not the {what} at"
+            f" {exactly(order.at, facts)} that was asked for; it stays scheduled"
+        )
+    yield Report(note=f"logind shows the {what} at {exactly(found.at, facts)}")
+
+
+def _same(found: Scheduled, order: Order) -> bool:
+    return found.type == order.kind and abs(found.at - order.at) <= TOLERANCE
+
+
+def _word(found: Scheduled) -> str:
+    return WORDS.get(found.type, found.type)
+
+
+def _entry(order: Order, facts: Facts) -> str:
+    if order.clock_time:
+        when = in_log(order.at, facts, order.asked)
+        return f"{WORDS[order.kind].capitalize()} scheduled; the machine goes down at {when}hrs."
+    what = WORDS[order.kind].capitalize()
+    return f"{what} triggered with {spoken_grace(order.at - order.asked)} grace."
 
 
 def spoken_grace(seconds: float) -> str:
@@ -41,23 +138,35 @@ def spoken_grace(seconds: float) -> str:
     return f"{whole:g}-minute" if whole and not rest else f"{seconds:g}-second"
 
 
-def _need(output: Output | Unknown, why: str) -> None:
-    if not isinstance(output, Unknown) and not output.ok:
-        raise Failed(why, {"status": output.status})
+def foreign(found: Scheduled, facts: Facts) -> str:
+    """What is said of a shutdown that somebody else has scheduled; it is shown, not replaced."""
+    when = exactly(found.at, facts)
+    return f"a {found.type} is already scheduled there by somebody else, at {when}"
 
 
-def grace(due: float) -> Generator[Command, Any, None]:
-    """Waits for the time set; the link stays open, since logins may be refused by then."""
-    now: int | Offline = yield Probe(*EPOCH, offline=True)
-    if not isinstance(now, Offline) and due > now:
-        yield Sleep(due - now, "the grace period to end")
+def grace(order: Order) -> Generator[Command, Any, None]:
+    """Waits for the time set; the link stays open, since logins may be refused by then.
+
+    systemd refuses them from five minutes before (/run/nologin, pam_nologin(8)).
+    """
+    found: int | Offline = yield Probe(*EPOCH, offline=True)
+    now = found.at if isinstance(found, Offline) else found
+    if order.at > now:
+        yield Sleep(order.at - now, "the grace period to end")
     yield Report(note="the host is to go down now")
 
 
-def unschedule() -> Generator[Command, Any, None]:
-    """Takes back the reboot that was scheduled, when a person cancels the run during its grace."""
+def take_back(order: Order) -> Generator[Command, Any, None]:
+    """Takes back what was scheduled, when a person cancels the run before its time."""
     found: Scheduled | Offline | None = yield Probe(*SCHEDULED, offline=True)
-    if isinstance(found, Scheduled) and found.type == "reboot":
-        taken = yield Change(logind_call("CancelScheduledShutdown"), sudo=True)
-        _need(taken, "the scheduled reboot could not be taken back: it will happen")
-        yield Report(entry=PublicText.fixed("Scheduled reboot cancelled."))
+    if isinstance(found, Scheduled) and _same(found, order):
+        yield from cancel(order.kind, order.at, reminded=bool(order.reminders))
+        yield Report(entry=PublicText.fixed(f"Scheduled {WORDS[order.kind]} cancelled."))
+
+
+def cancel(kind: str, due: float, *, reminded: bool = True) -> Generator[Command, Any, None]:
+    """Takes back what is scheduled, and its reminders. Whose it is has been looked at before."""
+    taken = yield Change(logind_call("CancelScheduledShutdown"), sudo=True)
+    _need(taken, f"the scheduled {WORDS[kind]} could not be taken back: it will happen")
+    if reminded:
+        yield from forget(kind, due)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.commands import Command, Probe
-from tastyops.probes.system import BOOT_ID, FAILED_UNITS, HOSTNAME, KERNEL, Kernel
+from tastyops.probes.system import BOOT_ID, HOSTNAME, KERNEL, Kernel
+from tastyops.reboot.health import Health, health
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Before:
     boot_id: str
     kernel: Kernel
     hostname: str
-    failed: tuple[str, ...]
+    health: Health
 
 
 def snapshot() -> Generator[Command, Any, Before]:
@@ -26,5 +27,5 @@ def snapshot() -> Generator[Command, Any, Before]:
         boot_id=(yield Probe(*BOOT_ID)),
         kernel=(yield Probe(*KERNEL)),
         hostname=(yield Probe(*HOSTNAME)),
-        failed=(yield Probe(*FAILED_UNITS)),
+        health=(yield from health()),
     )

@@ -82,6 +82,16 @@ _RUNBOOK: Mapping[str, tuple[str, Schema]] = {
         {"type": ["object", "null"], "propertyNames": NAME},
     ),
     "works": ('The items of "Works to be carried out".', _list_of("work")),
+    "window": (
+        "The at-risk period, after which no step begins without a person's word.",
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 2,
+            "additionalProperties": False,
+            "properties": {"from": SENTENCE, "to": SENTENCE, "for": DURATION},
+        },
+    ),
     "rescue": ("Steps for a run that stops on its way, after all else.", _RECOVERY),
 }
 

@@ -13,7 +13,7 @@ from paramiko import (
 )
 from paramiko.ssh_exception import IncompatiblePeer, NoValidConnectionsError
 
-from tastyops.errors import AuthenticationFailed, TastyopsError, Unreachable
+from tastyops.errors import AuthenticationFailed, NoLogins, TastyopsError, Unreachable
 
 NOTHING_SENT = "Nothing was sent to it."
 
@@ -45,9 +45,9 @@ def unreachable(
     return Unreachable(f"{where}: {what}", still_true=NOTHING_SENT, next_step=next_step)
 
 
-def no_logins(where: str, said: str) -> Unreachable:
+def no_logins(where: str, said: str) -> NoLogins:
     """sshd refuses logins for now (nologin(5), pam_nologin): it starts, stops, or was told to."""
-    return Unreachable(
+    return NoLogins(
         f"{where} accepts no logins now: {' '.join(said.split())}",
         still_true="It is up; nothing was run on it.",
         next_step="Wait until it has started, or remove /etc/nologin there.",
@@ -55,8 +55,13 @@ def no_logins(where: str, said: str) -> Unreachable:
 
 
 def _banner(transport: Transport | None) -> str:
-    raw = transport.get_banner() if transport is not None and transport.auth_handler else None
-    return (raw or b"").decode("utf-8", "replace").strip()
+    """What sshd said before it let nobody in. Transport.get_banner gives none once it is closed,
+    and sshd closes the connection right after pam_nologin's message.
+    """
+    handler = transport.auth_handler if transport is not None else None
+    raw: bytes | str | None = handler.banner if handler is not None else None
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw or ""
+    return text.strip()
 
 
 def _authentication(

@@ -59,6 +59,8 @@ class LogHead:
     by_hand: bool = False
     """A person opens it before there is any run, and closes it; the end of a run does not."""
     hosts: Sequence[str] = ()
+    day: datetime | None = None
+    """The moment whose day and UTC offset are the log's, where the works begin only later."""
 
 
 class LogBook:
@@ -70,7 +72,7 @@ class LogBook:
 
     def open(self, head: LogHead, at: datetime, masker: Masker, who: str = "") -> LogFile:
         """Takes the next number and writes the log's first page. Raises JournalUnwritable."""
-        offset = offset_minutes(head.zone, at)
+        offset = offset_minutes(head.zone, head.day or at)
         day = local(at, offset)
         with must_write(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,7 @@ class LogBook:
                         f"{day.year:04}/{number:03}",
                         head.kind,
                         head.title,
-                        long_date(day),
+                        long_date(local(head.day or at, offset)),
                         offset,
                         head.practice,
                         list(head.summary),

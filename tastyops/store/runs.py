@@ -2,7 +2,8 @@
 
 ``journal.jsonl`` (the events), ``runbook.yml`` (the file's very bytes), ``blobs/`` (large
 outputs, named by SHA-256), ``spool/`` (events other processes hand in). Directories are 0700,
-files 0600. ``docs/journal.md`` describes the format for other readers.
+files 0600. ``docs/journal.md`` describes the format for other readers. Beside it, while another
+operator is asked, is the run's desk (``store.desk``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ from tastyops.journal.state import RunState, fold
 from tastyops.ports import HandedIn
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
+from tastyops.store.desk import answers_on
 from tastyops.store.files import (
     append_all,
     lock_soon,
@@ -194,13 +196,13 @@ class RunJournal:
         """A piece of a stream with every secret of the run replaced, also one the ends cut."""
         return self._masker.glimpse(data)
 
-    def spooled(self) -> Sequence[HandedIn]:
+    def spooled(self) -> Iterator[HandedIn]:
         """What other processes handed in since the last call, in the order it was handed in.
 
-        A file leaves the spool with the next durable commit, so a crash before that loses nothing;
-        after one that struck just then, a note is known by its id and not taken in twice.
+        To be appended before the next one is asked for: a file leaves the spool with the first
+        durable commit after that, so a crash before loses nothing; after one that struck just then,
+        a note is known by its id and not taken in twice.
         """
-        taken: list[HandedIn] = []
         for path in _spool_files(self.directory):
             if path in self._handed_in:
                 continue
@@ -212,10 +214,13 @@ class RunJournal:
             except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 path.rename(path.with_suffix(".rejected"))
                 continue
-            self._handed_in.append(path)
             if not self._is_known(handed.body):
-                taken.append(handed)
-        return taken
+                yield handed
+            self._handed_in.append(path)
+        for path, answer in answers_on(self.directory):
+            if path not in self._handed_in:
+                yield answer
+                self._handed_in.append(path)
 
     def _is_known(self, body: Body) -> bool:
         if not isinstance(body, Noted) or not body.id:
@@ -379,9 +384,15 @@ def run_directories(runs: Path) -> list[Path]:
     """Every run, oldest first."""
     if not runs.is_dir():
         return []
-    return sorted(
-        path for path in runs.iterdir() if path.name[0] != "." and (path / JOURNAL).exists()
-    )
+    return sorted(path for path in runs.iterdir() if path.name[0] != "." and _has_journal(path))
+
+
+def _has_journal(directory: Path) -> bool:
+    """Not so for another account's run, into whose directory this one cannot look."""
+    try:
+        return (directory / JOURNAL).exists()
+    except OSError:
+        return False
 
 
 def find_run(runs: Path, wanted: str) -> Path | None:

@@ -24,6 +24,9 @@ class Menu(Protocol):
 NOBODY = "tastyops"
 """Who gives the answer that holds where no person is."""
 
+_WITHOUT_A_PERSON = {"failure": "abort", "undo": "no", "window": "cancel"}
+"""What holds where nobody is there to say otherwise."""
+
 _YES_OR_NO = ("y", "yes", "n", "no")
 
 _LOOK = 0.2
@@ -82,8 +85,8 @@ class Unattended:
         What failed is not tried again and nothing is undone, unless the runbook says so.
         """
         kind = question["question"]
-        if kind in ("failure", "undo") and self._alone and not self._patient:
-            return ("abort" if kind == "failure" else "no"), NOBODY
+        if kind in _WITHOUT_A_PERSON and self._alone and not self._patient:
+            return _WITHOUT_A_PERSON[kind], NOBODY
         if kind == "confirm" and self._yes and not question.get("by"):
             return "yes", self._who
         if kind == "ask":
@@ -141,6 +144,7 @@ class AtTerminal:
             "confirm": (f"{text} [yes/no] ", _YES_OR_NO),
             "undo": (f"{text} [yes/no] ", _YES_OR_NO),
             "failure": (f"{text} [{'/'.join(choices)}] ", choices),
+            "window": (f"{text} [{'/'.join(choices)}] ", choices),
             "manual": (f"{text}\n  Type done when it is done, no to stop: ", ("done", *_YES_OR_NO)),
             "ask": (f"{text}{proposed} ", ()),
         }[kind]
@@ -157,5 +161,6 @@ class AtTerminal:
                 "ask": "It wants a value.",
                 "manual": "Please answer done or no.",
                 "failure": f"Please answer {', '.join(choices)}.",
+                "window": f"Please answer {', '.join(choices)}.",
             }
             print(wanted.get(kind, "Please answer yes or no."), file=sys.stderr)  # noqa: T201

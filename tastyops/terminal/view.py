@@ -29,6 +29,8 @@ from tastyops.journal.events import (
     StepEnded,
     StepStarted,
     StopAsked,
+    WindowBegan,
+    WindowEnded,
     WorkEnded,
     WorkStarted,
 )
@@ -172,6 +174,10 @@ class RunView:
                 where = f" on {names}" if hosts else ""
                 what = "practice log" if practice else "log"
                 return f"{title}{where}; {what} {log}" if log else f"{title}{where}"
+            case WindowBegan():
+                return "The at-risk period begins."
+            case WindowEnded():
+                return "The at-risk period is over; what has begun goes on."
             case WorkStarted(number=number):
                 return f"Work {number}: {self.works[number - 1].title}"
             case WorkEnded(number=number, status=status, why=why):
@@ -193,6 +199,8 @@ class RunView:
                 said = f": not yet{f' ({why})' if why else ''}; again in {delay:g}s"
             case Reported(note=note) if note and not self._heard(event, note):
                 said = f": {note}"
+            case Asked(text=text, by=by) if by:
+                said = f" asks {by}: {text}  (invoke answer {event.run} yes, from their own login)"
             case Asked(text=text, question=kind) if kind != "failure":
                 said = f" asks: {text}"
             case Decided(decision=decision):

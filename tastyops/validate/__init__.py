@@ -14,13 +14,15 @@ from tastyops.source.reading import Findings, TooManyError, is_null
 from tastyops.source.tree import Mapping as Tree
 from tastyops.source.tree import Node, Scalar, Sequence
 from tastyops.templates import names_used
+from tastyops.validate.following import need_next_steps
 from tastyops.validate.inputs import read_inputs
 from tastyops.validate.scope import BUILTIN, Scope, Texts
 from tastyops.validate.steps import StepReader, read_hosts
+from tastyops.validate.window import read_window
 
-KEYS = ("title", "kind", "hosts", "summary", "inputs", "vars", "works", "rescue")
+KEYS = ("title", "kind", "hosts", "summary", "inputs", "vars", "works", "rescue", "window")
 LATER_KEYS = (
-    "window", "impact", "services", "audience", "serial", "max_failures",
+    "impact", "services", "audience", "serial", "max_failures",
 )  # fmt: skip
 WORK_KEYS = ("work", "steps", "when", "on_failure")
 KINDS = ("at risk", "incident")
@@ -84,6 +86,7 @@ class _Reader:
             vars=variables,
             works=works,
             rescue=rescue,
+            window=read_window(self.findings, fields["window"][1]) if "window" in fields else None,
         )
 
     def _title(self, fields: Fields, tree: Node, scope: Scope) -> Marked:
@@ -170,6 +173,7 @@ class _Reader:
             host_names=self.host_names, taken=taken, hostless=hostless,
         )  # fmt: skip
         works = [self._work(item, n, reader) for n, item in enumerate(node.items, 1)]
+        need_next_steps(self.findings, [work for work in works if work], self.registry)
         rescue: tuple[Step, ...] = ()
         if "rescue" in fields:
             rescue = reader.recovery(fields["rescue"][1], "rescue", "rescue")

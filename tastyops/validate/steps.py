@@ -13,6 +13,7 @@ from tastyops.model.runbook import Marked, Step
 from tastyops.source.reading import Findings, is_null, kind_of
 from tastyops.source.tree import Mapping as Tree
 from tastyops.source.tree import Node, Scalar, Sequence, plain_value
+from tastyops.validate.approval import check_confirm_action, read_confirm
 from tastyops.validate.params import read_params
 from tastyops.validate.scope import OWN_RESULT, Scope, Texts
 from tastyops.window import parse_duration
@@ -25,7 +26,7 @@ KEYS = (
 MAIN_KEYS = ("background", "on_failure", "undo", "register")
 """Keys that a step for when things go wrong does not have."""
 
-JOIN = "join"
+JOIN, CONFIRM = "join", "confirm"
 
 ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 MOST_RETRIES = 10_000
@@ -134,8 +135,9 @@ class StepReader:
         params: dict[str, Any] = {}
         if action and spec:
             value = fields[action.text][1]
-            if not self._approval(action, value):
-                params = read_params(self.texts, spec, action, value, self.scope)
+            params = read_params(self.texts, spec, action, value, self.scope)
+            if spec.name == CONFIRM:
+                check_confirm_action(self.texts, value, self._published(fields, self.scope))
             self._needs_host(action, spec)
             self._needs_guard(fields, spec)
         step_id = self._id(fields) or address
@@ -183,15 +185,10 @@ class StepReader:
             message = f"{spec.name} has no guard that 'force' could overrule"
             self.findings.add(fields["force"][0].place, message, "leave it out")
 
-    def _approval(self, key: Scalar, node: Node) -> bool:
-        """Whether a ``confirm`` asks for another operator's approval; a problem for now."""
-        if key.text != "confirm" or not isinstance(node, Tree):
-            return False
-        by = next((each for each, _ in node.entries if each.text == "by"), None)
-        if by:
-            message = "'by' of 'confirm' is not available yet"
-            self.findings.add(by.place, message, 'write `confirm: "the question"`')
-        return by is not None
+    def _published(self, fields: Fields, scope: Scope) -> Scope:
+        """The scope, with all there is to publish where the step says ``publish: true``."""
+        publish = "publish" in fields and is_true(fields["publish"][1])
+        return scope.publishing() if publish else scope
 
     def _id(self, fields: Fields) -> str | None:
         if "id" not in fields:
@@ -271,24 +268,23 @@ class StepReader:
 
     def _sentences(self, fields: Fields, own: Scope, action: Scalar | None) -> dict[str, Any]:
         """The keys whose values are templates."""
-        publish = "publish" in fields and is_true(fields["publish"][1])
         found: dict[str, Any] = {}
         wanted = (
             ("name", "public", self.before),
             ("when", "expression", self.scope),
             ("until", "expression", own),
-            ("confirm", "public", self.scope),
             ("force", "public", self.scope),
         )
         for name, form, scope in wanted:
             if name not in fields or (action and action.text == name):
                 continue
-            key, node = fields[name]
-            if not self._approval(key, node):
-                scope = scope.publishing() if publish else scope  # noqa: PLW2901
-                found[name] = self._text(node, shown(name), form, scope)
+            node = fields[name][1]
+            found[name] = self._text(node, shown(name), form, self._published(fields, scope))
+        if CONFIRM in fields and not (action and action.text == CONFIRM):
+            scope = self._published(fields, self.scope)
+            found |= read_confirm(self.texts, fields[CONFIRM][1], scope)
         if "log" in fields:
-            found |= self._log(fields["log"][1], own.publishing() if publish else own)
+            found |= self._log(fields["log"][1], self._published(fields, own))
         return found
 
     def _text(self, node: Node, what: str, form: Any, scope: Scope) -> Marked | None:

@@ -226,7 +226,7 @@ def test_a_bad_inventory(verb: str, run: Run, project: Project) -> None:
     ("host", "said"),
     [
         ("{address: 192.0.2.1, identity_file: keys/nope}", "identity_file keys/nope of host web1"),
-        ("{connection: practice, vars: {practice: {bogus: 1}}}", "it has failed"),
+        ("{connection: practice, vars: {practice: {bogus: 1}}}", "practice: has no bogus; it has "),
         ("{connection: practice, vars: {practice: {failed: [nope]}}}", "kalimdor has no unit nope"),
         ("{address: 'a b'}", "cannot be used with ssh"),
     ],

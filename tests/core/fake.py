@@ -9,17 +9,22 @@ from datetime import UTC, datetime, timedelta
 from tastyops.errors import LinkLost, Unreachable
 from tastyops.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
+from tastyops.probes.md import ARRAYS
+from tastyops.probes.mounts import FSTAB, MOUNTED
 from tastyops.shell import Fate, Hello
 from tastyops.shell.lock import Holder, Lock
 
 Answer = tuple[int, str] | tuple[int, str, str] | Exception | Callable[[], "Answer"]
 
 
+START = datetime(2026, 2, 11, 13, 0, tzinfo=UTC)
+
+
 class FakeClock:
     """Time that passes only when somebody sleeps."""
 
     def __init__(self) -> None:
-        self.time = datetime(2026, 2, 11, 13, 0, tzinfo=UTC)
+        self.time = START
         self.slept: list[float] = []
 
     def now(self) -> datetime:
@@ -28,6 +33,19 @@ class FakeClock:
     def sleep(self, seconds: float, wake: Callable[[float], bool]) -> None:
         self.slept.append(seconds)
         self.time += timedelta(seconds=seconds)
+
+
+SOUND: dict[str, Answer | list[Answer]] = {
+    "cat /proc/sys/kernel/random/boot_id": (0, "11111111-1111-1111-1111-111111111111"),
+    "uname -rv": (0, "6.1.0 #1"),
+    "uname -n": (0, "web1"),
+    "systemctl list-units --state=failed --output=json --no-pager": (0, "[]"),
+    ARRAYS.argv[2]: (0, ""),
+    " ".join(FSTAB.argv): (0, '{"filesystems": []}'),
+    " ".join(MOUNTED.argv): (0, '{"filesystems": []}'),
+    "date +%s": (0, f"{START.timestamp():.0f}"),
+}
+"""What a host that may be rebooted answers, when it is called web1."""
 
 
 @dataclass
@@ -45,8 +63,8 @@ class FakeHost:
     uid: int = 0
     elevated: list[str] = field(default_factory=list)
     clock: FakeClock | None = None
-    new: bool = False
-    """Whether the host has lost the run's directory when it is connected again."""
+    record: str = "b1"
+    """Which directory the run has there; another once it was removed and made again."""
     stopped: Callable[[], None] = lambda: None
     lock: Holder | None = None
     """Who holds the host. It is lost with a reboot, which a new ``boot_id`` is."""
@@ -76,7 +94,7 @@ class FakeSession:
     def __init__(self, host: FakeHost) -> None:
         self._host = host
         self.hello = Hello(
-            host.uid, host.boot_id, "/run/tastyops/x", 1, "fake", "6.1.0", 0, "", new=host.new
+            host.uid, host.boot_id, "/run/tastyops/x", 1, "fake", "6.1.0", 0, "", record=host.record
         )
         self.skew = 0.0
         self.closed = False

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from tastyops.errors import JournalUnwritable
+from tastyops.errors import JournalUnwritable, Unreachable
 from tastyops.journal.events import CancelAsked, Noted
 from tastyops.journal.state import fold
 from tastyops.shell import Fate
 from tastyops.store.runs import RunJournal, hand_in
 from tests.core.driving import drive, plan_of
-from tests.core.fake import FakeClock, FakeHost, lost
+from tests.core.fake import SOUND, START, FakeClock, FakeDialer, FakeHost, lost
 from tests.core.test_cancel import LOGIND, SCHEDULED
 
 THREE = """
@@ -254,7 +255,7 @@ def test_a_change_cut_off_is_picked_up_and_never_sent_again(tmp_path: Path, fate
 
 def test_where_the_host_has_lost_its_record_nothing_is_sent_again(tmp_path: Path) -> None:
     def cut() -> Exception:
-        host.new = True  # as when systemd removes an account's runtime directory
+        host.record = "b2"  # as when systemd removes an account's runtime directory
         return lost()
 
     host = FakeHost({"change it": cut})  # type: ignore[dict-item]
@@ -444,7 +445,8 @@ def test_secrets_reach_neither_journal_nor_log(tmp_path: Path) -> None:
     assert ran.state.closed.exit_code == 0
 
 
-SCHEDULE = f"busctl call {LOGIND} ScheduleShutdown st reboot {1600 * 10**6}"
+DUE = round((START.timestamp() + 600) * 10**6)
+SCHEDULE = f"busctl call {LOGIND} ScheduleShutdown st reboot {DUE}"
 
 
 @pytest.mark.parametrize(
@@ -455,22 +457,18 @@ def test_a_change_without_an_outcome_is_settled_by_its_own_probe(
     found: str, rebooted: bool, how: str, tmp_path: Path
 ) -> None:
     """A yes is a yes; a no is one only as long as the host has not been rebooted."""
-    text = "{title: T, hosts: web1, works: [{work: W, steps: [{reboot: 10m}]}]}"
+    text = "{title: T, hosts: web1, works: [{work: W, steps: [{reboot: 10m, force: no boot loader here}]}]}"
 
     def cut() -> Exception:
-        host.answers[SCHEDULED] = (0, f'{{"type":"(st)","data":["{found}",{1600 * 10**6}]}}')
+        host.answers[SCHEDULED] = (0, f'{{"type":"(st)","data":["{found}",{DUE}]}}')
         if rebooted:
             host.boot_id = "22222222-2222-2222-2222-222222222222"
         return lost()
 
     host = FakeHost(
         {
-            "cat /proc/sys/kernel/random/boot_id": (0, "11111111-1111-1111-1111-111111111111"),
-            "uname -rv": (0, "6.1.0 #1"),
-            "uname -n": (0, "web1"),
-            "systemctl list-units --state=failed --output=json --no-pager": (0, "[]"),
+            **SOUND,
             SCHEDULED: (0, '{"type":"(st)","data":["",0]}'),
-            "date +%s": (0, "1000"),
             f"busctl call {LOGIND} SetWallMessage sb The system goes down for a reboot. true": (
                 0,
                 "",
@@ -478,7 +476,7 @@ def test_a_change_without_an_outcome_is_settled_by_its_own_probe(
             SCHEDULE: cut,  # type: ignore[dict-item]
         }
     )
-    number = 8  # the schedule is the reboot's eighth command
+    number = 11  # the schedule is the reboot's eleventh command
     host.fates[f"1.1.1.{number}"] = Fate("lost")
     ran = drive(plan_of(text, "web1"), tmp_path, web1=host)
     assert host.sent.count(SCHEDULE) == 1
@@ -486,3 +484,19 @@ def test_a_change_without_an_outcome_is_settled_by_its_own_probe(
     assert intended.at.n == number
     (settled,) = [e.body for e in ran.events if e.kind == "settled" and e.at == intended.at]
     assert settled.how == how  # type: ignore[attr-defined]
+
+
+def test_what_to_do_next_reaches_the_operator_of_a_running_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strange(*_: object) -> NoReturn:
+        raise Unreachable(
+            "web1 shows an unknown key.", still_true="Nothing was sent.",
+            next_step="`invoke trust web1` shows it.",
+        )  # fmt: skip
+
+    monkeypatch.setattr(FakeDialer, "session", strange)
+    ran = drive(plan_of(THREE, "web1"), tmp_path, web1=FakeHost())
+    (ended,) = ran.bodies("step-ended")
+    assert ended.why == "web1 shows an unknown key. `invoke trust web1` shows it."
+    assert "trust" not in ran.log.page.read_text()

@@ -131,3 +131,30 @@ def test_sudo_is_shown_and_used_as_in_a_real_run() -> None:
     assert host.elevated == ["sh -c look"]
     as_root = dry(plan_of(text, "web1"), web1=FakeHost({"look": (0, "")}))
     assert as_root.steps[1].commands == ["sh -c 'touch x'"]
+
+
+def test_what_fails_only_because_changes_were_withheld_cannot_be_known() -> None:
+    text = """
+        title: T
+        hosts: web1
+        works:
+          - work: W
+            steps:
+              - {run: prepare}
+              - {run: look, reads: true, on_failure: {run: never}}
+              - {run: after}
+    """
+    host = FakeHost({"look": (1, "")})
+    assert verdicts(text, host) == [
+        "1.1 would run",
+        "1.2 cannot know (until step 1.1 has run; as the host is now, it would fail: it ended with status 1)",
+        "1.3 would run (as the host is now, before step 1.1)",
+    ]
+    assert host.sent == []
+    assert not dry(plan_of(text, "web1"), web1=host).incomplete
+
+
+def test_a_failure_before_any_change_fails_the_dry_run() -> None:
+    text = "{title: T, hosts: web1, works: [{work: W, steps: [{run: look, reads: true}, {run: x}]}]}"
+    host = FakeHost({"look": (1, "")})
+    assert verdicts(text, host) == ["1.1 would fail (it ended with status 1)", "1.2 not reached"]

@@ -14,6 +14,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
 LOOK = "run: {command: 'cat /proc/mdstat; df /var; ls /home/visitor', }\n        reads: true"
 WRITE = "run: 'dd if=/dev/zero of=/home/ops/file bs=1M count=20 conv=fsync'"
 REBOOT = "reboot: {grace: 3s, patience: 60s}"
+FORCED = f"{REBOOT}\n        force: to see what becomes of it"
+"""Past the guards: what they guard against really happens."""
 UPGRADE = ROOT / "runbooks/kernel-upgrade.yml"
 
 
@@ -47,13 +49,19 @@ def test_a_failing_disk(pristine: Lab, tmp_path: Path) -> None:
 
 def test_a_truncated_initrd(pristine: Lab, tmp_path: Path) -> None:
     broken(pristine, "initrd")
-    sound(pristine.run(runbook(tmp_path, REBOOT)), 1)
+    said = pristine.run(runbook(tmp_path, REBOOT))
+    sound(said, 1)
+    assert "is truncated or damaged" in said
+    sound(pristine.run(runbook(tmp_path, FORCED)), 1)
     until(lambda: b"Kernel panic - not" in record.console_log().read_bytes(), 300, "it panics")
 
 
 def test_an_array_the_initrd_does_not_know(pristine: Lab, tmp_path: Path) -> None:
     broken(pristine, "array")
-    sound(pristine.run(runbook(tmp_path, REBOOT)), 1)
+    said = pristine.run(runbook(tmp_path, REBOOT))
+    sound(said, 1)
+    assert "lacks the array /dev/md1" in said
+    sound(pristine.run(runbook(tmp_path, FORCED)), 1)
     until(lambda: b"(initramfs)" in record.console_log().read_bytes(), 600, "it finds no root")
 
 

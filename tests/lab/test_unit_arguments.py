@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,8 +20,7 @@ LAB = Path(qemu.__file__).parent
 
 
 def machine(folder: Path = Path("/run/lab"), accelerator: str = "tcg") -> qemu.Machine:
-    disks = tuple(folder / f"{disk.name}.qcow2" for disk in recipe.DISKS)
-    return qemu.Machine(accelerator, disks, folder, 40022, folder / "visitor.log", 40023)
+    return qemu.Machine(accelerator, qemu.pristine(folder), folder, 40022, folder / "visitor.log", 40023)
 
 
 def option(words: list[str], name: str) -> list[str]:
@@ -48,6 +48,20 @@ def test_each_disk_has_its_serial_and_its_place_in_the_boot_order() -> None:
         assert fields["bootindex"] == f"{number}"
 
 
+def test_a_pulled_disk_is_left_out_and_a_4kn_disk_says_so() -> None:
+    first, second, third = qemu.pristine(Path("/run/lab"))
+    new = qemu.Drive("disk4", "LAB-DISK-4", Path("/run/lab/disk4.qcow2"), 4096)
+    drives = (new, replace(first, attached=False), second, third)
+    words = replace(machine(), drives=drives).arguments()
+    devices = [word for word in option(words, "-device") if "scsi-hd" in word]
+    assert [
+        re.search(r"serial=([^,]+)", device)[1] for device in devices  # type: ignore[index]
+    ] == ["LAB-DISK-4", "LAB-DISK-2", "LAB-DISK-3"]
+    assert "logical_block_size=4096,physical_block_size=4096" in devices[0]
+    assert "block_size" not in devices[1]
+    assert len([word for word in option(words, "-blockdev") if "qcow2" in word]) == 3
+
+
 def test_a_comma_in_a_path_is_doubled() -> None:
     words = machine(Path("/a,b"))
     assert "file.filename=/a,,b/disk1.qcow2" in " ".join(words.arguments())
@@ -67,7 +81,7 @@ def test_the_accelerator_decides_the_processor() -> None:
 
 
 def test_the_builder_starts_the_installer_and_has_no_network() -> None:
-    disks = machine().disks
+    disks = machine().drives
     words = qemu.builder("tcg", disks, Path("b.ext4"), Path("vmlinuz"), Path("initrd"))
     assert "init=/sbin/lab-install" in option(words, "-append")[0]
     assert "-no-reboot" in words

@@ -16,7 +16,7 @@ import pytest
 
 from tastyops.errors import LabFailed
 from tastyops.inventory import read_inventory
-from tastyops.lab import known, life, processes, record
+from tastyops.lab import known, life, places, processes, qemu, record
 from tastyops.lab.golden import Golden, locked
 from tastyops.lab.processes import Process
 from tastyops.lab.qmp import Qmp
@@ -37,7 +37,7 @@ def made(tmp_path: Path) -> Record:
     folder = tmp_path / "folder"
     folder.mkdir()
     record.writable()
-    return Record(golden, "tcg", folder, Ports.free(), "cold")
+    return Record(golden, "tcg", folder, Ports.free(), "cold", qemu.pristine(places.state()))
 
 
 def sleeper(tmp_path: Path) -> Process:

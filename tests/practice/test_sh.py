@@ -101,7 +101,7 @@ UNMODELLED = [
     "echo $((1+1))",
     "cat <<E\na\nE",
     "echo ${a:-b}",
-    "ls /etc/*",
+    "ls /etc/[a-m]*",
     "echo ~",
     "trap 'echo' EXIT",
     "set -x",
@@ -119,9 +119,9 @@ def test_what_is_beyond_it_is_loud_and_nothing_has_run(machine: Machine, text: s
 
 
 def test_an_unknown_command_ends_the_script(machine: Machine) -> None:
-    outcome = machine.execute(["sh", "-c", "echo a; mdadm --stop /dev/md0 || true; echo b"])
+    outcome = machine.execute(["sh", "-c", "echo a; zpool export tank || true; echo b"])
     assert (outcome.status, outcome.out) == (127, b"a\n")
-    assert b"'mdadm' is not modelled" in outcome.err
+    assert b"'zpool' is not modelled" in outcome.err
 
 
 def test_files_are_the_models_own(machine: Machine) -> None:

@@ -48,13 +48,16 @@ class Sshd:
     """One server; ``folder`` is readable by other accounts, since sshd reads keys as the user.
 
     ``locks``: it keeps tastyops' lock in a place of its own, so that it is a host of its own, beside
-    other servers on this machine.
+    other servers on this machine. ``within``: the start of the command line that runs it.
     """
 
-    def __init__(self, extra: Sequence[str] = (), *, locks: bool = True) -> None:
+    def __init__(
+        self, extra: Sequence[str] = (), *, locks: bool = True, within: Sequence[str] = ()
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tastyops-sshd-"))
         self.folder.chmod(0o755)
         self.extra = tuple(extra)
+        self.within = tuple(within)
         self.locks = self.folder / "locks"
         self.locks.mkdir()
         self.locks.chmod(0o1777)
@@ -96,7 +99,7 @@ class Sshd:
             )
             with open(self.folder / "log", "ab") as log:
                 self.process = subprocess.Popen(
-                    [SSHD or "sshd", "-D", "-e", "-f", str(config)],
+                    [*self.within, SSHD or "sshd", "-D", "-e", "-f", str(config)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

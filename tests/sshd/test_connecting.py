@@ -217,8 +217,37 @@ def test_logins_are_refused_for_now(sshd: Sshd, accounts: Accounts) -> None:
     shell = accounts.folder / "refuses"
     shell.write_text("#!/bin/sh\necho 'Going down at noon.' >&2\nexit 254\n")
     shell.chmod(0o755)
-    what = refusal(dialer(sshd), account_host(sshd, accounts, str(shell)), errors.Unreachable)
+    what = refusal(dialer(sshd), account_host(sshd, accounts, str(shell)), errors.NoLogins)
     assert what.endswith("accepts no logins now: Going down at noon.")
+
+
+BOOTING = (
+    '"System is booting up. Unprivileged users are not permitted to log in yet. Please come back'
+    ' later. For technical details, see pam_nologin(8)."'
+)
+GOING = (
+    '"System is going down. Unprivileged users are not permitted to log in anymore. For technical'
+    ' details, see pam_nologin(8)."'
+)
+
+
+@pytest.mark.parametrize("words", [BOOTING, GOING], ids=["booting", "going down"])
+def test_systemd_refuses_logins_around_a_reboot(words: str, accounts: Accounts) -> None:
+    """The real pam_nologin and its real file, in a mount namespace of sshd's own."""
+    inside = (
+        "mount -t tmpfs none /run && mkdir -m 755 /run/sshd"
+        ' && printf "%s\\n" "$0" >/run/nologin && exec "$@"'
+    )
+    within = ["unshare", "--mount", "sh", "-c", inside, words]
+    server = Sshd(["UsePAM yes"], within=within)
+    try:
+        server.start()
+        name = accounts.make("/bin/sh")
+        what = refusal(dialer(server), server.host(user=name), errors.NoLogins)
+        assert "accepts no logins now: " in what
+        assert words.strip('"') in what
+    finally:
+        server.stop()
 
 
 def test_a_login_shell_that_never_ends_its_noise(sshd: Sshd, accounts: Accounts) -> None:

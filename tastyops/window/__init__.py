@@ -1,4 +1,4 @@
-"""Spans of time as a runbook writes them: ``90``, ``90s``, ``1m``, ``2h30m``, ``1d``."""
+"""Spans of time as a runbook writes them (``90``, ``1m``, ``2h30m``)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,53 @@
+"""``boot.check``: can the host start again, and what is there to fall back on?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Probe, Report, Steps
+from tastyops.errors import Failed
+from tastyops.model.action import Facts
+from tastyops.probes.system import KERNEL, Kernel
+from tastyops.reboot.starting import findings, starting
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootCheck:
+    """Which kernel."""
+
+    kernel: str | None = param(
+        "text", "The kernel that is to be started; default: the boot menu's default", None
+    )
+
+
+@action(
+    "boot.check",
+    scalar="kernel",
+    returns={
+        "kernel": "version",
+        "fallback": "version",
+        "proven": "flag",
+        "disks": "device",
+        "findings": "private",
+    },
+    sentence="Boot loader and initial ramdisk checked.",
+)
+def boot_check(params: BootCheck, facts: Facts) -> Steps:
+    """Check what the next boot depends on; changes nothing (GRUB, BIOS, Debian's file names)."""
+    running: Kernel = yield Probe(*KERNEL)
+    found = yield from starting(running.release, params.kernel)
+    lines = findings(found)
+    for line in lines:
+        yield Report(note=str(line))
+    registered = {
+        "kernel": found.target or None,
+        "fallback": found.fallback or None,
+        "proven": found.proven,
+        "disks": [f"/dev/{disk}" for disk in found.disks.good],
+        "findings": [str(line) for line in lines],
+    }
+    failed = [line for line in lines if line.state == "failed"]
+    if failed:
+        raise Failed("; ".join(f"{line.subject}: {line.detail}" for line in failed), registered)
+    return registered

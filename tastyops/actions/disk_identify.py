@@ -1,0 +1,64 @@
+"""``disk.identify``: which device a disk's serial number stands for, and what uses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Probe, Steps
+from tastyops.errors import Failed
+from tastyops.model.action import Facts
+from tastyops.probes.disks import BLOCK_DEVICES, Disks
+from tastyops.probes.reading import Reading
+from tastyops.probes.uses import the_disk, uses
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskIdentify:
+    """Which disk, and whether it must be idle."""
+
+    disk: str = param("text", "The disk's serial number, WWN or name in /dev/disk/by-id")
+    unused: bool = param("boolean", "Fail unless nothing uses the disk", False)
+
+
+def model(path: str) -> Reading:
+    """A disk's model, as its maker calls it."""
+    return Reading(("lsblk", "--nodeps", "--noheadings", "--output=MODEL", path), "line")
+
+
+@action(
+    "disk.identify",
+    scalar="disk",
+    returns={
+        "device": "device",
+        "serial": "word",
+        "size": "size",
+        "sector": "count",
+        "table": "word",
+        "used": "flag",
+        "uses": "private",
+        "model": "private",
+    },
+    sentence="Disk {{ serial }} found as {{ device }}.",
+)
+def disk_identify(params: DiskIdentify, facts: Facts) -> Steps:
+    """Find a disk by its serial number and say what it is and what uses it.
+
+    Refuses when no disk has that name or several do: then nobody knows which one is meant.
+    """
+    disks: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
+    disk = the_disk(disks, params.disk)
+    used = uses(disks, disk)
+    registered = {
+        "device": disk.path,
+        "serial": disk.serial,
+        "size": disk.size,
+        "sector": disk.sector,
+        "table": disk.table or "none",
+        "used": bool(used),
+        "uses": list(used),
+        "model": (yield Probe(*model(disk.path))),
+    }
+    if params.unused and used:
+        raise Failed(f"the disk is in use: {'; '.join(used)}", registered)
+    return registered

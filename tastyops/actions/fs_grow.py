@@ -1,0 +1,105 @@
+"""``fs.grow``: make a volume and the filesystem on it larger, while it is in use."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from tastyops.actions import action, param, require
+from tastyops.commands import Change, Command, Probe, Steps
+from tastyops.errors import Failed, Refused
+from tastyops.model.action import Facts
+from tastyops.probes.filesystems import Usage, ext_size, usage, xfs_size
+from tastyops.probes.lvm import Volume, VolumeGroup
+from tastyops.storage.filesystem import EXT, Filesystem, locate, need_known
+from tastyops.storage.sizes import format_size, parse_size
+from tastyops.storage.volume import extents, need_room, volume_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class FsGrow:
+    """Which one, and to what size: one of ``to`` and ``by``."""
+
+    filesystem: str = param("text", "Its mount point or its device")
+    to: str | None = param("text", "The size it is to have, such as 900M or 2G", None)
+    by: str | None = param("text", "How much is to be added, or `all` that is free", None)
+
+
+@action(
+    "fs.grow",
+    returns={
+        "device": "device",
+        "size": "word",
+        "bytes": "size",
+        "previous": "word",
+        "free": "percentage",
+        "changed": "flag",
+    },
+    sentence="Increased size of {{ device }} filesystem online from {{ previous }} to {{ size }},"
+    " {{ free }}% of it free.",
+)
+def fs_grow(params: FsGrow, facts: Facts) -> Steps:
+    """Grow a logical volume and the XFS or ext4 on it online; it is never shrunk."""
+    if (params.to is None) == (params.by is None):
+        raise Failed("say either `to:` or `by:`")
+    found = yield from locate(params.filesystem)
+    need_known(found)
+    target = _need_writable(found)
+    volume, group = yield from volume_of(found.device)
+    wanted = _wanted(params, volume, group)
+    size = ext_size(found.device) if found.fstype in EXT else xfs_size(target)
+    spans: int = yield Probe(*size, sudo=True)
+    full = wanted == extents(volume.size, group) and volume.size - spans < group.extent
+    if not full:
+        yield from _grown(found, target, volume, wanted, group)
+    after: Usage = yield Probe(*usage(target))
+    return {
+        "device": found.device,
+        "size": format_size(wanted * group.extent),
+        "bytes": wanted * group.extent,
+        "previous": format_size(volume.size),
+        "free": round(after.available / after.size * 100) if after.size else 0,
+        "changed": not full,
+    }
+
+
+def _need_writable(found: Filesystem) -> str:
+    """Where it is mounted read-write: growing online is what is done here."""
+    here = [mount.target for mount in found.mounts if mount.root == "/" and not mount.read_only]
+    if here:
+        return found.target if found.target in here else here[0]
+    if found.mounts:
+        raise Refused("it is mounted read-only: it can only be grown while it is writable")
+    raise Refused("it is not mounted: it can only be grown while it is")
+
+
+def _wanted(params: FsGrow, volume: Volume, group: VolumeGroup) -> int:
+    """The extents the volume is to have. Raises Refused for fewer than it has, or too many."""
+    now = extents(volume.size, group)
+    if params.by == "all":
+        return now + group.free
+    if params.by is not None:
+        wanted = now + extents(parse_size(params.by), group)
+    else:
+        wanted = extents(parse_size(params.to or ""), group)
+    if wanted < now:
+        raise Refused(
+            f"it has {format_size(volume.size)} already, and a filesystem is never shrunk"
+        )
+    need_room(wanted - now, group)
+    return wanted
+
+
+def _grown(
+    found: Filesystem, target: str, volume: Volume, wanted: int, group: VolumeGroup
+) -> Generator[Command, Any, None]:
+    """The volume first, unless an earlier attempt came so far, then the filesystem on it."""
+    if wanted != extents(volume.size, group):
+        larger = yield Change(("lvextend", "--extents", str(wanted), volume.path), sudo=True)
+        require(larger, "the volume could not be extended")
+    if found.fstype in EXT:
+        done = yield Change(("resize2fs", found.device), sudo=True)
+    else:
+        done = yield Change(("xfs_growfs", "-d", target), sudo=True)
+    require(done, "the volume is larger now, but the filesystem on it could not be grown")

@@ -1,0 +1,58 @@
+"""``fs.lost_found``: what a repair found without a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Probe, Steps
+from tastyops.errors import Failed
+from tastyops.model.action import Facts
+from tastyops.probes.filesystems import LostFile, lost_found
+from tastyops.storage.filesystem import locate
+from tastyops.storage.sizes import format_size
+
+MOST_NAMES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class FsLostFound:
+    """Which one."""
+
+    filesystem: str = param("text", "Where it is mounted")
+
+
+@action(
+    "fs.lost_found",
+    scalar="filesystem",
+    returns={
+        "device": "device",
+        "count": "count",
+        "directories": "count",
+        "bytes": "size",
+        "size": "word",
+        "owners": "private",
+        "names": "private",
+    },
+    sentence="{{ count }} disconnected file(s) in lost+found of {{ device }}, {{ size }} in all.",
+)
+def fs_lost_found(params: FsLostFound, facts: Facts) -> Steps:
+    """List what is in lost+found; how many and how large is public, whose and what is not."""
+    found = yield from locate(params.filesystem)
+    here = [mount for mount in found.mounts if mount.root == "/"]
+    if not here:
+        raise Failed("it is not mounted; its lost+found cannot be looked into")
+    target = found.target if found.target in {mount.target for mount in here} else here[0].target
+    lost: tuple[LostFile, ...] = yield Probe(*lost_found(target), sudo=True)
+    files = [each for each in lost if each.kind != "d"]
+    size = sum(each.size for each in files)
+    owners = sorted({each.owner for each in lost})
+    return {
+        "device": found.device,
+        "count": len(files),
+        "directories": len(lost) - len(files),
+        "bytes": size,
+        "size": format_size(size),
+        "owners": owners,
+        "names": [each.name for each in lost[:MOST_NAMES]],
+    }

@@ -1,0 +1,50 @@
+"""``fs.repair``: repair a filesystem that is not mounted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Change, Output, Steps, Unknown, unknown_step
+from tastyops.errors import CannotKnow, Failed
+from tastyops.model.action import Facts
+from tastyops.storage.checking import repair_command, repaired
+from tastyops.storage.filesystem import locate, need_known
+from tastyops.storage.repairing import REGISTERED, need_unmounted, registered
+from tastyops.storage.replaying import replayed
+
+
+@dataclass(frozen=True, kw_only=True)
+class FsRepair:
+    """Which one."""
+
+    filesystem: str = param("text", "Its mount point or its device; it must not be mounted")
+    replay: bool = param("boolean", "Mount and unmount it first if its log wants replaying", False)
+
+
+@action(
+    "fs.repair",
+    scalar="filesystem",
+    returns=REGISTERED,
+    sentence="Filesystem {{ device }} repaired: {{ errors }} error(s) corrected, {{ moved }}"
+    " disconnected inode(s) moved to lost+found.",
+)
+def fs_repair(params: FsRepair, facts: Facts) -> Steps:
+    """Repair an unmounted filesystem (xfs_repair, e2fsck -y); never one that is mounted."""
+    found = yield from locate(params.filesystem)
+    need_known(found)
+    need_unmounted(found)
+    command = Change(repair_command(found), sudo=True)
+    output: Output | Unknown = yield command
+    if isinstance(output, Unknown):
+        raise CannotKnow(unknown_step(output))
+    done = repaired(found.fstype, output)
+    if done is None and params.replay:
+        yield from replayed(found.device)
+        done = repaired(found.fstype, (yield command))
+    if done is None:
+        raise Failed(
+            "its log has not been replayed, and nothing was repaired; `replay: true` mounts and"
+            " unmounts it first"
+        )
+    return registered(found, done)

@@ -1,0 +1,64 @@
+"""``fs.unmount``: unmount a filesystem nobody uses."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from tastyops.actions import action, param, require
+from tastyops.commands import Change, Command, Probe, Sleep, Steps, Unknown
+from tastyops.errors import Refused
+from tastyops.model.action import Facts
+from tastyops.probes.filesystems import MOUNTS, Mount
+from tastyops.storage.filesystem import checked_path, spoken, using
+
+POLL = 2.0
+"""Seconds between two looks: what a stopped service leaves behind is gone a moment later."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FsUnmount:
+    """Which one."""
+
+    filesystem: str = param("text", "Where it is mounted")
+    patience: float = param("duration", "How long those who use it may take to let go of it", 10.0)
+
+
+@action(
+    "fs.unmount",
+    scalar="filesystem",
+    returns={"device": "device", "changed": "flag"},
+    sentence="{{ device or 'Filesystem' }} unmounted.",
+)
+def fs_unmount(params: FsUnmount, facts: Facts) -> Steps:
+    """Unmount a filesystem; who still uses it is named, and nobody is ended for it."""
+    target = checked_path(params.filesystem)
+    mounts: tuple[Mount, ...] = yield Probe(*MOUNTS)
+    here = [mount for mount in mounts if mount.target == target]
+    if not here:
+        return {"device": None, "changed": False}
+    if target == "/":
+        raise Refused("the root filesystem cannot be unmounted")
+    below = sorted(mount.target for mount in mounts if mount.target.startswith(f"{target}/"))
+    if below:
+        raise Refused(f"other filesystems are mounted below it: {', '.join(below[:5])}")
+    yield from _unused(target, params.patience)
+    done = yield Change(("umount", target), sudo=True)
+    require(done, "it cannot be unmounted: the kernel says that it is busy")
+    return {"device": here[-1].device, "changed": True}
+
+
+def _unused(target: str, patience: float) -> Generator[Command, Any, None]:
+    """Waits until nobody uses it. Raises Refused for those who do not let go of it."""
+    users = yield from using(target)
+    waited = 0.0
+    while users and waited < patience:
+        yield Sleep(POLL, f"{spoken(users)} to let go of it")
+        waited += POLL
+        again = yield from using(target)
+        if isinstance(again, Unknown):  # a dry run: what stops them was withheld too
+            return
+        users = again
+    if users:
+        raise Refused(f"it is in use: {spoken(users)}. Stop them first")

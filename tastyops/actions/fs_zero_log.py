@@ -1,0 +1,58 @@
+"""``fs.zero_log``: the last resort for an XFS whose log cannot be replayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Ask, Change, Output, Steps, Unknown, unknown_step
+from tastyops.errors import CannotKnow, Failed
+from tastyops.model.action import Facts
+from tastyops.storage.checking import repair_command, repaired
+from tastyops.storage.filesystem import locate, need_known
+from tastyops.storage.repairing import REGISTERED, need_unmounted, registered
+from tastyops.storage.replaying import replay
+
+
+@dataclass(frozen=True, kw_only=True)
+class FsZeroLog:
+    """Which one."""
+
+    filesystem: str = param("text", "Its mount point or its device; it must not be mounted")
+
+
+@action(
+    "fs.zero_log",
+    scalar="filesystem",
+    person=True,
+    returns={**REGISTERED, "zeroed": "flag"},
+    sentence="Filesystem {{ device }} repaired{{ ', its log discarded' if zeroed else '' }}:"
+    " {{ errors }} error(s) corrected, {{ moved }} disconnected inode(s) moved to lost+found.",
+)
+def fs_zero_log(params: FsZeroLog, facts: Facts) -> Steps:
+    """Repair an XFS, discarding its log if it cannot be replayed (xfs_repair -L)."""
+    found = yield from locate(params.filesystem)
+    need_known(found)
+    if found.fstype != "xfs":
+        raise Failed(f"{found.device} holds {found.fstype}; only XFS has a log to discard")
+    need_unmounted(found)
+    ended: Output | Unknown = yield from replay(found.device)
+    if isinstance(ended, Unknown):
+        raise CannotKnow(unknown_step(ended))
+    zeroed = not ended.ok
+    if zeroed:
+        yield Ask(
+            "manual",
+            f"{found.device} cannot be mounted, so its log cannot be replayed. Discarding the log"
+            " (xfs_repair -L) loses the changes that are in it, and may lose files or their"
+            " contents. If there is a backup, an image of the device, or time to make one, stop"
+            " here. Say done to discard it.",
+        )
+    options = ("-L",) if zeroed else ()
+    output: Output | Unknown = yield Change(repair_command(found, *options), sudo=True)
+    if isinstance(output, Unknown):
+        raise CannotKnow(unknown_step(output))
+    done = repaired(found.fstype, output)
+    if done is None:
+        raise Failed("xfs_repair still wants the log replayed; nothing was repaired")
+    return {**registered(found, done), "zeroed": zeroed}

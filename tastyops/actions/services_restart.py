@@ -1,0 +1,54 @@
+"""``services.restart``: start again what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tastyops.actions import action, param, require
+from tastyops.commands import Change, Probe, Steps, Unknown, unknown_step
+from tastyops.errors import CannotKnow, Failed
+from tastyops.model.action import Facts
+from tastyops.model.text import is_fact
+from tastyops.probes.system import FAILED_UNITS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServicesRestart:
+    """Which ones."""
+
+    services: Sequence[str] = param(
+        "list", "Units to restart whatever their state; without any, all that failed", ()
+    )
+
+
+@action(
+    "services.restart",
+    scalar="services",
+    returns={"restarted": "unit", "failed": "unit", "changed": "flag"},
+    sentence="{{ 'Restarted services: ' ~ (restarted | join(', ')) if restarted else"
+    " 'No service had failed' }}.",
+)
+def services_restart(params: ServicesRestart, facts: Facts) -> Steps:
+    """Restart services that failed, or those named, and see that they stay up (systemd)."""
+    wanted = [name if "." in name else f"{name}.service" for name in params.services]
+    if any(not is_fact("unit", name) or name.startswith("-") for name in wanted):
+        raise Failed("that is not the name of a unit")
+    failed: tuple[str, ...] = yield Probe(*FAILED_UNITS)
+    units = wanted or list(failed)
+    if not units:
+        return {"restarted": [], "failed": [], "changed": False}
+    # One that failed too often in a row is not started again before its count is reset.
+    reset = [unit for unit in units if unit in failed]
+    if reset:
+        yield Change(("systemctl", "reset-failed", "--", *reset), sudo=True)
+    done = yield Change(("systemctl", "restart", "--", *units), sudo=True)
+    if isinstance(done, Unknown):
+        raise CannotKnow(unknown_step(done))
+    after: tuple[str, ...] = yield Probe(*FAILED_UNITS)
+    down = sorted(set(after) & set(units))
+    registered = {"restarted": sorted(set(units) - set(down)), "failed": down, "changed": True}
+    if down:
+        raise Failed(f"failed again: {', '.join(down)}", registered)
+    require(done, "not all of them could be restarted")
+    return registered

@@ -1,0 +1,57 @@
+"""Who may answer what: the run's own account its questions, another one what is another's to say.
+
+That two operators approve one step rests on the accounts of the system: whose file an answer is,
+the kernel recorded (st_uid, inode(7)). Whoever may become another account, with su or sudo, can
+answer as that one; root can answer as anybody, so root's own word is nobody's and does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tastyops.journal.events import Answered
+from tastyops.journal.state import RunState
+from tastyops.ports import HandedIn
+
+ROOT = 0
+APPROVAL_WORDS = ("yes", "no", "y", "n")
+
+
+def answers(
+    state: RunState, handed: HandedIn, answer: Answered, approvers: Collection[str] = ()
+) -> bool:
+    """Whether what was handed in answers a question that is open, by somebody who may.
+
+    ``approvers``: the logins that may approve at all; any, if it is empty.
+    """
+    question = state.question(handed.at)
+    if question is None or (question.choices and answer.value not in question.choices):
+        return False
+    if not question.by:
+        return handed.account is None
+    return (
+        handed.account is not None
+        and handed.question == question.digest
+        and answer.value.strip().lower() in APPROVAL_WORDS
+        and why_not(state, handed.account, handed.who, approvers) == ""
+    )
+
+
+def why_not(state: RunState, account: int, who: str, approvers: Collection[str]) -> str:
+    """Why that account is not another operator of this run; empty if it is."""
+    opened = state.opened
+    own = (opened.account, opened.login) if opened else ()
+    return refusal(account, who, own, state.started_by, approvers)
+
+
+def refusal(
+    account: int, who: str, own: Collection[int], started_by: str, approvers: Collection[str]
+) -> str:
+    """The same, from what is known of a run without its journal. ``own``: its starter's uids."""
+    if account == ROOT:
+        return "root is nobody in particular"
+    if account in own or who == started_by:
+        return f"{who} began this run"
+    if approvers and who not in approvers:
+        return f"{who} is not among the inventory's operators"
+    return ""

@@ -1,0 +1,103 @@
+"""The modelled machine's disks and their partitions; they last from boot to boot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+SECTOR = 512
+"""Bytes."""
+
+FIRST_SECTOR = 2048
+"""Where the first partition of a disk begins: one MiB, as partitioning programs have it."""
+
+
+@dataclass
+class Partition:
+    """One partition; ``start`` and ``size`` in sectors. ``holds`` is what a signature says."""
+
+    number: int
+    start: int
+    size: int
+    type: str = "fd"
+    holds: str = ""
+    """``linux_raid_member``, ``xfs``, ``swap``, …; empty for no signature."""
+    uuid: str = ""
+
+    @property
+    def end(self) -> int:
+        """The first sector behind it."""
+        return self.start + self.size
+
+
+@dataclass
+class Disk:
+    """A whole disk. ``table`` is ``dos`` or empty for a blank one."""
+
+    name: str
+    serial: str
+    sectors: int
+    model: str
+    table: str = "dos"
+    table_id: str = ""
+    partitions: list[Partition] = field(default_factory=list)
+    boot_code: bool = False
+    """Whether GRUB is in its first sectors."""
+    failing: bool = False
+    """Whether every request to it fails."""
+    errors: int = 0
+    """Requests that have failed."""
+    letters: str = "ata"
+    """How it is attached."""
+
+    @property
+    def by_id(self) -> str:
+        """Its name in /dev/disk/by-id."""
+        return f"{self.letters}-{self.model.replace(' ', '_')}_{self.serial}"
+
+    def partition(self, number: int) -> Partition | None:
+        """That partition."""
+        return next((part for part in self.partitions if part.number == number), None)
+
+    def add(self, size_kib: int, *, holds: str = "", type: str = "fd") -> Partition:
+        """Adds a partition behind the last one."""
+        start = max([FIRST_SECTOR, *(part.end for part in self.partitions)])
+        made = Partition(len(self.partitions) + 1, start, size_kib * 2, type, holds)
+        self.partitions.append(made)
+        return made
+
+
+class Disks:
+    """The disks that are attached, by their names of today."""
+
+    def __init__(self, disks: list[Disk]) -> None:
+        self.attached = disks
+        self.spare: list[Disk] = []
+        """Blank ones in the cupboard."""
+
+    def __iter__(self) -> Iterator[Disk]:
+        return iter(self.attached)
+
+    def find(self, device: str) -> tuple[Disk, Partition | None] | None:
+        """What ``/dev/sda``, ``sda1`` or a name in /dev/disk/by-id stands for."""
+        name = device.removeprefix("/dev/").removeprefix("disk/by-id/")
+        for disk in self.attached:
+            for whole, between in ((disk.name, ""), (disk.by_id, "-part")):
+                if name == whole:
+                    return disk, None
+                number = name.removeprefix(whole + between)
+                if name.startswith(whole + between) and number.isdigit():
+                    part = disk.partition(int(number))
+                    return (disk, part) if part else None
+        return None
+
+    def detach(self, disk: Disk) -> None:
+        """It is gone, and so is its name."""
+        self.attached.remove(disk)
+
+    def attach(self, disk: Disk) -> None:
+        """Gives it the first free name."""
+        taken = {each.name for each in self.attached}
+        disk.name = next(name for letter in "abcdefgh" if (name := f"sd{letter}") not in taken)
+        self.attached.append(disk)
+        self.attached.sort(key=lambda each: each.name)

@@ -1,0 +1,202 @@
+"""What the next boot would start and what there is to fall back on: looked at, and guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tastyops.commands import Command, Probe, Report, Unknown
+from tastyops.errors import ProbeFailed, Refused
+from tastyops.model.action import Facts
+from tastyops.probes.boot import BOOT_ENVIRONMENT, BOOT_MENU, BootMenu
+from tastyops.probes.bootside import BOOT_SIDE, BootSide
+from tastyops.probes.initrd import Initrd, initrd
+from tastyops.reboot.bootable import Disks, bootable, room, wanting
+
+State = Literal["ok", "failed", "not known"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of a check: what was looked at, how it is, and what there is to say."""
+
+    subject: str
+    state: State
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.state}{f' ({self.detail})' if self.detail else ''}"
+
+
+@dataclass(frozen=True)
+class Starting:
+    """``target`` is the kernel the next boot starts, ``fallback`` the other one to start by hand.
+
+    Both are empty where there is none; ``side`` and ``menu`` are None where they cannot be read.
+    """
+
+    side: BootSide | None
+    menu: BootMenu | None
+    running: str
+    default: str = ""
+    """The kernel the boot menu starts if nobody chooses."""
+    target: str = ""
+    fallback: str = ""
+    initrds: Mapping[str, Initrd] = field(default_factory=dict)
+
+    @property
+    def disks(self) -> Disks:
+        """The disks the firmware can boot from."""
+        return bootable(self.side) if self.side else Disks(unjudged="they cannot be read")
+
+    def wanting(self, release: str) -> str:
+        """What keeps that kernel from starting; empty where nothing is seen."""
+        found = self.initrds.get(release)
+        return wanting(self.side, found, release) if self.side and found else ""
+
+    @property
+    def proven(self) -> bool:
+        """Whether the fallback has been seen running."""
+        seen = self.side.booted if self.side else {}
+        return bool(self.fallback) and (self.fallback == self.running or self.fallback in seen)
+
+
+def starting(
+    running: str, kernel: str | Unknown | None = None
+) -> Generator[Command, Any, Starting]:
+    """Reads it. ``kernel`` is what will be started if that is not the boot menu's default.
+
+    In a dry run it may be one that is not installed yet; then the running one is the fallback.
+    """
+    side: BootSide | None = yield from _read(Probe(*BOOT_SIDE, sudo=True))
+    menu: BootMenu | None = yield from _read(Probe(*BOOT_MENU, sudo=True))
+    if side is None or menu is None:
+        return Starting(side, menu, running)
+    default = yield from _default(menu)
+    target = "" if isinstance(kernel, Unknown) else kernel or default
+    fallback = running if target != running else _other(menu, side, running)
+    initrds = {}
+    for release in dict.fromkeys((target, fallback)):
+        if release:
+            found: Initrd | None = yield from _read(Probe(*initrd(release), sudo=True))
+            if found is not None:
+                initrds[release] = found
+    return Starting(side, menu, running, default, target, fallback, initrds)
+
+
+def _read(probe: Probe) -> Generator[Command, Any, Any]:
+    """What a probe finds; None where the host has no such thing or says it otherwise."""
+    try:
+        return (yield probe)
+    except ProbeFailed:
+        return None
+
+
+def _default(menu: BootMenu) -> Generator[Command, Any, str]:
+    settings = yield from _read(Probe(*BOOT_ENVIRONMENT, sudo=True))
+    entry = menu.starts(settings or {})
+    return entry.release if entry else ""
+
+
+def _other(menu: BootMenu, side: BootSide, running: str) -> str:
+    """Another kernel of the menu, one that has been seen running if there is one."""
+    others = [release for release in menu.releases() if release != running]
+    return max(others, key=lambda release: release in side.booted, default="")
+
+
+def findings(found: Starting) -> list[Finding]:
+    """One line for each thing a boot depends on."""
+    return [_disks(found), _target(found), _fallback(found), *_space(found)]
+
+
+def _disks(found: Starting) -> Finding:
+    disks = found.disks
+    if disks.unjudged:
+        return Finding("boot disks", "not known", disks.unjudged)
+    good = ", ".join(f"/dev/{disk}" for disk in disks.good)
+    detail = "; ".join(filter(None, (good, disks.lacking())))
+    return Finding("boot disks", "ok" if disks.good else "failed", detail)
+
+
+def _kernel(found: Starting, subject: str, release: str) -> Finding:
+    problem = found.wanting(release)
+    if problem:
+        return Finding(subject, "failed", problem)
+    read = found.initrds.get(release)
+    if read is None or read.whole is None:
+        why = f"its initial ramdisk cannot be read ({read.unreadable})" if read else "not readable"
+        return Finding(subject, "not known", f"{release}: {why}")
+    return Finding(subject, "ok", release)
+
+
+def _target(found: Starting) -> Finding:
+    subject = "kernel to start"
+    if not found.target:
+        return Finding(subject, "not known", "the boot menu cannot be read, or names none")
+    return _kernel(found, subject, found.target)
+
+
+def _fallback(found: Starting) -> Finding:
+    subject = "fallback kernel"
+    if found.menu is None or found.side is None:
+        return Finding(subject, "not known", "the disks or the boot menu cannot be read")
+    if not found.fallback:
+        return Finding(subject, "failed", "the boot menu has no other kernel")
+    if found.menu.starting(found.fallback) is None:
+        return Finding(subject, "failed", f"the boot menu has no entry for {found.fallback}")
+    about = _kernel(found, subject, found.fallback)
+    if about.state == "ok" and not found.proven:
+        return Finding(subject, "not known", f"{found.fallback} has never been seen running")
+    return about
+
+
+def _space(found: Starting) -> list[Finding]:
+    largest = max((read.size for read in found.initrds.values()), default=0)
+    if found.side is None or not largest:
+        return [Finding("room in /boot", "not known")]
+    problem = room(found.side, largest)
+    arrays = [f"/dev/{name} lacks {n} of its members" for name, n in found.side.degraded.items()
+              if n]  # fmt: skip
+    return [
+        Finding("room in /boot", "failed" if problem else "ok", problem),
+        Finding("arrays", "failed" if arrays else "ok", "; ".join(arrays)),
+    ]
+
+
+def guard_start(
+    running: str,
+    facts: Facts,
+    *,
+    kernel: str | Unknown | None,
+    fallback: bool,
+    chosen: bool = False,
+) -> Generator[Command, Any, str]:
+    """Refuses a reboot after which the host would not start; ``force:`` overrules it.
+
+    ``fallback`` asks for another kernel that has been seen running; without it a doubtful one is
+    only spoken of. ``chosen`` says that ``kernel`` will be picked at the boot menu, so that the
+    menu's default does not matter. Gives the kernel to fall back on, empty where none is good.
+    """
+    if facts.force:
+        return ""
+    found = yield from starting(running, kernel)
+    disks, target, other, *more = findings(found)
+    if disks.state == "failed":
+        raise Refused(
+            "no disk the firmware can boot from has both a boot loader and an in-sync member"
+            f" of /boot: {disks.detail}"
+        )
+    if target.state == "failed":
+        raise Refused(target.detail)
+    known = None if isinstance(kernel, Unknown) else kernel
+    if not chosen and known and found.default not in ("", known):
+        raise Refused(f"the boot menu starts kernel {found.default}, not {kernel}")
+    if fallback and other.state != "ok":
+        raise Refused(f"there is no kernel to fall back on: {other.detail}")
+    if found.disks.flawed:
+        yield Report(note=f"degraded: {found.disks.lacking()}")
+    for finding in (disks, target, other, *more):
+        if finding.state != "ok":
+            yield Report(note=str(finding))
+    return found.fallback if other.state != "failed" else ""

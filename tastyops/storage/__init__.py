@@ -1,0 +1,1 @@
+"""What several actions on volumes and filesystems share, as generators they delegate to."""

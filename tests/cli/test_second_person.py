@@ -1,0 +1,169 @@
+"""Another operator's yes between two real accounts of this machine, as they meet it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.cli.project import ROOT, isolated
+from tests.sshd.accounts import Accounts
+
+pytestmark = pytest.mark.skipif(
+    os.getuid() != 0 or shutil.which("useradd") is None,
+    reason="two accounts of one machine: needs root and useradd",
+)
+
+PACKAGES = os.pathsep.join([str(ROOT), str(Path(pexpect.__file__).parents[1])])
+
+RUNBOOK = """
+title: The rack goes down
+hosts: none
+works:
+  - work: Switch it off
+    steps:
+      - confirm: {question: Shall the rack go down?, by: another operator}
+"""
+
+
+@dataclass
+class Two:
+    """Two accounts and a project of the first, which the second can read but for its runs."""
+
+    folder: Path
+    first: str
+    second: str
+    python: str = ""
+
+    def _how(self, who: str) -> tuple[dict[str, str], Callable[[], None]]:
+        entry = pwd.getpwnam(who)
+        home = self.folder / f"user-{who}"
+        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": PACKAGES, "TERM": "xterm"}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1", **isolated(home)}
+        for path in (home, *home.rglob("*")):
+            os.chown(path, entry.pw_uid, entry.pw_gid)
+
+        def become() -> None:
+            os.setgroups([])
+            os.setgid(entry.pw_gid)
+            os.setuid(entry.pw_uid)
+
+        return environment, become
+
+    def interpreter(self) -> str:
+        """A Python that other accounts may run; this one may lie in root's own home."""
+        environment, become = self._how(self.second)
+        usual = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+        for python in (os.path.realpath(sys.executable), usual):
+            with contextlib.suppress(OSError):
+                tried = subprocess.run(
+                    [python, "-c", "import tastyops.cli.run"], env=environment, check=False,
+                    stderr=subprocess.DEVNULL, preexec_fn=become, cwd="/",
+                )  # fmt: skip
+                if tried.returncode == 0:
+                    return python
+        pytest.skip("no Python here that another account may run")
+
+    def begin(self, *words: str) -> pexpect.spawn[str]:
+        """The first account, at a terminal."""
+        environment, become = self._how(self.first)
+        return pexpect.spawn(
+            self.python, ["-m", "tastyops", *words], cwd=self.folder, env=environment,
+            timeout=60, encoding="utf-8", dimensions=(40, 160), preexec_fn=become,
+        )  # fmt: skip
+
+    def says(self, who: str, *words: str) -> tuple[int, str]:
+        """One of them, elsewhere, without a terminal."""
+        environment, become = self._how(who)
+        ended = subprocess.run(
+            [self.python, "-m", "tastyops", *words], cwd=self.folder, env=environment,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+            preexec_fn=become if who != "root" else None,
+        )  # fmt: skip
+        return ended.returncode, ended.stdout + ended.stderr
+
+    def page(self) -> str:
+        (page,) = self.folder.glob("logs/*/*.md")
+        return page.read_text()
+
+
+@pytest.fixture
+def two() -> Iterator[Two]:
+    accounts = Accounts()
+    folder = Path(tempfile.mkdtemp(prefix="tastyops-two-"))
+    try:
+        first, second = accounts.make("/bin/sh"), accounts.make("/bin/sh")
+        folder.chmod(0o755)
+        entry = pwd.getpwnam(first)
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+        (folder / "inventory.yml").write_text("hosts: {web1: {}}\n")
+        (folder / "book.yml").write_text(RUNBOOK)
+        made = Two(folder, first, second)
+        made.python = made.interpreter()
+        yield made
+    finally:
+        accounts.remove()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def ended(screen: pexpect.spawn[str]) -> int | None:
+    screen.expect(pexpect.EOF)
+    screen.close()
+    return screen.exitstatus
+
+
+def test_only_another_accounts_yes_lets_it_go_on(two: Two) -> None:
+    with contextlib.closing(two.begin("run", "book.yml")) as screen:
+        screen.expect("asks another operator: Shall the rack go down")
+        screen.sendline("yes")  # the operator's own word
+        (run,) = (path.name for path in (two.folder / "runs").iterdir() if path.name[0] != ".")
+        code, said = two.says(two.first, "answer", "last", "yes")
+        assert (code, f"{two.first} began this run" in said) == (2, True), said
+        code, said = two.says("root", "answer", "last", "yes")
+        assert (code, "root is nobody in particular" in said) == (2, True), said
+        code, said = two.says(two.second, "status")
+        assert code == 0, said
+        assert f"invoke answer {run} yes" in said.replace("tastyops answer", "invoke answer")
+        assert "Shall the rack go down?" in said
+        assert "damaged" not in said
+        assert screen.isalive()
+        code, said = two.says(two.second, "answer", run[:12], "yes")
+        assert (code, f"Answered as {two.second}: yes" in said) == (0, True), said
+        assert ended(screen) == 0
+    assert f"Step 1.1 (confirm) was approved by {two.second}." in two.page()
+    assert [path.name for path in (two.folder / "runs").iterdir()] == [run]
+    code, said = two.says(two.second, "answer", run, "yes")
+    assert code == 2, said
+    assert "Traceback" not in said
+
+
+def test_an_answer_waits_for_a_run_whose_controller_ended(two: Two) -> None:
+    screen = two.begin("run", "book.yml")
+    screen.expect("asks another operator: Shall the rack go down")
+    screen.kill(signal.SIGKILL)
+    screen.expect(pexpect.EOF)
+    screen.close()
+    code, said = two.says(two.first, "resume", "--yes")
+    assert (code, "waits for another operator" in said) == (5, True), said
+    # nobody takes it now; it lies there until the run is gone on with
+    environment, become = two._how(two.second)
+    answer = subprocess.Popen(
+        [two.python, "-m", "tastyops", "answer", "last", "no"], cwd=two.folder,
+        env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=become,
+    )  # fmt: skip
+    out, _ = answer.communicate(timeout=60)
+    assert "Left as " in out
+    code, said = two.says(two.first, "resume", "--yes")
+    assert code == 5, said  # it was declined: the rest needs a person at a terminal
+    assert "Step 1.1 (confirm) was cancelled" in said

@@ -1,0 +1,1 @@
+from tests.properties.conftest import pytest_terminal_summary as pytest_terminal_summary
