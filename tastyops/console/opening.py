@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
@@ -62,8 +61,7 @@ def attach(
         line = _line(way, command, environment, release)
     except OSError as error:
         raise _unreachable(host, error.strerror or str(error)) from error
-    how = _socket_name(way.socket) if way.socket else shlex.join(command)
-    attached = Attached(line, how, heard, masker=masker, secret=secret)
+    attached = Attached(line, way.named, heard, masker=masker, secret=secret)
     try:
         _check(host, attached, command, environment, release)
     except BaseException:
@@ -122,10 +120,6 @@ def _unreachable(host: Host, why: str) -> ConsoleUnreachable:
         still_true="The host goes on as it was.",
         next_step="Try its `console:` by hand; while the rack is dark nothing answers.",
     )
-
-
-def _socket_name(place: str | tuple[str, int] | None) -> str:
-    return f"{place[0]}:{place[1]}" if isinstance(place, tuple) else str(place)
 
 
 def _release(command: Sequence[str]) -> tuple[str, ...]:
