@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tastyops.errors import ConsoleHeld, PowerUnreachable
+import pytest
+
+from tastyops.engine.drive import Drive
+from tastyops.errors import ConsoleHeld, JournalUnwritable, PowerUnreachable
+from tastyops.redact import Masker
+from tastyops.store.runs import RunJournal
+from tastyops.terminal.people import Unattended
 from tests.core.driving import Ran, drive, dry, plan_of
-from tests.core.fake import FakeHost
+from tests.core.fake import FakeClock, FakeDialer, FakeHost
 from tests.core.outside import FakeWays
 
 DOWN = FakeHost(refuse=99)
@@ -126,3 +132,43 @@ def test_the_journal_says_over_what_a_command_went(tmp_path: Path) -> None:
     lines = (found.directory / "journal.jsonl").read_text().splitlines()
     intents = [e for e in map(json.loads, lines) if e["kind"] == "intended"]
     assert intents[0]["body"]["command"]["via"] == "power"
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "ends"),
+    [
+        ("{power.off: {ask: false}}", "off", "done"),
+        ("{power.off: {ask: false}}", "on", "failed"),
+        ("{power.cycle: {ask: false}}", "on", "in doubt"),
+    ],
+)
+def test_a_controller_that_died_while_it_worked_the_switch(
+    step: str, state: str, ends: str, tmp_path: Path
+) -> None:
+    """What is found of it afterwards: never is the switch worked a second time."""
+    ways = FakeWays()
+
+    def die(driving: Drive, journal: RunJournal) -> None:
+        def cut() -> None:
+            raise JournalUnwritable("The controller dies.")
+
+        ways.before_turning = cut
+
+    with pytest.raises(JournalUnwritable):
+        plan = plan_of(f"{{title: T, hosts: web1, works: [{{work: W, steps: [{step}]}}]}}", "web1")
+        drive(plan, tmp_path, ways=ways, before=die, web1=DOWN)
+    journal, was, _ = RunJournal.reopen(tmp_path / "runs" / "r1", Masker())
+    assert was.lanes["web1", "1.1"].history[2].open
+    after = FakeWays(power_is=state)
+    again = Drive(
+        plan, was, "r1", journal=journal, dialer=FakeDialer(web1=DOWN), clock=FakeClock(),
+        who="dwm", operators=(Unattended("dwm", yes=True, answers={}),), ways=after, epoch=2,
+    )  # fmt: skip
+    try:
+        found = again.run()
+    finally:
+        journal.close()
+    lane = found.lanes["web1", "1.1"]
+    assert lane.ended
+    assert lane.ended.outcome == ends
+    assert after.done == []
