@@ -78,7 +78,8 @@ def conduct(
             clock=setting.place.clock, who=setting.who, operators=operators,
             listeners=(keeper, DeskKeeper(journal.directory, state), Losable(listener)),
             epoch=journal.epoch, take_over=setting.args.take_over,
-            approvers=setting.inventory.operators, waits=may_ask(setting.args), ways=setting.place.ways,
+            approvers=setting.inventory.operators, waits=may_ask(setting.args),
+            ways=setting.place.ways,
         )
 
         def stop(why: str, *, gently: bool) -> None:

@@ -9,6 +9,7 @@ from tastyops.commands import Command, Probe, Unknown
 from tastyops.errors import Refused
 from tastyops.model.action import Facts
 from tastyops.probes.system import SCHEDULED, Scheduled
+from tastyops.reboot.preflight import need_word
 from tastyops.reboot.schedule import foreign
 from tastyops.reboot.snapshot import Before
 from tastyops.reboot.starting import guard_start
@@ -33,11 +34,11 @@ def guard(
     already: Scheduled | None = yield Probe(*SCHEDULED)
     if already is not None:
         raise Refused(foreign(already, facts))
-    return (
-        yield from guard_start(
-            before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen
-        )
+    other, found = yield from guard_start(
+        before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen
     )
+    yield from need_word(facts, found)
+    return other
 
 
 def _guard_name(hostname: str, facts: Facts) -> None:
