@@ -278,6 +278,16 @@ class Listener(Protocol):
         """The last output, masked, of a command still running; from any thread."""
 
 
+class Announcer(Protocol):
+    """Whatever calls the operators when a run needs them."""
+
+    def call(self, sentence: str, facts: Mapping[str, str]) -> str:
+        """Says one sentence of ours; gives what went wrong, or nothing. Never raises.
+
+        It is bounded in time. ``facts`` are the run's id, its log, the step, who attends.
+        """
+
+
 class Operator(Protocol):
     """Whoever answers questions: a person at a terminal, ``--yes``, scripted hands."""
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent / "tastyops"
 LAYERS = [
     {"errors", "model", "redact"},
     {"source", "templates", "window", "commands", "shell", "probes"},
-    {"actions", "reboot", "storage", "inventory", "validate", "journal"},
+    {"actions", "reboot", "mirrors", "storage", "inventory", "validate", "journal"},
     {"plan", "document", "advance", "ports", "schema"},
     {"engine"},
     {"catalogue", "ssh", "store", "console", "power", "terminal", "announce", "site", "fleet"},
@@ -28,6 +28,7 @@ BESIDE = {"practice", "lab"}
 ALLOWED_WITHIN = {
     ("model", "errors"),
     ("actions", "reboot"),
+    ("actions", "mirrors"),
     ("actions", "storage"),
     ("advance", "plan"),
 }

@@ -20,7 +20,7 @@ from tastyops.probes.bootcode import (
 )
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import BIOS_BOOT, MIB, PartitionTable, partition_table
-from tastyops.probes.uses import the_disk
+from tastyops.probes.uses import the_disk, under
 
 DEVICES = "grub-pc/install_devices"
 """debconf's list of the disks on which an upgrade of grub-pc installs GRUB again."""
@@ -81,19 +81,13 @@ def _room(disk: Device, table: PartitionTable | None) -> None:
         raise Refused(f"{disk.path} has less than 1 MiB before its first partition")
 
 
-def _below_boot(disks: Disks) -> set[str]:
-    """The disks that hold /boot, or the root where /boot is no filesystem of its own."""
+def _below_boot(disks: Disks) -> frozenset[str]:
+    """What holds /boot, or the root where /boot is no filesystem of its own."""
     for place in ("/boot", "/"):
-        found = [device for device in disks.devices if place in device.mountpoints]
+        found = [under(disks, each) for each in disks.devices if place in each.mountpoints]
         if found:
-            names, waiting = set(), [device.kname for device in found]
-            while waiting:
-                device = disks.device(waiting.pop())
-                if device is not None and device.kname not in names:
-                    names.add(device.kname)
-                    waiting += device.parents
-            return names
-    return set()
+            return frozenset().union(*found)
+    return frozenset()
 
 
 def _verified(disk: Device) -> Generator[Command, Any, None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import (
     DOS_PLACES,
     MIB,
+    SETTLED,
     Partition,
     PartitionTable,
     hidden_signature,
@@ -22,10 +22,7 @@ from tastyops.probes.tables import (
     partition_table,
 )
 from tastyops.probes.uses import partition_node, the_disk
-
-SETTLED = ("udevadm", "settle", "--timeout=60")
-
-_UNITS = {"M": MIB, "G": 1024 * MIB, "T": 1024 * 1024 * MIB}
+from tastyops.storage.sizes import parse_size
 
 TYPES = {
     "raid": ("fd", "A19D880F-05FC-4D3B-A006-743F0F84911E"),
@@ -127,10 +124,8 @@ def _type(params: DiskPartition, table: PartitionTable) -> str:
 
 
 def _sectors(text: str, table: PartitionTable) -> int:
-    found = re.fullmatch(r"([1-9][0-9]{0,7})\s*([MGT])(?:i?B)?", text.strip())
-    if not found:
-        raise Failed("a size is a whole number with M, G or T behind it, such as 500M")
-    return int(found[1]) * _UNITS[found[2]] // table.sector
+    """A size in sectors, rounded up to a whole MiB."""
+    return -(-parse_size(text) // MIB) * MIB // table.sector
 
 
 def _no_old_data(
@@ -147,7 +142,7 @@ def _verified(
     disk: Device, before: PartitionTable, new: Partition
 ) -> Generator[Command, Any, None]:
     """The old partitions stand as they did, and the kernel has the new one where it belongs."""
-    yield Probe(SETTLED)
+    yield Probe(*SETTLED)
     after: PartitionTable | None = yield Probe(*partition_table(disk.path), sudo=True)
     if after is None or set(before.layout) - set(after.layout):
         raise Failed("the table is not what it was with one partition added: look at it by hand")

@@ -17,6 +17,7 @@ from tastyops.probes.tables import (
     EFI_SYSTEM,
     EXTENDED,
     MIB,
+    SETTLED,
     Partition,
     PartitionTable,
     Signature,
@@ -26,8 +27,6 @@ from tastyops.probes.tables import (
     signatures,
 )
 from tastyops.probes.uses import partition_node, the_disk, uses
-
-SETTLED = ("udevadm", "settle", "--timeout=60")
 
 COPY = 'dd if="$1" of="$2" bs=1M conv=fsync status=none'
 COPY_MOUNTED = f"""\
@@ -157,7 +156,7 @@ def _line(part: Partition, target: Device) -> str:
 
 
 def _verified(target: Device, table: PartitionTable) -> Generator[Command, Any, None]:
-    yield Probe(SETTLED)
+    yield Probe(*SETTLED)
     after: PartitionTable | None = yield Probe(*partition_table(target.path), sudo=True)
     if after is None or after.layout != table.layout:
         raise Failed("the table on the disk is not the one that was written")

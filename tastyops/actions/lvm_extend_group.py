@@ -8,12 +8,12 @@ from typing import Any
 
 from tastyops.actions import action, param, require
 from tastyops.commands import Change, Command, Probe, Steps, Unknown, unknown_step
-from tastyops.errors import CannotKnow, Failed, ProbeFailed, Refused
+from tastyops.errors import CannotKnow, Failed, Refused
 from tastyops.model.action import Facts
-from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
+from tastyops.probes.disks import Device
 from tastyops.probes.lvm import GROUPS, PHYSICAL, PhysicalVolume, VolumeGroup
 from tastyops.probes.signatures import signatures
-from tastyops.storage.filesystem import checked_path
+from tastyops.storage.filesystem import block_device, checked_path
 from tastyops.storage.sizes import format_size
 
 
@@ -42,7 +42,7 @@ def lvm_extend_group(params: LvmExtendGroup, facts: Facts) -> Steps:
     path = checked_path(params.device)
     before = yield from _group(params.group)
     physical: tuple[PhysicalVolume, ...] = yield Probe(*PHYSICAL, sudo=True)
-    device = yield from _device(path)
+    device = yield from block_device(path)
     known = next((each for each in physical if each.device in (path, device.path)), None)
     if known is not None and known.group == params.group:
         return _registered(before, device.path, changed=False)
@@ -69,16 +69,6 @@ def _group(name: str) -> Generator[Command, Any, VolumeGroup]:
         names = ", ".join(group.name for group in groups) or "none"
         raise Failed(f"there is no volume group of that name; there is: {names}")
     return found
-
-
-def _device(path: str) -> Generator[Command, Any, Device]:
-    try:
-        disks: Disks = yield Probe((*BLOCK_DEVICES.argv, path), BLOCK_DEVICES.parser)
-    except ProbeFailed as error:
-        raise Failed(f"there is no block device {path}") from error
-    if not disks.devices:
-        raise Failed(f"there is no block device {path}")
-    return disks.devices[0]
 
 
 def _need_blank(device: Device, *, initialised: bool) -> Generator[Command, Any, None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from tastyops.practice.clock import PracticeClock
 
 
+SLICE = 30.0
+"""Seconds waited in one piece: the kernel's own waits stand still while it is suspended."""
+
+
 class WallClock:
     """Real time."""
 
@@ -30,8 +35,16 @@ class WallClock:
         return datetime.now(UTC)
 
     def sleep(self, seconds: float, wake: Callable[[float], bool]) -> None:
-        """Waits that long, or until woken."""
-        wake(seconds)
+        """Waits that long, or until woken. Time that the machine was suspended counts."""
+        due = _since_boot() + seconds
+        while (left := due - _since_boot()) > 0:
+            if wake(min(left, SLICE)):
+                return
+
+
+def _since_boot() -> float:
+    """Seconds that no setting of the clock changes and that a suspended machine counts too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass(frozen=True)

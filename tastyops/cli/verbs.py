@@ -20,6 +20,7 @@ VERBS = (
     Verb("cancel", "Cancel a run, also one whose controller ended", "cancel"),
     Verb("status", "Show the runs that are under way or unfinished", "status"),
     Verb("answer", "Answer a question of a run from another terminal", "answer"),
+    Verb("attend", "Join a run that is under way and read along", "attend"),
     Verb("check", "Check a runbook, or every runbook in a folder", "check"),
     Verb("list", "List the runbooks and the runs", "listing"),
     Verb("show", "Show a run's or a log's record", "show"),

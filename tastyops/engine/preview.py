@@ -146,7 +146,7 @@ class _Lookout:
             try:  # a host that cannot be reached cannot be changed
                 sudo = ["sudo"] if self._with_sudo(move, command) else []
             except Unreachable as error:
-                return Settled(move.digest, "unreachable", {}, {}, error.what)
+                return Settled(move.digest, "unreachable", {}, {}, error.advised)
             self._changed_hosts.setdefault(move.at.host, move.step.address)
             preview.commands.append(spoken(command, shlex.join([*sudo, *command.argv])))
         if isinstance(command, Sleep) and key not in self._withheld:
@@ -164,7 +164,7 @@ class _Lookout:
             ended = prober.probe(command.argv, sink=capture, sudo=sudo, timeout=move.step.timeout)
         except Unreachable as error:
             how = "offline" if command.offline else "unreachable"
-            return Settled(move.digest, how, {}, describe(command), error.what)
+            return Settled(move.digest, how, {}, describe(command), error.advised)
         return settled(move.digest, ended, capture, describe(command))
 
     def _look(self, move: Perform, command: Probe) -> Body:
@@ -177,7 +177,7 @@ class _Lookout:
             ended = outside.probe(command, capture)
         except (Unreachable, Locked) as error:
             how = "locked" if isinstance(error, Locked) else "unreachable"
-            how, why = ("offline", error.id) if command.offline else (how, error.what)
+            how, why = ("offline", error.id) if command.offline else (how, error.advised)
             return Settled(move.digest, how, {}, describe(command), why)
         return settled(move.digest, ended, capture, describe(command))
 

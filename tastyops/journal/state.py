@@ -15,6 +15,7 @@ from tastyops.journal.events import (
     Asked,
     AttemptEnded,
     Body,
+    Called,
     CancelAsked,
     Connected,
     Decided,
@@ -25,6 +26,7 @@ from tastyops.journal.events import (
     RunClosed,
     RunOpened,
     Settled,
+    ShutdownExecuted,
     StepEnded,
     StepStarted,
     StopAsked,
@@ -51,6 +53,7 @@ class Past:
     command: dict[str, Any] = field(default_factory=dict)
     fate: str = ""
     boot_id: str = ""
+    record: str = ""
     settled: Settled | None = None
     asked: Asked | None = None
     value: Any = None
@@ -75,6 +78,8 @@ class Lane:
     begun: bool = False
     again: bool = False
     """Whether a person wants another attempt after the last one failed."""
+    last_at: datetime | None = None
+    """When something was last heard of it: a wait without an outcome began then."""
     changed: bool = False
     """Whether any change was sent; a work with one such step is never plain Cancelled."""
 
@@ -112,8 +117,12 @@ class RunState:
     window: Window = field(default_factory=Window)
     stop: StopAsked | None = None
     """Until a person has decided how to go on."""
+    executed: set[LaneKey] = field(default_factory=set)
+    """The lanes whose scheduled shutdown is known to have been carried out."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """Inputs that were changed on the way."""
+    called: set[str] = field(default_factory=set)
+    """With which sentences the operators were called."""
     decisions: int = 0
     started_by: str = ""
     epoch: int = 1
@@ -203,16 +212,23 @@ def _apply(state: RunState, event: Event, load: Load | None) -> None:
             state.works[number] = body
         case Joined(name=name) if name not in state.attending:
             state.attending.append(name)
-        case CancelAsked():
-            state.cancel, state.cancel_who = body, event.who
-        case StopAsked():
-            state.stop = body
+        case CancelAsked() | StopAsked():
+            _stop(state, body, event.who)
         case InputChanged(name=name, value=value):
             state.inputs[name] = value
+        case Called(sentence=sentence):
+            state.called.add(sentence)
         case WindowSet() | WindowBegan() | WindowEnded():
             state.window.take(body)
         case _:
             pass  # notes, remarks on the clock, kinds of other versions: kept, not acted on
+
+
+def _stop(state: RunState, body: CancelAsked | StopAsked, who: str) -> None:
+    if isinstance(body, CancelAsked):
+        state.cancel, state.cancel_who = body, who
+    else:
+        state.stop = body
 
 
 def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
@@ -231,6 +247,8 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
             state.decisions += 1
         case Decided(decision=decision):
             _decide(state, step, decision)
+        case ShutdownExecuted():
+            state.executed.add((event.at.host, step))
         case _:
             _apply_to_lane(state.lane(event.at.host, step), event, load)
     if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
@@ -269,13 +287,14 @@ def _decide(state: RunState, step: str, decision: str) -> None:
 
 def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
     n, body = event.at.n, event.body
+    lane.last_at = event.happened_at
     match body:
         case StepStarted():
             lane.attempt, lane.begun, lane.retry_n = event.at.attempt, True, None
             lane.again = False
             lane.history = {0: lane.history[0]} if 0 in lane.history else {}
         case Intended():
-            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id)
+            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id, body.record)
             lane.changed = True
         case Asked():
             lane.history[n] = Past(body.digest, asked=body)

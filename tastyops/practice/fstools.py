@@ -50,7 +50,7 @@ class FsTools:
         """xfs_repair(8): 1 for damage found with -n, 2 for a log that only a mount replays."""
         options = {word for word in call.argv[1:] if word.startswith("-")}
         words = [word for word in call.argv[1:] if not word.startswith("-")]
-        if options - {"-n"} or len(words) != 1:
+        if options - {"-n", "-e", "-L"} or len(words) != 1:
             raise NotModelled(" ".join(call.argv))
         filesystem = self._on(words[0], "xfs", call)
         if self._mounts.places(filesystem.device):
@@ -59,18 +59,20 @@ class FsTools:
             return 1
         call.complain("Phase 1 - find and verify superblock...")
         call.complain("Phase 2 - using internal log\n        - zero log...")
-        if filesystem.dirty and "-n" not in options:
+        if filesystem.dirty and not options & {"-n", "-L"}:
             call.complain("ERROR: The filesystem has valuable metadata changes in a log ...")
             return 2
+        if filesystem.dirty and "-n" in options:
+            call.complain("ALERT: The filesystem has valuable metadata changes in a log which is")
         self._takes_time(call, filesystem)
         for what in filesystem.damage:
             call.complain(what)
         if "-n" in options:
             call.complain("No modify flag set, skipping filesystem flush and exiting.")
-            return 1 if filesystem.damage else 0
-        filesystem.damage = []
+            return 1 if filesystem.damage or filesystem.dirty else 0
+        repaired, filesystem.damage, filesystem.dirty = bool(filesystem.damage), [], False
         call.complain("done")
-        return 0
+        return 4 if repaired and "-e" in options else 0
 
     def _e2fsck(self, call: Call) -> int:
         """e2fsck(8): 0 clean, 1 errors corrected, 4 errors left."""
@@ -95,7 +97,7 @@ class FsTools:
         options = {word for word in call.argv[1:] if word.startswith("-")}
         words = [word for word in call.argv[1:] if not word.startswith("-")]
         mount = self._mounts.at(words[0]) if len(words) == 1 else None
-        if options - {"-n"} or mount is None or mount.filesystem.type != "xfs":
+        if options - {"-n", "-d"} or mount is None or mount.filesystem.type != "xfs":
             raise NotModelled(" ".join(call.argv))
         filesystem = mount.filesystem
         call.say(f"meta-data={filesystem.device} isize=512    agcount=4, agsize=1 blks")

@@ -32,13 +32,15 @@ class Lsblk:
         return {"lsblk": self._lsblk}
 
     def _lsblk(self, call: Call) -> int:
-        words, columns, plain = list(call.argv[1:]), "", set()
+        words, columns, plain, device = list(call.argv[1:]), "", set(), ""
         while words:
             word = words.pop(0)
             if word in ("-o", "--output") and words:
                 columns = words.pop(0)
             elif word.startswith("--output="):
                 columns = word.partition("=")[2]
+            elif word.startswith("/dev/") and not device:
+                device = word
             else:
                 plain.add({"-J": "--json", "-b": "--bytes", "-p": "--paths"}.get(word, word))
         wanted = columns.lower().split(",")
@@ -46,7 +48,12 @@ class Lsblk:
             raise NotModelled(" ".join(call.argv))
         if set(wanted) - set(_COLUMNS):
             raise NotModelled(f"lsblk's columns {', '.join(sorted(set(wanted) - set(_COLUMNS)))}")
-        rows = [_only(self._disk(disk), wanted) for disk in self._disks]
+        trees = [self._disk(disk) for disk in self._disks]
+        trees = _named(trees, device) if device else trees
+        if not trees:
+            call.complain(f"lsblk: {device}: not a block device")
+            return 32
+        rows = [_only(tree, wanted) for tree in trees]
         call.say(json.dumps({"blockdevices": rows}, indent=3))
         return 0
 
@@ -98,6 +105,16 @@ class Lsblk:
             "mountpoints": places or [None], "mountpoint": next(iter(places), None),
             "log-sec": SECTOR, "phy-sec": SECTOR, "rota": True,
         }  # fmt: skip
+
+
+def _named(rows: list[Row], device: str) -> list[Row]:
+    """The device of that name, with what lies on it; it may lie on several."""
+    for row in rows:
+        if device in (row["path"], f"/dev/{row['kname']}"):
+            return [row]
+        if found := _named(row.get("children", []), device):
+            return found
+    return []
 
 
 def _only(row: Row, wanted: list[str]) -> Row:

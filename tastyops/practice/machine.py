@@ -23,6 +23,7 @@ from tastyops.practice.grub import Grub
 from tastyops.practice.grubcfg import entry_path
 from tastyops.practice.interpreter import Interpreter
 from tastyops.practice.logind import Logind, Shutdown
+from tastyops.practice.looking import Looking
 from tastyops.practice.packages import Packages
 from tastyops.practice.processes import Killed, Process, Processes
 from tastyops.practice.storage import Storage
@@ -168,6 +169,7 @@ class Machine:
             apt,
             system,
             self.storage,
+            Looking(self.files, self.storage.mounts, self.users),
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
             Interpreter(

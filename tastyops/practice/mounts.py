@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +11,6 @@ from tastyops.practice.calls import Call, Commands
 from tastyops.practice.files import Files, NotModelled
 
 FSTAB = "/etc/fstab"
-
-BUSY_WITHOUT_SINGLE_USER = ("/", "/home", "/var", "/boot")
-"""What somebody always uses while the machine is in normal operation."""
 
 
 @dataclass
@@ -49,6 +47,8 @@ class Mounts:
     def __init__(self, files: Files, filesystems: list[Filesystem]) -> None:
         self._files = files
         self.filesystems = filesystems
+        self.busy: Callable[[str], bool] = lambda target: False
+        """Whether anybody uses what is mounted there."""
         self.mounted: list[Mount] = []
         self.booted()
 
@@ -164,7 +164,7 @@ class Mounts:
             return 32
         if mount is None:
             raise NotModelled(" ".join(call.argv))
-        if mount.target in BUSY_WITHOUT_SINGLE_USER:
+        if self.busy(mount.target):
             call.complain(f"umount: {mount.target}: target is busy.")
             return 32
         self.mounted.remove(mount)

@@ -18,6 +18,7 @@ from tastyops.practice.mdadm import MEMBER, Mdadm
 from tastyops.practice.mirrors import Leg, Mirror, Mirrors
 from tastyops.practice.mounts import Filesystem, Mounts
 from tastyops.practice.processes import Processes
+from tastyops.practice.snapshots import Snapshots
 from tastyops.practice.sysfs import Sysfs
 from tastyops.practice.volumes import EXTENT, Physical, Volume, Volumes
 
@@ -43,6 +44,7 @@ class Storage:
         self._parts = (
             self.volumes,
             self.mounts,
+            Snapshots(self.volumes, self.mounts),
             Mdadm(self.disks, self.mirrors, self._sysfs.refresh),
             Lsblk(self.disks, self.mirrors, self.volumes, self.mounts),
             FsTools(self.disks, self.volumes, self.mounts, processes),

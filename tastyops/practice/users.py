@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.clock import PracticeClock
+
+LOGS_OUT = 90.0
+"""Seconds after which users who are asked to log out have done so."""
 
 
 @dataclass
@@ -18,6 +22,8 @@ class Terminal:
     source: str
     since: float
     open: bool = True
+    leaves_at: float = math.inf
+    """When its user logs out."""
     received: list[str] = field(default_factory=list)
 
     @property
@@ -46,13 +52,16 @@ class Users:
 
     def logged_in(self) -> list[Terminal]:
         """The open terminals."""
-        return [terminal for terminal in self.terminals.values() if terminal.open]
+        now = self._clock.time()
+        return [each for each in self.terminals.values() if each.open and each.leaves_at > now]
 
     def broadcast(self, message: str) -> None:
         """Writes a message to every terminal as wall(1) does; it says that this is a practice."""
         when = f"{self._clock.now():%a %b %e %H:%M:%S %Y}"
         head = f"Broadcast message from root@{self._hostname} (practice host) ({when}):"
+        leaving = self._clock.time() + LOGS_OUT if "log out" in message else math.inf
         for terminal in self.logged_in():
+            terminal.leaves_at = min(terminal.leaves_at, leaving)
             terminal.received.append(f"\r\n{head}\r\n\r\n{message.rstrip()}\r\n\r\n")
 
     def commands(self) -> Commands:

@@ -23,6 +23,8 @@ class Volume:
     group: str
     extents: int
     number: int
+    origin: str = ""
+    """The volume it is a snapshot of."""
 
     @property
     def mapper(self) -> str:
@@ -139,9 +141,10 @@ class Volumes:
     def _lv_rows(self) -> list[dict[str, str]]:
         return [
             {
-                "lv_name": each.name, "vg_name": each.group, "lv_attr": "-wi-ao----",
+                "lv_name": each.name, "vg_name": each.group,
+                "lv_attr": "swi-a-s---" if each.origin else "-wi-ao----",
                 "lv_path": f"/dev/{each.group}/{each.name}", "lv_dm_path": each.path,
-                "lv_size": str(each.size), "lv_layout": "linear", "origin": "",
+                "lv_size": str(each.size), "lv_layout": "linear", "origin": each.origin,
             }
             for each in self.volumes
         ]  # fmt: skip

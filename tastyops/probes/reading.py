@@ -61,6 +61,13 @@ def integer(answer: Answer) -> int:
     return int(text)
 
 
+def holds(answer: Answer) -> bool:
+    """Whether a test holds: 0 is yes, 1 is no (test(1), grep(1)). Anything else is a failure."""
+    if answer.status not in (0, 1):
+        raise ProbeFailed(f"it ended with status {answer.status}")
+    return answer.status == 0
+
+
 def from_json(answer: Answer) -> Any:
     """Any JSON; None where nothing was said."""
     try:
@@ -74,5 +81,6 @@ PARSERS: Parsers = {
     "line": line,
     "integer": integer,
     "json": from_json,
+    "holds": holds,
     "lines": lambda answer: tuple(answer.text.splitlines()),
 }

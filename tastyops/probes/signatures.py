@@ -9,12 +9,20 @@ RAID_MEMBER = "linux_raid_member"
 """libblkid's name for a superblock of md."""
 
 
+_READ = (
+    'size=$(blockdev --getsize64 "$1") && for at in 0 $((size / 4096 - 1)); do '
+    'dd if="$1" of=/dev/null bs=4096 count=1 skip=$at iflag=direct status=none || exit 2; done && '
+    'exec wipefs --json --no-act "$1"'
+)
+
+
 def signatures(path: str) -> Reading:
     """All signatures on a device, read from the device itself and not from udev's record.
 
-    wipefs(8) without ``--all`` only lists. It needs root.
+    wipefs(8) without ``--all`` only lists, and finds nothing, without a word, on a disk that
+    cannot be read: so its first and last blocks are read before. It needs root.
     """
-    return Reading(("wipefs", "--json", "--no-act", path), "signatures")
+    return Reading(("sh", "-c", _READ, "sh", path), "signatures")
 
 
 def _signatures(answer: Answer) -> tuple[str, ...]:

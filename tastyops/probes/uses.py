@@ -52,3 +52,15 @@ def _uses(disks: Disks, disk: Device) -> Iterator[str]:
 def partition_node(disk: Device, number: int) -> str:
     """The kernel's name of a disk's partition: ``sda1``, ``nvme0n1p1``."""
     return f"{disk.kname}{'p' if disk.kname[-1:].isdigit() else ''}{number}"
+
+
+def under(disks: Disks, device: Device) -> frozenset[str]:
+    """The kernel names of everything a device lies on, and its own."""
+    names: set[str] = set()
+    waiting = [device.kname]
+    while waiting:
+        found = disks.device(waiting.pop())
+        if found is not None and found.kname not in names:
+            names.add(found.kname)
+            waiting += found.parents
+    return frozenset(names)

@@ -28,17 +28,22 @@ def guard(
 
     ``force:`` overrules the machine's name and the latter, never the other two.
     """
-    if before.boot_id == facts.controller:
-        raise Refused("that is the machine tastyops itself runs on")
-    _guard_name(before.hostname, facts)
-    already: Scheduled | None = yield Probe(*SCHEDULED)
-    if already is not None:
-        raise Refused(foreign(already, facts))
+    yield from guard_host(before.boot_id, before.hostname, facts)
     other, found = yield from guard_start(
         before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen
     )
     yield from need_word(facts, found)
     return other
+
+
+def guard_host(boot_id: str, hostname: str, facts: Facts) -> Generator[Command, Any, None]:
+    """Refuses the wrong machine, our own, and one with a shutdown already set."""
+    if boot_id == facts.controller:
+        raise Refused("that is the machine tastyops itself runs on")
+    _guard_name(hostname, facts)
+    already: Scheduled | None = yield Probe(*SCHEDULED)
+    if already is not None:
+        raise Refused(foreign(already, facts))
 
 
 def _guard_name(hostname: str, facts: Facts) -> None:

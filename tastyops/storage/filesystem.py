@@ -9,7 +9,7 @@ from typing import Any
 
 from tastyops.commands import Command, Probe, Unknown
 from tastyops.errors import Failed, ProbeFailed
-from tastyops.probes.disks import BLOCK_DEVICES, Disks
+from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.filesystems import FSTAB, MOUNTS, FstabEntry, Mount, Process, processes, users
 
 EXT = frozenset({"ext2", "ext3", "ext4"})
@@ -69,16 +69,23 @@ def locate(name: str) -> Generator[Command, Any, Filesystem]:
     return (yield from _described(device, target, mounts))
 
 
+def block_device(path: str) -> Generator[Command, Any, Device]:
+    """One block device, with the names of what lies on it. Raises Failed if it is not there."""
+    try:
+        disks: Disks = yield Probe((*BLOCK_DEVICES.argv, path), BLOCK_DEVICES.parser)
+    except ProbeFailed as error:
+        if error.why.endswith("status 32"):  # lsblk(8): it was not found
+            raise Failed(f"there is no block device {path}") from error
+        raise
+    if not disks.devices:
+        raise Failed(f"there is no block device {path}")
+    return disks.devices[0]
+
+
 def _described(
     name: str, target: str, mounts: tuple[Mount, ...]
 ) -> Generator[Command, Any, Filesystem]:
-    try:
-        disks: Disks = yield Probe((*BLOCK_DEVICES.argv, name), BLOCK_DEVICES.parser)
-    except ProbeFailed as error:  # lsblk(8): status 32
-        raise Failed(f"there is no block device {name}") from error
-    if not disks.devices:
-        raise Failed(f"there is no block device {name}")
-    device = disks.devices[0]
+    device = yield from block_device(name)
     names = {device.path, name}
     found = tuple(m for m in mounts if m.device in names or m.target in device.mountpoints)
     whole = [mount.target for mount in found if mount.root == "/"]

@@ -9,7 +9,10 @@ from tastyops.commands import Change, Command, Output, Report, Unknown
 from tastyops.errors import Failed
 from tastyops.model.text import PublicText
 
-PLACE = "/run/tastyops-replay"
+
+def place_of(device: str) -> str:
+    """Where it is mounted for that: a place of its own, since a check may run in the background."""
+    return f"/run/tastyops-replay-{device.rpartition('/')[2]}"
 
 
 def replay(device: str, *options: str) -> Generator[Command, Any, Output | Unknown]:
@@ -17,15 +20,16 @@ def replay(device: str, *options: str) -> Generator[Command, Any, Output | Unkno
 
     Raises Failed when it cannot be unmounted again.
     """
+    place = place_of(device)
     words = ",".join(("X-mount.mkdir=0700", "nosuid", "nodev", "noexec", *options))
-    mounted: Output | Unknown = yield Change(("mount", "-o", words, device, PLACE), sudo=True)
+    mounted: Output | Unknown = yield Change(("mount", "-o", words, device, place), sudo=True)
     if not isinstance(mounted, Unknown) and not mounted.ok:
-        yield Change(("rmdir", "--ignore-fail-on-non-empty", PLACE), sudo=True)
+        yield Change(("rmdir", "--ignore-fail-on-non-empty", place), sudo=True)
         return mounted
-    gone: Output | Unknown = yield Change(("umount", PLACE), sudo=True)
+    gone: Output | Unknown = yield Change(("umount", place), sudo=True)
     if not isinstance(gone, Unknown) and not gone.ok:
-        raise Failed(f"it cannot be unmounted again: it is still mounted at {PLACE}")
-    yield Change(("rmdir", PLACE), sudo=True)
+        raise Failed(f"it cannot be unmounted again: it is still mounted at {place}")
+    yield Change(("rmdir", place), sudo=True)
     return mounted
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tastyops.lab.faults import FREE_HOME
+from tastyops.lab.faults import HOME_USERS as FAULT_USERS
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
@@ -16,6 +18,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
 CHECK = ROOT / "runbooks/filesystem-check.yml"
 GROW = ROOT / "runbooks/filesystem-grow.yml"
 HOME_USERS = "serial-getty@ttyS1.service,user@1000.service,user@1001.service"
+
+LOST = f"""
+set -e; mkdir /home/old; echo letter >/home/old/a; echo draft >/home/old/b; {FREE_HOME}
+xfs_db -x -c 'path /old' -c 'write -d core.mode 0' /dev/vg0/home >/dev/null
+mount /home; systemctl start {FAULT_USERS}
+"""
+"""A directory in /home is none any more, so that what was in it has no name."""
 
 WRITER = """\
 [Unit]
@@ -58,25 +67,27 @@ def page(lab: Lab) -> str:
 def test_damage_is_found_repaired_and_found_gone(pristine: Lab, tmp_path: Path) -> None:
     guest = pristine.guest
     assert pristine.tastyops("lab.break", "xfs-home").returncode == 0
+    guest.run(LOST, timeout=300)
     before = guest.run("ls -A /home")
-    said = run(pristine, tmp_path, CHECK, "--var", f"stop={HOME_USERS}")
+    said = run(pristine, tmp_path, CHECK, "--var", f"stop={HOME_USERS}", "--var", "background=/recover")
     assert said.endswith("exit 0"), said
     text = page(pristine)
     for sentence in (
         "Filesystem check of /dev/md0 complete, no errors.",
         "Filesystem check of /dev/mapper/vg0-home complete, errors found.",
-        "Filesystem /dev/mapper/vg0-home repaired: 1 error(s) corrected, 0 disconnected",
+        " 2 disconnected inode(s) moved to lost+found.",
         "Second filesystem check of /dev/mapper/vg0-home complete, no errors.",
-        "0 disconnected file(s) in lost+found of /dev/mapper/vg0-home",
+        "2 disconnected file(s) in lost+found of /dev/mapper/vg0-home, 13B in all.",
         "Filesystem check of /dev/mapper/vg0-recover complete, no errors.",
         "Filesystem check of /dev/mapper/vg0-var complete, no errors.",
         "Filesystem check of /dev/mapper/vg0-root complete, no errors.",
     ):
         assert sentence in text, text
-    assert guest.run("ls -A /home") == before
+    assert guest.run("ls -A /home").split() == sorted({*before.split(), "lost+found"} - {"old"})
+    assert sorted(guest.run("cat /home/lost+found/*").split()) == ["draft", "letter"]
     mounted = guest.run("findmnt -rno TARGET").split()
     assert {"/home", "/boot", "/recover"} <= set(mounted)
-    assert "/run/tastyops-replay" not in mounted
+    assert not [place for place in mounted if place.startswith("/run/tastyops-replay")]
     assert "tastyops_check" not in guest.run("lvs --noheadings -o lv_name")
 
 

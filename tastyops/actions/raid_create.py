@@ -1,0 +1,98 @@
+"""``raid.create``: a new mirror on partitions that hold nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tastyops.actions import action, param, require
+from tastyops.commands import Change, Probe, Steps, Unknown
+from tastyops.errors import Failed, Refused
+from tastyops.mirrors import guards, joining
+from tastyops.mirrors.storage import Storage, look, the_disk
+from tastyops.model.action import Facts
+from tastyops.probes.disks import Device
+from tastyops.probes.signatures import signatures
+
+_ALIKE = 0.99
+"""mdadm(8) asks where sizes differ by more than 1 %: what is too much would be lost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaidCreate:
+    """The new array, and on which disks."""
+
+    array: str = param("text", "The new array, such as md2")
+    disks: list[str] = param("list", "The disks' serial numbers")
+    partition: int = param("integer", "The number of the partition to take, the same on each disk")
+    members: int = param(
+        "integer", "How many members it should have, if more than there are disks for now", 0
+    )
+    boot: bool = param(
+        "boolean",
+        "It will hold /boot: metadata 1.0, so that a boot loader can read a member by itself",
+        False,
+    )
+
+
+@action(
+    "raid.create",
+    returns={"array": "device", "members": "device", "wanted": "count", "changed": "flag"},
+    sentence="Created new RAID mirror {{ array }}.",
+)
+def raid_create(params: RaidCreate, facts: Facts) -> Steps:
+    """Create a RAID1 mirror on unused partitions; its members are made equal, never assumed so."""
+    if not re.fullmatch(r"(/dev/)?md[0-9]{1,3}", params.array):
+        raise Refused("an array is called md and a number, such as md2")
+    name = params.array.removeprefix("/dev/")
+    storage = yield from look()
+    if storage is None:
+        return None
+    devices = _devices(params, storage)
+    wanted = params.members or len(devices)
+    paths = [device.path for device in devices]
+    registered = {"array": f"/dev/{name}", "members": paths, "wanted": wanted}
+    if wanted < max(2, len(devices)):
+        raise Refused(f"a mirror of {len(devices)} disks cannot have {wanted} members")
+    array = storage.array(name)
+    if array is not None:
+        if {member.device for member in array.members} == {each.kname for each in devices}:
+            return registered | {"changed": False}
+        raise Refused(f"/dev/{name} exists already, of other members")
+    for device in devices:
+        guards.unused(storage, device)
+        seen = yield Probe(*signatures(device.path), sudo=True)
+        if not isinstance(seen, Unknown) and seen:
+            raise Refused(f"{device.path} holds something: {', '.join(sorted(set(seen)))}")
+    created = yield Change(
+        _command(name, devices, wanted, boot=params.boot),
+        sudo=True,
+        settle=Probe(("test", "-e", f"/sys/block/{name}/md/raid_disks"), "holds"),
+    )
+    require(created, f"/dev/{name} could not be created")
+    after = yield from look()
+    if after and not after.array(name):
+        raise Failed(f"there is no /dev/{name}, though mdadm created it")
+    return registered | {"changed": True}
+
+
+def _devices(params: RaidCreate, storage: Storage) -> list[Device]:
+    found = [the_disk(storage.disks, serial) for serial in params.disks]
+    if len(set(found)) != len(found) or not found:
+        raise Refused("a mirror wants different disks, each named once")
+    devices = [joining.partition(storage, disk, params.partition) for disk in found]
+    sizes = [device.size for device in devices]
+    if min(sizes) < max(sizes) * _ALIKE:
+        raise Refused("the partitions differ in size by more than 1 %")
+    return devices
+
+
+def _command(name: str, devices: list[Device], wanted: int, *, boot: bool) -> tuple[str, ...]:
+    """--run answers mdadm's questions, all of which the guards have put already."""
+    kind = ("--metadata=1.0",) if boot else ("--metadata=1.2", "--bitmap=internal")
+    return (
+        *("mdadm", "--create", f"/dev/{name}", "--run", "--level=1", *kind),
+        f"--raid-devices={wanted}",
+        *(device.path for device in devices),
+        *("missing" for _ in range(wanted - len(devices))),
+    )

@@ -1,0 +1,118 @@
+"""``raid.drop``: a disk out of all the mirrors it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from tastyops.actions import action, param
+from tastyops.commands import Command, Report, Steps
+from tastyops.errors import Refused
+from tastyops.mirrors import guards, leaving, suspects
+from tastyops.mirrors.storage import Storage, look, other_uses, public_serial, the_disk
+from tastyops.model.action import Facts
+from tastyops.model.text import PublicText
+from tastyops.probes.disks import Device
+from tastyops.probes.signatures import RAID_MEMBER
+
+_DIRECT = ("disk", "part")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaidDrop:
+    """Which disk, and what is to become of what is on it."""
+
+    disk: str = param("text", "The disk's serial number, or its name in /dev/disk/by-id")
+    suspect: bool = param(
+        "boolean", "What it holds may be wrong: raid.add will not take it back quickly", False
+    )
+    forget: bool = param(
+        "boolean", "Clear its superblocks, so that nothing takes the old copy for a good one", False
+    )
+    absent: bool = param("boolean", "The disk may be gone already, its members with it", False)
+
+
+@action(
+    "raid.drop",
+    scalar="disk",
+    returns={
+        "disk": "word",
+        "device": "device",
+        "mirrors": "device",
+        "removed": "device",
+        "forgotten": "device",
+        "also_used": "device",
+        "suspect": "flag",
+        "changed": "flag",
+    },
+    sentence="{{ device or disk }} dropped from all RAID mirrors.",
+    guarded=True,
+)
+def raid_drop(params: RaidDrop, facts: Facts) -> Steps:
+    """Drop a disk, named by its serial number, from all RAID1 mirrors."""
+    storage = yield from look()
+    if storage is None:
+        return None
+    disk = _disk(params, storage)
+    mine = storage.on(disk) if disk else []
+    uses = other_uses(storage, disk) if disk else {}
+    stale = _stale(storage, disk) if disk and params.forget else []
+    if disk:
+        guards.may_drop(storage, disk, facts.force)
+    marked = params.suspect and (yield from suspects.mark(_name(params, disk)))
+    if disk:
+        yield from _told(uses)
+        yield from leaving.drop(disk, storage, facts.force)
+    forgotten = []
+    for device in stale:
+        if (yield from leaving.forget(device)):
+            forgotten.append(device.path)
+    return {
+        "disk": public_serial(_name(params, disk)),
+        "device": disk.path if disk else None,
+        "mirrors": [array.path for array, _ in mine],
+        "removed": [member.path for _, member in mine],
+        "forgotten": forgotten,
+        "also_used": sorted(uses),
+        "suspect": params.suspect,
+        "changed": bool(mine or forgotten or marked),
+    }
+
+
+def _disk(params: RaidDrop, storage: Storage) -> Device | None:
+    """The disk that is meant, or what md still has of one that is gone; None if nothing is.
+
+    A disk that is gone has no serial number any more. If every disk that is there has another
+    one, and only one is missing, it is that one.
+    """
+    gone = storage.gone()
+    if storage.disks.named(params.disk) or not (gone or params.absent):
+        return the_disk(storage.disks, params.disk)
+    if len(gone) > 1:
+        names = ", ".join(disk.path for disk in gone)
+        raise Refused(f"several disks are gone ({names}): which of them is {params.disk}?")
+    return gone[0] if gone else None
+
+
+def _name(params: RaidDrop, disk: Device | None) -> str:
+    return disk.serial if disk and disk.serial else params.disk
+
+
+def _stale(storage: Storage, disk: Device) -> list[Device]:
+    """The devices on a disk that are members of arrays, or were: what is to be forgotten."""
+    members = {member.device for _, member in storage.on(disk)}
+    found = [disk, *storage.disks.on(disk.kname)]
+    return [
+        device
+        for device in found
+        if storage.disks.device(device.kname)
+        and (device.kname in members or (device.fstype == RAID_MEMBER and device.type in _DIRECT))
+    ]
+
+
+def _told(uses: dict[str, str]) -> Generator[Command, Any, None]:
+    """Says what else the disk is used for; it is left alone."""
+    for path, use in sorted(uses.items()):
+        text = f"{path} on the same disk is {use}; it was left alone."
+        yield Report(entry=PublicText.fixed(text), note=text)
