@@ -38,7 +38,9 @@ def test_it_has_every_key_and_every_parameter() -> None:
     assert list(parts["input"]["properties"]) == list(INPUT_KEYS)
     assert set(parts["step"]["properties"]) == {*STEP_KEYS, *built_in()}
     for name, spec in built_in().items():
-        assert list(parts["step"]["properties"][name].get("properties", {})) == list(spec.params)
+        shape = parts["step"]["properties"][name]
+        named = shape if "properties" in shape else shape["anyOf"][-1]  # a bare value has choices
+        assert list(named["properties"]) == list(spec.params)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "runbooks").glob("*.yml")), ids=lambda p: p.name)
