@@ -39,8 +39,9 @@ def test_it_has_every_key_and_every_parameter() -> None:
     assert set(parts["step"]["properties"]) == {*STEP_KEYS, *built_in()}
     for name, spec in built_in().items():
         shape = parts["step"]["properties"][name]
-        named = shape if "properties" in shape else shape["anyOf"][-1]  # a bare value has choices
-        assert list(named["properties"]) == list(spec.params)
+        shapes = [shape, *shape.get("anyOf", [])]  # a bare value beside the parameters by name
+        known = next((each["properties"] for each in shapes if "properties" in each), {})
+        assert list(known) == list(spec.params)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "runbooks").glob("*.yml")), ids=lambda p: p.name)
