@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 
 from tastyops.errors import LabFailed, UsageError, did_you_mean
@@ -133,4 +134,17 @@ def _unplug(qmp: Qmp, drive: Drive) -> None:
     nodes = {each["node-name"] for each in qmp.ask("query-named-block-nodes", flat=True)}
     for node in (f"bad-{drive.name}", drive.name):  # a fault's node lies over the disk's
         if node in nodes:
+            _forgotten(qmp, node)
+
+
+def _forgotten(qmp: Qmp, node: str) -> None:
+    """Removes a block node. The device lets go of it a moment after it is gone itself."""
+    due = time.monotonic() + UNPLUG_SECONDS
+    while True:
+        try:
             qmp.ask("blockdev-del", node_name=node)
+            return
+        except LabFailed:
+            if time.monotonic() > due:
+                raise
+        time.sleep(processes.POLL)
