@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import replace
 
 from tastyops.errors import LabFailed, UsageError, did_you_mean
@@ -139,12 +138,13 @@ def _unplug(qmp: Qmp, drive: Drive) -> None:
 
 def _forgotten(qmp: Qmp, node: str) -> None:
     """Removes a block node. The device lets go of it a moment after it is gone itself."""
-    due = time.monotonic() + UNPLUG_SECONDS
-    while True:
+
+    def removed() -> bool:
         try:
             qmp.ask("blockdev-del", node_name=node)
-            return
         except LabFailed:
-            if time.monotonic() > due:
-                raise
-        time.sleep(processes.POLL)
+            return False
+        return True
+
+    if not processes.waited_for(removed, UNPLUG_SECONDS):
+        raise LabFailed(f"QEMU does not let go of {node}, the image of a disk that was pulled.")
