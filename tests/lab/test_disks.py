@@ -187,7 +187,8 @@ def test_the_machine_boots_from_the_new_disk_alone(pristine: Lab, tmp_path: Path
 def test_the_runbook_replaces_a_failing_disk(pristine: Lab) -> None:
     """Found by its errors, dropped, changed, partitioned, re-synced, made bootable: and booted."""
     assert pristine.tastyops("lab.break", "disk1").returncode == 0
-    given = {"old": OLD, "new": NEW, "like": SECOND, "third": THIRD, "mirror": "md2", "size": "300M"}
+    given = {"old": OLD, "new": NEW, "like": SECOND, "third": THIRD, "mirror": "md2",
+             "size": "300M", "forget": "false"}  # fmt: skip
     words = [word for name, value in given.items() for word in ("--var", f"{name}={value}")]
     program = str(Path(sys.executable).with_name("tastyops"))
     person = pexpect.spawn(
