@@ -43,6 +43,11 @@ class PracticePower:
         sink.out(b"on\n" if self._machine.powered else b"off\n")
         return Ended(0, 0.0)
 
+    def policy(self, *, sink: Sink) -> Ended:
+        """kalimdor starts by itself when power returns, as it did on March 8th 2008."""
+        sink.out(b"always-on\n")
+        return Ended(0, 0.0)
+
     def turn(self, how: Literal["on", "off", "cycle"], *, sink: Sink) -> Ended:
         """Works it; a cycle of a machine that is off switches it on."""
         began = time.monotonic()
