@@ -19,7 +19,7 @@ from tastyops.lab.bmc import USER
 from tastyops.model.outofband import ConsoleWay, Ipmi, PowerWay
 from tastyops.model.secret import SecretSource
 from tastyops.ports import Console, OutOfBand
-from tastyops.probes.console import Screen
+from tastyops.probes.console import WAITING, Screen
 from tastyops.probes.parsing import parse
 from tests.conformance.test_sessions import Sink
 from tests.lab.machine import SESSION_SECONDS, Lab
@@ -125,7 +125,8 @@ def test_an_entry_is_found_by_its_title_and_booted(outside: Outside) -> None:
         while menu.chosen.endswith("(recovery mode)"):
             menu = pressed(console, DOWN)
         console.type(ENTER)
-        assert look(console, r"(?m)login: ?$").state == "login"
+        started = look(console, *WAITING[1:])
+        assert started.state == "login", started.text[-2000:]
     assert b"Loading Linux" in bytes(heard)
     assert b"GNU GRUB" in bytes(heard)
 
