@@ -162,7 +162,7 @@ def test_serial_over_lan_and_the_chassis_by_ipmi(lab: Lab) -> None:
                 outside.ways.console(host, heard=lambda data: None)
             with closing(outside.ways.console(host, heard=lambda data: None, take=True)) as taken:
                 taken.type(ENTER)
-                assert look(taken, r"(login|Password|maintenance).*$").heard
+                assert look(taken, "login|assword|maintenance").heard
         again = outside.ways.console(host, heard=lambda data: None)
         again.close()  # the session was ended with the console, so it can be had at once
 
