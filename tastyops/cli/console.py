@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from tastyops.cli import places, project
 from tastyops.cli.devices import device_passwords
 from tastyops.cli.secrets import Secrets
-from tastyops.errors import ExitCode, JournalUnwritable, UsageError
+from tastyops.errors import ExitCode, JournalUnwritable, TastyopsError, UsageError
 from tastyops.store.consoles import ConsoleFile
 from tastyops.terminal.joined import join, shown_on
 
@@ -49,7 +49,11 @@ def perform(args: Namespace, *, dry: bool) -> int:
             with contextlib.suppress(JournalUnwritable):  # a full disk takes no console away
                 record.heard(data)
 
-        console = place.ways.console(host, heard=heard, take=args.take)
+        try:
+            console = place.ways.console(host, heard=heard, take=args.take)
+        except TastyopsError:
+            record.path.unlink(missing_ok=True)  # there was no session
+            raise
         stack.callback(console.close)
         _say(f"{host.name}'s console ({console.how}). Ctrl-] leaves.")
         lost = join(console)

@@ -86,6 +86,10 @@ def read_command(findings: Findings, node: Node, what: str) -> tuple[str, ...]:
     if not found or not found[0].strip() or any("\0" in word for word in found):
         findings.add(node.place, f"{what} names no program")
         return ()
+    if found[0].rpartition("/")[2] == "ipmitool" and any(w.startswith("-P") for w in found[1:]):
+        hint = "use -f FILE, or `ipmi:` with a `password:` source"
+        findings.add(node.place, f"{what} has its password on a command line, which ps shows", hint)
+        return ()
     return found
 
 

@@ -13,9 +13,13 @@ from tastyops.cli import places
 from tastyops.cli.devices import device_passwords
 from tastyops.cli.secrets import Secrets
 from tastyops.commands import Blob, Output
+from tastyops.errors import ConsoleHeld, PowerUnreachable
 from tastyops.inventory import Host
+from tastyops.lab.bmc import USER
+from tastyops.model.outofband import ConsoleWay, Ipmi, PowerWay
+from tastyops.model.secret import SecretSource
 from tastyops.ports import Console, OutOfBand
-from tastyops.probes.console import Screen
+from tastyops.probes.console import WAITING, Screen
 from tastyops.probes.parsing import parse
 from tests.conformance.test_sessions import Sink
 from tests.lab.machine import SESSION_SECONDS, Lab
@@ -121,7 +125,8 @@ def test_an_entry_is_found_by_its_title_and_booted(outside: Outside) -> None:
         while menu.chosen.endswith("(recovery mode)"):
             menu = pressed(console, DOWN)
         console.type(ENTER)
-        assert look(console, r"(?m)login: ?$").state == "login"
+        started = look(console, *WAITING[1:])
+        assert started.state == "login", started.text[-2000:]
     assert b"Loading Linux" in bytes(heard)
     assert b"GNU GRUB" in bytes(heard)
 
@@ -138,3 +143,35 @@ def test_recovery_mode_asks_for_roots_password(outside: Outside) -> None:
             menu = pressed(console, DOWN)
         console.type(ENTER)
         assert look(console, "for maintenance").state == "rescue"
+
+
+@pytest.mark.lab
+@pytest.mark.timeout(SESSION_SECONDS)
+def test_serial_over_lan_and_the_chassis_by_ipmi(lab: Lab) -> None:
+    """``ipmi:`` in the inventory; the console is held by the first and taken by the second."""
+    switch = lab.made.switch
+    password = SecretSource("file", (str(switch.password_file),))
+    ipmi = Ipmi("127.0.0.1", switch.lan, USER, password, cipher=3)
+    host = Host("kalimdor", console=ConsoleWay(ipmi=ipmi), power=PowerWay(ipmi))
+    with ExitStack() as stack:
+        outside = ways_of(host, stack)
+        assert power(outside) == "on"
+        with closing(outside.ways.console(host, heard=lambda data: None)) as first:
+            assert look(first).state == "silent"
+            with pytest.raises(ConsoleHeld):
+                outside.ways.console(host, heard=lambda data: None)
+            with closing(outside.ways.console(host, heard=lambda data: None, take=True)) as taken:
+                taken.type(ENTER)
+                assert look(taken, "login|assword|maintenance").heard
+        again = outside.ways.console(host, heard=lambda data: None)
+        again.close()  # the session was ended with the console, so it can be had at once
+
+
+@pytest.mark.lab
+@pytest.mark.timeout(SESSION_SECONDS)
+def test_a_switch_that_is_not_there(lab: Lab) -> None:
+    ipmi = Ipmi("127.0.0.1", 9, "admin", None, cipher=3)
+    with ExitStack() as stack:
+        outside = ways_of(Host("kalimdor", power=PowerWay(ipmi, timeout=30)), stack)
+        with pytest.raises(PowerUnreachable):
+            power(outside)
