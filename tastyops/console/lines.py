@@ -131,7 +131,11 @@ class SocketLine:
         if isinstance(place, str):
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(CONNECT_PATIENCE)
-            self._socket.connect(os.path.expanduser(place))
+            try:
+                self._socket.connect(os.path.expanduser(place))
+            except OSError:
+                self._socket.close()
+                raise
         else:
             self._socket = socket.create_connection(place, CONNECT_PATIENCE)
         self._socket.settimeout(None)

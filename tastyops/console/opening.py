@@ -36,10 +36,12 @@ def attach(
     login_password: Callable[[], str] = str,
     masker: Masker | None = None,
     take: bool = False,
+    pace: float = 1.0,
 ) -> Attached:
     """The host's console. Raises ConsoleUnreachable, ConsoleHeld.
 
     ``login_password`` is called when it is to be typed; it gives "" where there is none.
+    ``pace`` is how many of the run's seconds pass in a real one.
     """
     command = way.ipmi.command(*_SOL) if way.ipmi else way.command
     environment = {IPMI_PASSWORD: bmc_password} if way.ipmi else {}
@@ -61,7 +63,7 @@ def attach(
         line = _line(way, command, environment, release)
     except OSError as error:
         raise _unreachable(host, error.strerror or str(error)) from error
-    attached = Attached(line, way.named, heard, masker=masker, secret=secret)
+    attached = Attached(line, way.named, heard, masker=masker, secret=secret, pace=pace)
     try:
         _check(host, attached, command, environment, release)
     except BaseException:
