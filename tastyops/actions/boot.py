@@ -45,7 +45,6 @@ class Boot:
     "boot",
     scalar="mode",
     guarded=True,
-    previews=False,
     returns={"mode": "word", "kernel": "version", "previous": "version", "reached": "word"},
     sentence="Machine started in {{ mode }} mode, running kernel {{ kernel }}.",
 )

@@ -33,7 +33,6 @@ class BootAssemble:
 
 @action(
     "boot.assemble",
-    previews=False,
     returns={"arrays": "count", "kernel": "version"},
     sentence="Arrays assembled over the console; the boot went on with kernel {{ kernel }}.",
 )

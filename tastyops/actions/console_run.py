@@ -24,7 +24,6 @@ class ConsoleRun:
     "console.run",
     scalar="command",
     guarded=True,
-    previews=False,
     returns={"rc": "count", "stdout": "private"},
 )
 def console_run(params: ConsoleRun, facts: Facts) -> Steps:

@@ -29,6 +29,9 @@ PROMPTED = 3.0
 
 _ASKING = ("rescue", "emergency", "maintenance")
 _DONE = r"tastyops-ended-(\d+)"
+_TYPED = r"\s*".join(map(re.escape, "-ended-$?"))
+"""The end of what was typed, as the terminal shows it back: a long line goes on in the next row."""
+
 _PROMPT = r"(?m)([#$]|^\(initramfs\)) ?$"
 _WRONG = r"Login incorrect"
 _WANTED = tuple(pattern for pattern in WAITING if pattern != BOOT_MENU)
@@ -92,4 +95,5 @@ def command(line: str, patience: float) -> Generator[Command, Any, tuple[int, st
     if not re.search(_PROMPT, screen.text[ended.end() :]):
         yield Probe(*look(PROMPTED, _PROMPT), via="console")
     said = screen.text[: ended.start()]
-    return int(ended[1]), said.partition("-ended-$?")[2].lstrip("\n")
+    typed = re.search(_TYPED, said)
+    return int(ended[1]), said[typed.end() if typed else 0 :].lstrip("\r\n")

@@ -177,7 +177,7 @@ def guard_start(
     ``fallback`` asks for another kernel that has been seen running; without it a doubtful one is
     only spoken of. ``chosen`` says that ``kernel`` will be picked at the boot menu, so that the
     menu's default does not matter. Gives the kernel to fall back on, empty where none is good,
-    and what was found.
+    and what was found of all else but the arrays: one that is merely degraded is a warning.
     """
     if facts.force:
         return "", []
@@ -200,4 +200,4 @@ def guard_start(
     for finding in (disks, target, other, *more):
         if finding.state != "ok":
             yield Report(note=str(finding))
-    return found.fallback if other.state != "failed" else "", [disks, target, other, *more]
+    return found.fallback if other.state != "failed" else "", [disks, target, *more[:1]]

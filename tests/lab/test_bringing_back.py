@@ -60,7 +60,9 @@ def test_a_panic_a_power_cycle_and_the_backup_kernel(pristine: Lab) -> None:
     kernels = pristine.made.golden.kernels
     broken(pristine, "initrd")
     broken(pristine, "power")
-    said = run(pristine, ROOT / "runbooks/unresponsive-server.yml", "--var", "volume=/recover")
+    # On an emulated processor an initial ramdisk takes many minutes: the other test makes one.
+    given = ("--var", "volume=/recover", "--var", "mend=false")
+    said = run(pristine, ROOT / "runbooks/unresponsive-server.yml", *given)
     in_order(
         said,
         "the console now shows: panic.",
@@ -68,8 +70,6 @@ def test_a_panic_a_power_cycle_and_the_backup_kernel(pristine: Lab) -> None:
         "Filesystem check of /dev/mapper/vg0-recover complete, no errors.",
         "brought up into normal multi-user mode.",
         "Normal services restored.",
-        "Initial ramdisks made anew.",
-        "Boot loader and initial ramdisk checked.",
     )
     assert pristine.guest.run("uname -r").strip() == kernels["fallback"]
 
