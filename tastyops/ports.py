@@ -151,6 +151,11 @@ class Power(Protocol):
     def status(self, *, sink: Sink) -> Ended:
         """Reads it: ``on``, ``off`` or ``unknown``."""
 
+    def policy(self, *, sink: Sink) -> Ended:
+        """What the machine does when power returns: ``always-on``, ``previous`` (as it was),
+        ``always-off`` or ``unknown``.
+        """
+
     def turn(self, how: Literal["on", "off", "cycle"], *, sink: Sink) -> Ended:
         """Works it; the answer is what was done: a cycle of a machine that is off becomes ``on``.
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Offline, Probe, Steps
-from tastyops.errors import Refused, shown
+from tastyops.commands import Ask, Change, Offline, Probe, Steps
+from tastyops.errors import ConsoleHeld, Refused, shown
 from tastyops.model.action import Facts
 from tastyops.probes.console import WAITING, Screen, look
 
@@ -18,6 +18,7 @@ class ConsoleLook:
 
     wait: float = param("duration", "How long to wait for something that asks, or a panic", 0.0)
     until: list[str] = param("list", "Regular expressions to wait for instead", ())
+    take: bool = param("boolean", "Whether to ask for a console that somebody else has", False)
     enter: bool = param("boolean", "Whether Enter is pressed once where it is silent", False)
 
 
@@ -40,6 +41,10 @@ def console_look(params: ConsoleLook, facts: Facts) -> Steps:
             raise Refused(f"{shown(pattern)} is no regular expression: {error}") from error
     reading = look(params.wait, *until) if params.wait else look(0)
     screen: Screen | Offline = yield Probe(*reading, via="console", offline=True)
+    if isinstance(screen, Offline) and screen.why == ConsoleHeld.id and params.take:
+        yield Ask("confirm", f"Somebody else has {facts.host}'s console. End their session?")
+        require((yield Change(("take",), via="console")), "their session could not be ended")
+        screen = yield Probe(*reading, via="console", offline=True)
     if isinstance(screen, Screen) and screen.state == "silent" and params.enter:
         require((yield Change(("type",), b"\r", via="console")), "Enter could not be typed")
         screen = yield Probe(*look(max(params.wait, 5.0), *until), via="console", offline=True)

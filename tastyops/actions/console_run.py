@@ -37,7 +37,7 @@ def console_run(params: ConsoleRun, facts: Facts) -> Steps:
     if "\n" in params.command:
         raise Refused("one line at a time can be typed at a console")
     screen: Screen = yield Probe(*look(0), via="console")
-    if screen.state != "shell" and not facts.force:
+    if screen.state not in ("shell", "initramfs") and not facts.force:
         raise Refused("the console shows no shell")
     status, said = yield from command(params.command, params.patience)
     registered = {"rc": status, "stdout": said}

@@ -10,6 +10,7 @@ from typing import Any
 from tastyops.actions import action, param, require
 from tastyops.commands import Change, Command, Output, Probe, Steps, Unknown
 from tastyops.errors import Failed, Refused
+from tastyops.mirrors.storage import public_serial
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import (
@@ -73,8 +74,8 @@ def disk_partition_like(params: DiskPartitionLike, facts: Facts) -> Steps:
     present: PartitionTable | None = yield Probe(*partition_table(target.path), sudo=True)
     registered = {
         "device": target.path,
-        "serial": target.serial,
-        "like": source.serial,
+        "serial": public_serial(target.serial),
+        "like": public_serial(source.serial),
         "partitions": len(table.partitions),
     }
     if present is not None and (present.label, present.layout) == (table.label, table.layout):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Ask, Change, Command, Output, Probe, Sleep, Steps, Unknown
+from tastyops.commands import Ask, Change, Command, Output, Probe, Report, Sleep, Steps, Unknown
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
-from tastyops.probes.power import IS_OFF, IS_ON, STATUS
+from tastyops.probes.power import IS_OFF, IS_ON, POLICY, STATUS
 
 _POLL = 1.0
 _SETTLES = {"on": IS_ON, "off": IS_OFF}
@@ -34,6 +34,35 @@ def power_status(params: PowerStatus, facts: Facts) -> Steps:
     """Read the host's power switch, which answers while the host is down."""
     state: str = yield Probe(*STATUS, via="power")
     return {"power": state}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerPolicy:
+    """Nothing to say: the inventory names the switch."""
+
+
+_DARK = {
+    "always-off": "stays dark when power returns",
+    "previous": "stays dark when power returns if it was shut down before",
+}
+
+
+@action(
+    "power.policy",
+    returns={"policy": "word", "dark": "flag"},
+    sentence="When power returns the machine {{ 'stays dark' if dark else 'starts by itself' }}.",
+)
+def power_policy(params: PowerPolicy, facts: Facts) -> Steps:
+    """Read what the machine does when power returns, and warn where it would stay dark.
+
+    ``dark`` speaks of a machine that was shut down cleanly before the power went.
+    """
+    policy: str = yield Probe(*POLICY, via="power")
+    if policy in _DARK:
+        yield Report(note=f"{facts.host} {_DARK[policy]}: its power must then be switched on")
+    if policy == "unknown":
+        yield Report(note=f"it is not known what {facts.host} does when power returns")
+    return {"policy": policy, "dark": policy != "always-on"}
 
 
 @action("power.on", returns={"power": "word"}, sentence="Power switched on.")

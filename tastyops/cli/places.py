@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from tastyops.cli.devices import Devices
 from tastyops.cli.secrets import Secrets
-from tastyops.engine.outofband import NoWays
+from tastyops.console.opening import attach
+from tastyops.engine.outofband import NoWays, no_console
 from tastyops.errors import UsageError
 from tastyops.inventory import Host
-from tastyops.ports import Clock, Dialer, Operator, OutOfBand, Prober, Session
+from tastyops.ports import Clock, Console, Dialer, Operator, OutOfBand, Power, Prober, Session
 
 if TYPE_CHECKING:
     from tastyops.practice.clock import PracticeClock
+    from tastyops.practice.server import PracticeHost
 
 
 SLICE = 30.0
@@ -64,18 +66,35 @@ class PracticeDialer:
 
     def __init__(self, dialer: Dialer, clock: PracticeClock, stack: ExitStack) -> None:
         self._dialer, self._clock, self._stack = dialer, clock, stack
-        self._running: dict[str, Host] = {}
+        self._running: dict[str, PracticeHost] = {}
         self._starting = threading.Lock()
 
-    def _host(self, host: Host) -> Host:
+    def _practice(self, host: Host) -> PracticeHost:
         from tastyops.practice.server import PracticeHost
 
         with self._starting:
             if host.name not in self._running:
                 practice = PracticeHost.start(host.name, clock=self._clock, vars=host.vars)
                 self._stack.callback(practice.close)
-                self._running[host.name] = practice.host
+                self._running[host.name] = practice
             return self._running[host.name]
+
+    def _host(self, host: Host) -> Host:
+        return self._practice(host).host
+
+    def console(
+        self, host: Host, *, heard: Callable[[bytes], None], take: bool = False
+    ) -> Console:
+        """Attaches the practice host's console; its looks wait in practice time."""
+        practice = self._practice(host)
+        if practice.host.console is None:
+            raise no_console(host.name)
+        way, pace = practice.host.console, self._clock.scale
+        return attach(practice.host, way, heard=heard, take=take, pace=pace)
+
+    def power(self, host: Host) -> Power:
+        """The practice host's power switch."""
+        return self._practice(host).power
 
     def prober(self, host: Host, run: str) -> Prober:
         """A link that has no way to send a change."""
@@ -106,7 +125,8 @@ def enter(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Place:
             _check_settings(host)
         clock = PracticeClock()
         dialer = SshDialer(ssh_config=Path(os.devnull), now=lambda: clock.now().timestamp())
-        return Place(PracticeDialer(dialer, clock, stack), clock, Hands())
+        practice_hosts = PracticeDialer(dialer, clock, stack)
+        return Place(practice_hosts, clock, Hands(), practice_hosts)
     real = SshDialer(sudo_password=lambda host: hidden.passwords[host.name])
     for host in hosts:
         try:

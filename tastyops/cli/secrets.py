@@ -62,6 +62,24 @@ def resolve_secrets(runbook: Runbook, hosts: Sequence[Host], *, ask: bool) -> Se
     return Secrets({k: v for k, v in inputs.items() if v is not None}, passwords, devices)
 
 
+def at_hand(runbook: Runbook, hosts: Sequence[Host]) -> set[str]:
+    """Those secrets of a run that can be had silently: of the environment and of files.
+
+    A command may ask for a key, and what was typed for the run is known to its process alone.
+    """
+    base = Path(runbook.path).parent
+    found = [(wanted.secret, base) for wanted in runbook.inputs.values()]
+    found += [(host.sudo_password, Path()) for host in hosts]
+    known: set[str] = set()
+    for source, place in found:
+        if source is not None and source.kind in ("env", "file"):
+            with contextlib.suppress(UnfitError):
+                known.add(fetch(source, place))
+    with contextlib.suppress(UnfitError):
+        known.add(fetch(SecretSource("env", (VARIABLE,)), Path()))
+    return known
+
+
 @dataclass
 class _Finder:
     """Looks for secrets and keeps what is wrong until all were looked for."""

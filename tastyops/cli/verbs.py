@@ -27,6 +27,7 @@ VERBS = (
     Verb("verify", "Verify that a run's journal is as it was written", "verify"),
     Verb("hosts", "List the inventory's hosts and groups", "hosts"),
     Verb("trust", "Show a host's key and, if you say so, trust it", "trust"),
+    Verb("console", "Join a host's console, whether the host is up or not", "console"),
     Verb("note", "Add a remark to a live or a finished run", "note"),
     Verb("incident", "Open a log before there is any run", "incident"),
     Verb("summary", "Add a sentence to the head of a log", "summary"),

@@ -134,6 +134,11 @@ class Attached:
                 self._changed.wait(max(0.0, min(IDLE, deadline - time.monotonic())))
             return self._drawing.text
 
+    def begin(self) -> None:
+        """Leaves aside what the way to the console said of itself, before the first look."""
+        with self._changed:
+            self._drawing = Drawing()
+
     # -- typing --------------------------------------------------------------------------------
 
     def type(self, keys: bytes) -> Ended:

@@ -6,8 +6,9 @@ import contextlib
 import os
 import select
 import socket
+import time
 import tty
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import pexpect
@@ -19,6 +20,9 @@ CONNECT_PATIENCE = 15.0
 
 WRITE_PATIENCE = 10.0
 """Seconds it may take nothing of what is typed."""
+
+SOL_ENDS = 2.0
+"""Seconds ipmitool may take to end when it is told to."""
 
 _PIECE = 65536
 
@@ -80,6 +84,46 @@ class CommandLine:
             self._child.close(force=True)
 
 
+class SolLine(CommandLine):
+    """``ipmitool … sol activate``. It takes ``~`` at the beginning of a line for its own, and one
+    that is killed leaves the controller's only session taken; so it is asked to end.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], environment: Mapping[str, str], release: Callable[[], None]
+    ) -> None:
+        super().__init__(argv, environment)
+        self._release, self._at_start = release, True
+
+    def write(self, data: bytes) -> int:
+        """Types."""
+        sent = 0
+        for key in (data[at : at + 1] for at in range(len(data))):
+            super().write(key + key if key == b"~" and self._at_start else key)
+            self._at_start = key in (b"\r", b"\n")
+            sent += 1
+        return sent
+
+    def close(self) -> None:
+        """Has it end its session; where it does not, the session is ended for it."""
+        ended = not self._child.isalive()
+        if not ended and self._at_start:
+            with contextlib.suppress(OSError, TimeoutError):
+                super().write(b"~.")
+                ended = self._gone()
+        super().close()
+        if not ended:
+            self._release()
+
+    def _gone(self) -> bool:
+        """Whether it ends by itself, its last words read, for a while."""
+        deadline = time.monotonic() + SOL_ENDS
+        while time.monotonic() < deadline and self._child.isalive():
+            if select.select([self._fd], [], [], SOL_ENDS / 20)[0] and not self.read():
+                break
+        return not self._child.isalive()
+
+
 class SocketLine:
     """A socket. On TCP a telnet server's negotiation is answered and left out (RFC 854)."""
 
@@ -87,7 +131,11 @@ class SocketLine:
         if isinstance(place, str):
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(CONNECT_PATIENCE)
-            self._socket.connect(os.path.expanduser(place))
+            try:
+                self._socket.connect(os.path.expanduser(place))
+            except OSError:
+                self._socket.close()
+                raise
         else:
             self._socket = socket.create_connection(place, CONNECT_PATIENCE)
         self._socket.settimeout(None)

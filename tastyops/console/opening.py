@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
 from tastyops.console.attached import Attached
-from tastyops.console.lines import CommandLine, SocketLine
+from tastyops.console.lines import CommandLine, Line, SocketLine, SolLine
 from tastyops.errors import ConsoleHeld, ConsoleUnreachable
 from tastyops.inventory import Host
 from tastyops.model.outofband import CONSOLE_SECRET, IPMI_PASSWORD, ConsoleWay
@@ -37,10 +36,12 @@ def attach(
     login_password: Callable[[], str] = str,
     masker: Masker | None = None,
     take: bool = False,
+    pace: float = 1.0,
 ) -> Attached:
     """The host's console. Raises ConsoleUnreachable, ConsoleHeld.
 
     ``login_password`` is called when it is to be typed; it gives "" where there is none.
+    ``pace`` is how many of the run's seconds pass in a real one.
     """
     command = way.ipmi.command(*_SOL) if way.ipmi else way.command
     environment = {IPMI_PASSWORD: bmc_password} if way.ipmi else {}
@@ -59,17 +60,33 @@ def attach(
         return password.encode()
 
     try:
-        line = SocketLine(way.socket) if way.socket else CommandLine(command, environment)
+        line = _line(way, command, environment, release)
     except OSError as error:
         raise _unreachable(host, error.strerror or str(error)) from error
-    how = _socket_name(way.socket) if way.socket else shlex.join(command)
-    attached = Attached(line, how, heard, masker=masker, secret=secret)
+    attached = Attached(line, way.named, heard, masker=masker, secret=secret, pace=pace)
     try:
         _check(host, attached, command, environment, release)
     except BaseException:
         attached.close()
         raise
     return attached
+
+
+def _line(
+    way: ConsoleWay,
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    release: tuple[str, ...],
+) -> Line:
+    if way.socket:
+        return SocketLine(way.socket)
+    if command[-2:] == _SOL:
+        return SolLine(command, environment, lambda: _discard(_output(release, environment)))
+    return CommandLine(command, environment)
+
+
+def _discard(said: str) -> None:
+    """Nobody is interested in it any more."""
 
 
 def _check(
@@ -95,6 +112,8 @@ def _check(
         )
     if attached.lost or (sol and not re.search(_OPERATIONAL, said)):
         raise _unreachable(host, one_line(said)[-300:] or attached.lost or "it did not answer")
+    if sol:
+        attached.begin()
 
 
 def _unreachable(host: Host, why: str) -> ConsoleUnreachable:
@@ -103,10 +122,6 @@ def _unreachable(host: Host, why: str) -> ConsoleUnreachable:
         still_true="The host goes on as it was.",
         next_step="Try its `console:` by hand; while the rack is dark nothing answers.",
     )
-
-
-def _socket_name(place: str | tuple[str, int] | None) -> str:
-    return f"{place[0]}:{place[1]}" if isinstance(place, tuple) else str(place)
 
 
 def _release(command: Sequence[str]) -> tuple[str, ...]:

@@ -108,6 +108,8 @@ class Outside:
             match command.via, command.argv:
                 case "power", ("status",):
                     return self._switch().status(sink=sink)
+                case "power", ("policy",):
+                    return self._switch().policy(sink=sink)
                 case "console", ("attach",):
                     how = self._attached().how
                     sink.out(json.dumps({"how": how}).encode())

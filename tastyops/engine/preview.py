@@ -129,7 +129,8 @@ class _Lookout:
             return
         preview = self.previews[move.at.host, move.at.step]
         preview.asked = True
-        preview.commands.append(f"ask the operator: {move.question.text}")
+        whom = move.question.by or "the operator"
+        preview.commands.append(f"ask {whom}: {move.question.text}")
         if move.question.question == "ask" and move.question.default is None:
             self._append(move.at, Settled(move.question.digest, "unknown"))
         else:
@@ -213,7 +214,7 @@ class _Lookout:
             preview.verdict, preview.because = CANNOT_KNOW, f"until step {end.unknown} has run{now}"
         elif not outcome.good:
             preview.verdict, preview.because = WOULD_FAIL, end.why
-        elif any(c.startswith("ask the operator") for c in preview.commands):
+        elif preview.asked:
             preview.verdict = WOULD_ASK
         elif key in self._withheld:
             preview.verdict = WOULD_RUN

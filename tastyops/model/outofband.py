@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -55,6 +56,15 @@ class ConsoleWay:
     release: tuple[str, ...] = ()
     user: str = "root"
     password: SecretSource | None = None
+
+    @property
+    def named(self) -> str:
+        """The way as a record has it; no secret is in it."""
+        if self.ipmi is not None:
+            return f"IPMI at {self.ipmi.address}"
+        if isinstance(self.socket, tuple):
+            return f"{self.socket[0]}:{self.socket[1]}"
+        return self.socket or shlex.join(self.command)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ OFF_FOR = 5.0
 """Seconds an outlet without a ``cycle`` of its own stays off."""
 
 MOST_SAID = 64 * 1024
+_POLICIES = re.compile(r"\b(always-on|always-off|previous)\b")
 _STATES = re.compile(r"\b(on|off)\b", re.IGNORECASE)
 
 
@@ -68,6 +69,13 @@ class Switch:
         sink.out(f"{self._state(sink)}\n".encode())
         return Ended(0, time.monotonic() - began)
 
+    def policy(self, *, sink: Sink) -> Ended:
+        """Reads the power-restore policy (IPMI 2.0, 28.2); ``policy`` of the commands, if any."""
+        began = time.monotonic()
+        found = _POLICIES.findall(self._read("policy", sink).lower())
+        sink.out(f"{found[-1] if found else 'unknown'}\n".encode())
+        return Ended(0, time.monotonic() - began)
+
     def turn(self, how: Turn, *, sink: Sink) -> Ended:
         """Works it, once it has said how it stands."""
         began = time.monotonic()
@@ -105,9 +113,14 @@ class Switch:
 
     def _state(self, sink: Sink) -> str:
         """``on``, ``off`` or ``unknown``. Raises PowerUnreachable where it does not answer."""
-        argv = self._argv("status")
+        found = _STATES.findall(self._read("status", sink))
+        return found[-1].lower() if found else "unknown"
+
+    def _read(self, word: str, sink: Sink) -> str:
+        """What a tool that only reads says; nothing where there is none for that word."""
+        argv = self._argv(word)
         if argv is None:
-            return "unknown"
+            return ""
         try:
             said = self._run(argv, self._environment, self._way.timeout)
         except OSError as error:
@@ -118,10 +131,11 @@ class Switch:
         if said.status != 0:
             words = one_line(said.error or said.text)[:300]
             raise self._unreachable(words or f"its tool ended with {said.status}")
-        found = _STATES.findall(said.text)
-        return found[-1].lower() if found else "unknown"
+        return said.text
 
     def _argv(self, word: str) -> tuple[str, ...] | None:
+        if self._way.ipmi is not None and word == "policy":
+            return self._way.ipmi.command("chassis", "status")
         if self._way.ipmi is not None:
             return self._way.ipmi.command("chassis", "power", word)
         return self._way.commands.get(word)

@@ -67,6 +67,8 @@ def start_entry(entry: Entry, patience: float) -> Generator[Command, Any, None]:
     screen = yield from catch(patience)
     if entry.release:
         yield from _highlight(screen, entry)
+    elif _SUBMENU.search(screen.chosen):  # the default is in there, highlighted
+        yield from _open()
     if entry.words:
         yield from _edit(entry.words)
     yield from press(START if entry.words else ENTER)
@@ -117,15 +119,22 @@ def _highlight(screen: Screen, entry: Entry) -> Generator[Command, Any, None]:
     """Moves to the entry, in the submenu of all kernels if it is not on the first level."""
     if not any(entry.is_meant(title) for title in screen.entries):
         yield from _move(lambda title: bool(_SUBMENU.search(title)), "its advanced options")
-        before = (yield from glance()).entries
-        yield from press(ENTER)
-        screen = yield from _when(
-            lambda seen: bool(seen.chosen) and seen.entries != before, "no submenu opened"
-        )
+        screen = yield from _open()
     if entry.release == PREVIOUS:
         entry = replace(entry, release=_after(screen))
     what = f"Linux {entry.release}{' in recovery mode' if entry.recovery else ''}"
     yield from _move(entry.is_meant, what)
+
+
+def _open() -> Generator[Command, Any, Screen]:
+    """Opens the highlighted submenu."""
+    before = (yield from glance()).entries
+    yield from press(ENTER)
+    return (
+        yield from _when(
+            lambda seen: bool(seen.chosen) and seen.entries != before, "no submenu opened"
+        )
+    )
 
 
 def _after(screen: Screen) -> str:

@@ -9,6 +9,7 @@ from tastyops.commands import Command, Probe, Unknown
 from tastyops.errors import Refused
 from tastyops.model.action import Facts
 from tastyops.probes.system import SCHEDULED, Scheduled
+from tastyops.reboot.preflight import need_word
 from tastyops.reboot.schedule import foreign
 from tastyops.reboot.snapshot import Before
 from tastyops.reboot.starting import guard_start
@@ -28,11 +29,11 @@ def guard(
     ``force:`` overrules the machine's name and the latter, never the other two.
     """
     yield from guard_host(before.boot_id, before.hostname, facts)
-    return (
-        yield from guard_start(
-            before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen
-        )
+    other, found = yield from guard_start(
+        before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen
     )
+    yield from need_word(facts, found)
+    return other
 
 
 def guard_host(boot_id: str, hostname: str, facts: Facts) -> Generator[Command, Any, None]:

@@ -29,7 +29,7 @@ PROMPTED = 3.0
 
 _ASKING = ("rescue", "emergency", "maintenance")
 _DONE = r"tastyops-ended-(\d+)"
-_PROMPT = r"(?m)[#$] ?$"
+_PROMPT = r"(?m)([#$]|^\(initramfs\)) ?$"
 _WRONG = r"Login incorrect"
 _WANTED = tuple(pattern for pattern in WAITING if pattern != BOOT_MENU)
 

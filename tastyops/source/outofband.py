@@ -13,7 +13,7 @@ from tastyops.source.secrets import read_secret_source
 from tastyops.source.tree import Mapping, Node, Scalar, Sequence, plain_value
 
 CONSOLE_KEYS = ("command", "socket", "ipmi", "release", "user", "password")
-POWER_COMMANDS = ("on", "off", "cycle", "status")
+POWER_COMMANDS = ("on", "off", "cycle", "status", "policy")
 POWER_KEYS = ("ipmi", *POWER_COMMANDS, "outlet", "timeout")
 IPMI_KEYS = ("address", "port", "user", "password", "cipher")
 

@@ -112,6 +112,17 @@ def test_an_edited_runbook_is_told_step_by_step_and_refused_unless_accepted(
     assert "3.1-new" in site.read(killed.ledger).split()
 
 
+def test_a_resumed_run_may_be_given_another_end_of_its_at_risk_period(killed: Attempt) -> None:
+    assert perform(killed, "resume", "--yes", "--window-end", "2001-01-01 02:00") == 2
+    assert "that has passed" in said(killed)
+    assert perform(killed, "resume", "--yes", "--window-end", "2099-01-01 02:00") == 0
+    assert "until 0200hrs, January 1st 2099." in killed.page
+    assert "The at-risk period now lasts until 0200hrs, January 1st 2099." in killed.page
+    assert perform(killed, "run", "book.yml", "--yes", "--window-end", "2001-01-01 02:00") == 2
+    assert "The at-risk period is over" in said(killed)
+    assert len(list(killed.folder.glob("**/logs/*/*.md"))) == 1  # no number was taken
+
+
 def test_a_step_already_begun_that_was_edited_is_named_as_such(killed: Attempt) -> None:
     edited = RUNBOOK.replace("echo 1.1 >>", "echo one >>")
     (killed.folder / "book.yml").write_text(edited)

@@ -40,6 +40,17 @@ def layout(lab: Lab, serial: str) -> Any:
     return [(p["start"], p["size"], p["type"]) for p in told["partitions"]], told["id"]
 
 
+def plain(said: str) -> str:
+    """What was said without the breaks of its lines."""
+    return " ".join(said.split())
+
+
+def page(lab: Lab) -> str:
+    """The newest log."""
+    found = (lab.folder / "state/tastyops/lab/logs").glob("*/*.md")
+    return max(found, key=lambda path: path.stat().st_mtime).read_text()
+
+
 def runbook(folder: Path, *steps: str) -> Path:
     path = folder / "disks.yml"
     path.write_text(
@@ -80,7 +91,7 @@ def test_a_pulled_disk_and_a_new_one(pristine: Lab, tmp_path: Path) -> None:
     )
     assert said.endswith("exit 0"), said
     assert "not-known" in said  # QEMU's disks have no SMART
-    assert said.count("Already so; nothing was changed.") == 2, said
+    assert page(pristine).count("Already so") == 2, page(pristine)
     (second, old_id), (new, new_id) = layout(pristine, SECOND), layout(pristine, NEW)
     assert new == second
     assert len(new) == 3
@@ -118,7 +129,7 @@ def test_a_disk_that_will_not_do_is_refused_and_stays_as_it_is(
         runbook(tmp_path, f"disk.partition_like: {{disk: {NEW}, like: {SECOND}}}")
     )
     assert said.endswith("exit 1"), said
-    assert why in said
+    assert why in plain(said)
     assert pristine.guest.run(f"sha256sum < {path}", timeout=600) == before
 
 
@@ -158,7 +169,7 @@ def test_an_image_of_a_volume_in_use(pristine: Lab, tmp_path: Path) -> None:
         runbook(tmp_path, f"disk.image: {{source: /home, disk: {NEW}, snapshot: 100M}}")
     )
     assert said.endswith("exit 1"), said
-    assert "the target holds data: xfs" in said
+    assert "the target holds data: xfs" in plain(said)
 
 
 def test_the_machine_boots_from_the_new_disk_alone(pristine: Lab, tmp_path: Path) -> None:
@@ -187,7 +198,9 @@ def test_the_machine_boots_from_the_new_disk_alone(pristine: Lab, tmp_path: Path
 def test_the_runbook_replaces_a_failing_disk(pristine: Lab) -> None:
     """Found by its errors, dropped, changed, partitioned, re-synced, made bootable: and booted."""
     assert pristine.tastyops("lab.break", "disk1").returncode == 0
-    given = {"old": OLD, "new": NEW, "like": SECOND, "third": THIRD, "mirror": "md2", "size": "300M"}
+    pristine.guest.run("sysctl -w dev.raid.speed_limit_max=40000")  # to be watched
+    given = {"old": OLD, "new": NEW, "like": SECOND, "third": THIRD, "mirror": "md2",
+             "size": "300M", "forget": "false"}  # fmt: skip
     words = [word for name, value in given.items() for word in ("--var", f"{name}={value}")]
     program = str(Path(sys.executable).with_name("tastyops"))
     person = pexpect.spawn(
@@ -203,10 +216,10 @@ def test_the_runbook_replaces_a_failing_disk(pristine: Lab) -> None:
     person.expect(pexpect.EOF)
     person.close()
     assert person.exitstatus == 0, person.before
-    page = max((pristine.folder / "state/tastyops/lab/logs").glob("*/*.md")).read_text()
-    assert "**Status:** Completed at" in page
-    assert "50% complete" in page
-    assert f"GRUB boot loader installed on disk {NEW}." in page
+    log = page(pristine)
+    assert "**Status:** Completed at" in log
+    assert "50% complete" in log
+    assert f"GRUB boot loader installed on disk {NEW}." in log
     assert pristine.guest.run("cat /proc/mdstat").count("[UUU]") == 3
     assert "/dev/md2" in pristine.guest.run("pvs --noheadings -o pv_name -S vg_name=vg0")
     disk(pristine, "alone", NEW)
