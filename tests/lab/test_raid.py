@@ -43,6 +43,11 @@ def states(lab: Lab) -> str:
     )
 
 
+def said_by(lab: Lab, runbook: Path, *words: str, timeout: float = 1200) -> str:
+    """What a run said, without the breaks of its lines."""
+    return " ".join(lab.run(runbook, *words, timeout=timeout).split())
+
+
 def heal(lab: Lab) -> None:
     with Qmp(lab.made.machine.qmp) as qmp:
         qmp.ask("qom-set", path="/machine/peripheral/disk1", property="drive", value="disk1")
@@ -54,22 +59,22 @@ def test_a_failing_disk_leaves_all_mirrors_and_comes_back(pristine: Lab, tmp_pat
     bad = device(pristine, "LAB-DISK-1")
     words = ("--var", "disk=LAB-DISK-1", "--var", "forget=false")
     before = states(pristine)
-    assert pristine.run(DROP, *words, "--dry-run").endswith("exit 0")
+    assert said_by(pristine, DROP, *words, "--dry-run").endswith("exit 0")
     assert states(pristine) == before
-    said = pristine.run(DROP, *words)
+    said = said_by(pristine, DROP, *words)
     assert said.endswith("exit 0"), said
     assert f"/dev/{bad} dropped from all RAID mirrors" in said
     assert not any(member.startswith(bad) for member in members(pristine))
 
     heal(pristine)
     quick = book(tmp_path, "raid.add: {disk: LAB-DISK-1, quick: true}")
-    said = pristine.run(quick)
+    said = said_by(pristine, quick)
     assert said.endswith("exit 1"), said
     assert "is marked as suspect" in said
 
     pristine.guest.run("echo 40000 > /sys/block/md1/md/sync_speed_max")
     back = book(tmp_path, "raid.add: LAB-DISK-1", "raid.watch:", "raid.status: {whole: true}")
-    said = pristine.run(back, timeout=1200)
+    said = said_by(pristine, back, timeout=1200)
     assert said.endswith("exit 0"), said
     assert "RAID re-sync in progress." in said
     assert "Re-sync completed." in said
@@ -85,7 +90,7 @@ def test_the_last_good_member_of_another_mirror_is_not_dropped(
         pristine.guest.run(f"mdadm /dev/md1 --fail {gone}")
     last = device(pristine, "LAB-DISK-1")
     before = states(pristine)
-    said = pristine.run(book(tmp_path, "raid.drop: LAB-DISK-1"))
+    said = said_by(pristine, book(tmp_path, "raid.drop: LAB-DISK-1"))
     assert said.endswith("exit 1"), said
     assert f"/dev/{last}2 is the last member of /dev/md1 that is in sync" in said
     assert states(pristine) == before
@@ -104,12 +109,12 @@ def test_a_new_mirror_is_recorded_once(pristine: Lab, tmp_path: Path) -> None:
         "raid.watch:",
         "raid.record:",
     )
-    said = pristine.run(made, timeout=1800)
+    said = said_by(pristine, made, timeout=1800)
     assert said.endswith("exit 0"), said
     once = pristine.guest.run("cat /etc/mdadm/mdadm.conf; ls /boot")
     assert once.count("ARRAY /dev/md2 ") == 1
     assert ".bak" in once
-    again = pristine.run(book(tmp_path, "raid.record:"))
+    again = said_by(pristine, book(tmp_path, "raid.record:"))
     assert again.endswith("exit 0"), again
     assert "Already so" in again
     assert pristine.guest.run("cat /etc/mdadm/mdadm.conf; ls /boot") == once
