@@ -84,6 +84,11 @@ class TastyopsError(Exception):
     def __str__(self) -> str:
         return self.what
 
+    @property
+    def advised(self) -> str:
+        """What happened and what to do next, where ``still_true`` may not hold: within a run."""
+        return " ".join(filter(None, (self.what, self.next_step)))
+
     def lines(self) -> list[str]:
         """The error as an operator reads it, one sentence a line."""
         after = (self.still_true, self.next_step)

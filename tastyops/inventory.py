@@ -53,6 +53,13 @@ class Host:
         """Whether there is a power switch; a practice host models one."""
         return self.power is not None or self.connection == "practice"
 
+    @property
+    def outlet(self) -> str:
+        """What a confirmation calls the power switch."""
+        if self.power is not None:
+            return self.power.named
+        return "the practice host's own" if self.connection == "practice" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
@@ -68,6 +75,8 @@ class Inventory:
     runs: str
     hosts: Mapping[str, Host]
     groups: Mapping[str, tuple[str, ...]]
+    announce: tuple[str, ...] = ()
+    """The command that calls the operators; empty for none."""
 
     def select(self, names: Iterable[str]) -> tuple[Host, ...]:
         """The hosts of these names and groups, in order, each once. Raises UsageError."""
@@ -91,7 +100,7 @@ class Inventory:
         return tuple(chosen.values())
 
 
-KEYS = ("timezone", "practice", "operators", "logs", "runs", "hosts", "groups")
+KEYS = ("timezone", "practice", "operators", "logs", "runs", "hosts", "groups", "announce")
 HOST_KEYS = (
     "address", "port", "user", "identity_file", "known_hosts", "sudo", "connection", "console",
     "power", "vars",
@@ -138,7 +147,20 @@ class _Reader:
             runs=self._beside(self._text(fields, "runs") or "runs"),
             hosts=hosts,
             groups=self._groups(fields, hosts),
+            announce=self._announce(fields),
         )
+
+    def _announce(self, fields: _Fields) -> tuple[str, ...]:
+        if "announce" not in fields or is_null(fields["announce"][1]):
+            return ()
+        hint = "write {command: [program, argument, …]}"
+        known = self.findings.fields(fields["announce"][1], "'announce'", ("command",)) or {}
+        node = known["command"][1] if "command" in known else fields["announce"][1]
+        if not isinstance(node, Sequence) or not node.items:
+            self.findings.expected(node, "'announce'", "a command as a list", hint)
+            return ()
+        words = [self.findings.text(item, "a word of 'announce'") for item in node.items]
+        return tuple(word for word in words if word is not None)
 
     def _text(self, fields: _Fields, name: str) -> str | None:
         """A text that may be left out but not left empty."""

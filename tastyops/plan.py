@@ -16,6 +16,7 @@ from tastyops import templates
 from tastyops.commands import Steps, Unknown, concealed
 from tastyops.errors import InvalidFile, NeedsPerson, Problem, UsageError, did_you_mean
 from tastyops.inventory import Host
+from tastyops.journal.envelope import unstamp
 from tastyops.journal.state import RunState
 from tastyops.model.action import ActionSpec, Facts, Registered, Registry
 from tastyops.model.outcome import Outcome
@@ -74,6 +75,11 @@ class Plan:
         """The steps of this run that leave something for later ones."""
         steps = self.runbook.steps()
         return tuple(step for step in steps if step.register and step.id not in self.left_out)
+
+    @cached_property
+    def shutdowns(self) -> bool:
+        """Whether a step may schedule one."""
+        return any(step.action == "shutdown" for step in self.runbook.every_step())
 
     def spec(self, step: Step) -> ActionSpec:
         """The step's action."""
@@ -292,12 +298,18 @@ def lane_facts(
         controller=plan.controller,
         console=place is not None and place.has_console,
         power=place is not None and place.has_power,
+        outlet=place.outlet if place is not None else "",
         zone=plan.zone,
-        offset=_offset(plan.zone, state.opened_at),
+        offset=_offset(plan.zone, _first_day(state)),
         names=names,
         earlier=earlier,
         force=templates.render(step.force, names, "text") if step.force else "",
     )
+
+
+def _first_day(state: RunState) -> datetime | None:
+    """The moment whose UTC offset is the log's: when its at-risk period begins, or its run."""
+    return unstamp(state.window.begins) if state.window.begins else state.opened_at
 
 
 def _offset(zone: str, opened: datetime | None) -> int | None:

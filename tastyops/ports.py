@@ -151,6 +151,11 @@ class Power(Protocol):
     def status(self, *, sink: Sink) -> Ended:
         """Reads it: ``on``, ``off`` or ``unknown``."""
 
+    def policy(self, *, sink: Sink) -> Ended:
+        """What the machine does when power returns: ``always-on``, ``previous`` (as it was),
+        ``always-off`` or ``unknown``.
+        """
+
     def turn(self, how: Literal["on", "off", "cycle"], *, sink: Sink) -> Ended:
         """Works it; the answer is what was done: a cycle of a machine that is off becomes ``on``.
 
@@ -181,11 +186,11 @@ class Console(Protocol):
         nothing. ``sink.out`` gets what the parser ``screen`` reads (``probes.console``).
         """
 
-    def type(self, keys: bytes) -> None:
-        """Sends key strokes."""
+    def type(self, keys: bytes) -> Ended:
+        """Sends key strokes; ``lost`` when only some of them went out."""
 
-    def type_secret(self, name: str) -> None:
-        """Sends the secret the inventory names so (``password``), without an Enter."""
+    def type_secret(self, name: str) -> Ended:
+        """Sends a secret of the inventory, ``console-password``, without an Enter."""
 
     def stop(self) -> None:
         """From another thread: end the look that waits now."""
@@ -276,6 +281,16 @@ class Listener(Protocol):
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """The last output, masked, of a command still running; from any thread."""
+
+
+class Announcer(Protocol):
+    """Whatever calls the operators when a run needs them."""
+
+    def call(self, sentence: str, facts: Mapping[str, str]) -> str:
+        """Says one sentence of ours; gives what went wrong, or nothing. Never raises.
+
+        It is bounded in time. ``facts`` are the run's id, its log, the step, who attends.
+        """
 
 
 class Operator(Protocol):

@@ -98,3 +98,20 @@ def test_every_promise_names_tests_that_exist() -> None:
         assert named, row
         for file, name in named:
             assert f"\ndef {name}(" in text(f"tests/{file}"), f"{file}::{name}"
+
+
+def test_every_operation_names_what_does_it_and_a_test_that_exists() -> None:
+    page = text("docs/operations.md")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if re.match(r"\| [0-9]", line)]
+    assert len(rows) == 101
+    verbs = {verb.name for verb in VERBS}
+    for when, _, by, shown in rows:
+        for name in re.findall(r"`([a-z_]+(?:\.[a-z_]+)*)`", by):
+            words = {"background", "kernel", "at", "publish"}  # keys and parameters
+            assert name in verbs | set(registry()) | words, f"{when}: {name}"
+        for path in re.findall(r"`(runbooks/[^`]+)`", by):
+            assert (ROOT / path).exists(), f"{when}: {path}"
+        tests = re.findall(r"`([\w/]+\.py)::(\w+)`", shown)
+        assert tests or "open" in by, f"{when}: no test shows it"
+        for file, name in tests:
+            assert f"\ndef {name}(" in text(f"tests/{file}"), f"{when}: {file}::{name}"

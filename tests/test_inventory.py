@@ -173,6 +173,10 @@ REFUSED = {
         "1:23: 'comand' is not a key of 'console' (did you mean 'command'?)",
     ),
     "quotes": ("hosts: {a: {console: \"a 'b\"}}\n", "1:22: 'console' is no command: no closing"),
+    "ps": (
+        "hosts: {a: {console: /usr/bin/ipmitool -H b -Psesame sol activate}}\n",
+        "1:22: 'console' has its password on a command line, which ps shows (use -f FILE",
+    ),
     "socket": ("hosts: {a: {console: {socket: here}}}\n", "1:31: 'here' cannot be a socket (a path"),
     "password": (
         "hosts: {a: {console: {command: x, password: hunter22}}}\n",

@@ -9,6 +9,7 @@ from typing import Any
 from tastyops.actions import PACKAGE_ENVIRONMENT, action, param, require
 from tastyops.commands import Change, Command, Probe, Steps, Unknown
 from tastyops.errors import Failed, Refused
+from tastyops.mirrors.storage import public_serial
 from tastyops.model.action import Facts
 from tastyops.probes.bootcode import (
     BY_ID,
@@ -67,7 +68,7 @@ def bootloader_install(params: BootloaderInstall, facts: Facts) -> Steps:
     if not isinstance(installed, Unknown):
         yield from _verified(disk)
     remembered = yield from _remember(disk, answers, links)
-    return {"device": disk.path, "serial": disk.serial, "remembered": remembered}
+    return {"device": disk.path, "serial": public_serial(disk.serial), "remembered": remembered}
 
 
 def _room(disk: Device, table: PartitionTable | None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tastyops.actions import action, param, require
 from tastyops.commands import Change, Probe, Steps, Unknown
 from tastyops.errors import Failed, Refused
+from tastyops.mirrors.storage import public_serial
 from tastyops.model.action import Facts
 from tastyops.probes.bootcode import succeeds
 from tastyops.probes.disks import BLOCK_DEVICES, Disks
@@ -48,4 +49,4 @@ def disk_detach(params: DiskDetach, facts: Facts) -> Steps:
         after: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
         if after.named(params.disk):
             raise Failed("the kernel still has the disk")
-    return {"device": disk.path, "serial": disk.serial}
+    return {"device": disk.path, "serial": public_serial(disk.serial)}

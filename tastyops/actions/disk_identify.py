@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tastyops.actions import action, param
 from tastyops.commands import Probe, Steps
 from tastyops.errors import Failed
+from tastyops.mirrors.storage import public_serial
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Disks
 from tastyops.probes.reading import Reading
@@ -51,7 +52,7 @@ def disk_identify(params: DiskIdentify, facts: Facts) -> Steps:
     used = uses(disks, disk)
     registered = {
         "device": disk.path,
-        "serial": disk.serial,
+        "serial": public_serial(disk.serial),
         "size": disk.size,
         "sector": disk.sector,
         "table": disk.table or "none",

@@ -14,6 +14,7 @@ from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import (
     DOS_PLACES,
     MIB,
+    SETTLED,
     Partition,
     PartitionTable,
     hidden_signature,
@@ -22,8 +23,6 @@ from tastyops.probes.tables import (
 )
 from tastyops.probes.uses import partition_node, the_disk
 from tastyops.storage.sizes import parse_size
-
-SETTLED = ("udevadm", "settle", "--timeout=60")
 
 TYPES = {
     "raid": ("fd", "A19D880F-05FC-4D3B-A006-743F0F84911E"),
@@ -143,7 +142,7 @@ def _verified(
     disk: Device, before: PartitionTable, new: Partition
 ) -> Generator[Command, Any, None]:
     """The old partitions stand as they did, and the kernel has the new one where it belongs."""
-    yield Probe(SETTLED)
+    yield Probe(*SETTLED)
     after: PartitionTable | None = yield Probe(*partition_table(disk.path), sudo=True)
     if after is None or set(before.layout) - set(after.layout):
         raise Failed("the table is not what it was with one partition added: look at it by hand")

@@ -10,6 +10,7 @@ from typing import Any
 from tastyops.actions import action, param, require
 from tastyops.commands import Change, Command, Output, Probe, Steps, Unknown
 from tastyops.errors import Failed, Refused
+from tastyops.mirrors.storage import public_serial
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import (
@@ -17,6 +18,7 @@ from tastyops.probes.tables import (
     EFI_SYSTEM,
     EXTENDED,
     MIB,
+    SETTLED,
     Partition,
     PartitionTable,
     Signature,
@@ -26,8 +28,6 @@ from tastyops.probes.tables import (
     signatures,
 )
 from tastyops.probes.uses import partition_node, the_disk, uses
-
-SETTLED = ("udevadm", "settle", "--timeout=60")
 
 COPY = 'dd if="$1" of="$2" bs=1M conv=fsync status=none'
 COPY_MOUNTED = f"""\
@@ -74,8 +74,8 @@ def disk_partition_like(params: DiskPartitionLike, facts: Facts) -> Steps:
     present: PartitionTable | None = yield Probe(*partition_table(target.path), sudo=True)
     registered = {
         "device": target.path,
-        "serial": target.serial,
-        "like": source.serial,
+        "serial": public_serial(target.serial),
+        "like": public_serial(source.serial),
         "partitions": len(table.partitions),
     }
     if present is not None and (present.label, present.layout) == (table.label, table.layout):
@@ -157,7 +157,7 @@ def _line(part: Partition, target: Device) -> str:
 
 
 def _verified(target: Device, table: PartitionTable) -> Generator[Command, Any, None]:
-    yield Probe(SETTLED)
+    yield Probe(*SETTLED)
     after: PartitionTable | None = yield Probe(*partition_table(target.path), sudo=True)
     if after is None or after.layout != table.layout:
         raise Failed("the table on the disk is not the one that was written")

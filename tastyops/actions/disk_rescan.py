@@ -11,6 +11,7 @@ from tastyops.commands import Change, Command, Probe, Sleep, Steps, Unknown
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
+from tastyops.probes.tables import SETTLED
 from tastyops.probes.uses import the_disk
 from tastyops.window import format_duration
 
@@ -19,8 +20,6 @@ POLL = 2.0
 
 SCAN = ("sh", "-c", 'for host in /sys/class/scsi_host/host*/scan; do echo "- - -" > "$host"; done')
 """Every bus of every SCSI host adapter, SATA's among them (scsi_host(9): three wildcards)."""
-
-SETTLED = ("udevadm", "settle", "--timeout=60")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ def disk_rescan(params: DiskRescan, facts: Facts) -> Steps:
 def _appeared(params: DiskRescan) -> Generator[Command, Any, Disks]:
     waited = 0.0
     while True:
-        yield Probe(SETTLED)
+        yield Probe(*SETTLED)
         disks: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
         if not params.disk or disks.named(params.disk):
             return disks

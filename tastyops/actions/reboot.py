@@ -10,6 +10,7 @@ from tastyops.errors import Refused, Stopped
 from tastyops.model.action import Facts
 from tastyops.reboot.console import attach
 from tastyops.reboot.guard import guard
+from tastyops.reboot.menuboot import chooser
 from tastyops.reboot.proof import Wanted, prove
 from tastyops.reboot.schedule import grace, order, schedule, take_back
 from tastyops.reboot.snapshot import snapshot
@@ -63,7 +64,9 @@ def reboot(params: Reboot, facts: Facts) -> Steps:
     if cycle and not facts.power:
         raise Refused("`recover: power-cycle` needs a power switch (`power:` in the inventory)")
     before = yield from snapshot()
-    yield from guard(before, facts, kernel=params.kernel, fallback=params.fallback is not None)
+    other = yield from guard(
+        before, facts, kernel=params.kernel, fallback=params.fallback is not None
+    )
     due = yield from order("reboot", params.grace, params.at, params.reminders, facts)
     yield from attach(facts)
     try:
@@ -72,5 +75,6 @@ def reboot(params: Reboot, facts: Facts) -> Steps:
     except Stopped:
         yield from take_back(due)
         raise
-    wanted = Wanted(params.kernel, params.patience, cycle)
+    choose = chooser(other, params.patience) if other and facts.console else None
+    wanted = Wanted(params.kernel, params.patience, cycle, choose if params.fallback else None)
     return (yield from prove(before, wanted, facts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tastyops.advance import atrisk, background, recovery, trouble
+from tastyops.advance import atrisk, background, recovery, shutdowns, trouble
 from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, Move
 from tastyops.advance.now import Now, bad_lanes
@@ -40,6 +40,9 @@ def advance(
     """What is to be done now; empty when all depends on lanes in ``busy`` or the run is closed."""
     if state.closed is not None:
         return []
+    noted = shutdowns.executed(plan, state)
+    if noted:
+        return noted
     now = Now(plan, state, kept, busy, _stop(plan, state))
     beside = background.moves(now)
     waiting = False

@@ -219,7 +219,7 @@ def _replay(view: LaneView) -> Move:
 def _pick_up(view: LaneView, n: int, past: Past, command: Command) -> Move:
     if isinstance(command, Change):
         name = f"{view.step.id}.{view.lane.attempt}.{n}"
-        return PickUp(view.at(n), command, past.digest, name, past.boot_id, view.step)
+        return PickUp(view.at(n), command, past.digest, name, past.boot_id, past.record, view.step)
     return _end(view, Outcome.IN_DOUBT, why=f"command {n} was begun; no outcome is known")
 
 
@@ -373,6 +373,6 @@ def _end(
     return Append(view.at(), body)
 
 
-def intended(perform: Perform, fate: str, boot_id: str) -> Intended:
+def intended(perform: Perform, fate: str, boot_id: str, record: str = "") -> Intended:
     """The event that precedes a change."""
-    return Intended(perform.digest, describe(perform.command), fate, boot_id)
+    return Intended(perform.digest, describe(perform.command), fate, boot_id, record)

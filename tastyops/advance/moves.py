@@ -37,6 +37,7 @@ class PickUp:
     digest: str
     fate: str
     boot_id: str
+    record: str
     step: Step
 
 

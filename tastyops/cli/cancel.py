@@ -1,4 +1,4 @@
-"""``cancel``: end a run, the one that is under way or one whose controller ended."""
+"""``cancel``: end a run, or take back a shutdown that one has scheduled (``HOST:shutdown``)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from tastyops.cli import project
 from tastyops.cli.resume import run_and_log, take_up
+from tastyops.cli.run import carry_out
+from tastyops.cli.shutdowns import OBJECT, runbook_for
 from tastyops.errors import ExitCode
 from tastyops.journal.events import CancelAsked
 from tastyops.model.text import one_line
@@ -31,8 +33,12 @@ def arguments(parser: ArgumentParser) -> None:
 def perform(args: Namespace, *, dry: bool) -> int:
     """Hands the word to the run's process, or ends the run itself where there is none.
 
-    That the run is over is this verb's success, whatever had failed before; a doubt is not.
+    A shutdown is taken back by a run of its own. That the run is over is this verb's success,
+    whatever had failed before; a doubt is not.
     """
+    if args.run.endswith(OBJECT):
+        inventory = project.load_inventory(args.inventory)
+        return carry_out(runbook_for(args.run, args, inventory), args, inventory, dry=dry)
     run, log = run_and_log(args, args.run)
     if dry:
         print(f"Would be cancelled, and is not, for this is a dry run: {run.name}")  # noqa: T201

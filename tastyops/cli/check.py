@@ -1,11 +1,11 @@
-"""``check``: is a runbook valid? Touches no host."""
+"""``check``: is a runbook valid? Touches no host, unless ``--host`` asks for its preflight."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from tastyops.cli import project
+from tastyops.cli import preflight, project
 from tastyops.errors import ExitCode, InvalidFile, Place, Problem, UsageError
 from tastyops.inventory import Inventory
 
@@ -13,13 +13,25 @@ from tastyops.inventory import Inventory
 def arguments(parser: ArgumentParser) -> None:
     """What ``check`` takes."""
     parser.add_argument(
-        "file", metavar="FILE", type=project.filled_path, help="a runbook, or a folder of them"
+        "file", metavar="FILE", nargs="?", type=project.filled_path,
+        help="a runbook, or a folder of them",
     )
     project.inventory_argument(parser)
+    parser.add_argument(
+        "--host", action="append", default=[], metavar="NAME", type=project.filled,
+        help="instead: what a reboot of this host depends on; repeatable",
+    )
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Checks; every problem of every file is shown."""
+    if bool(args.host) == bool(args.file):
+        raise UsageError(
+            "check takes a FILE, or --host NAME, and not both.",
+            next_step="`invoke check runbooks/` or `invoke check --host kalimdor`.",
+        )
+    if args.host:
+        return preflight.perform(args)
     inventory = _inventory(args)
     folder = args.file.is_dir()
     files = sorted(args.file.glob(project.RUNBOOK_FILES)) if folder else [args.file]

@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tastyops.cli import hostshell, output, places, signals
-from tastyops.document.times import offset_minutes
+from tastyops.announce.caller import Caller
+from tastyops.announce.command import CommandAnnouncer
+from tastyops.cli import hostshell, output, places, project, signals
 from tastyops.engine.drive import Drive
-from tastyops.errors import ExitCode, UsageError
+from tastyops.errors import ExitCode, TastyopsError, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, CancelAsked, InputChanged, StopAsked
 from tastyops.journal.state import RunState
@@ -46,11 +47,6 @@ class Setting:
     patient: bool = False
     """Whether what failed waits for a person even where none is."""
 
-    @property
-    def offset(self) -> int:
-        """The log's UTC offset, in minutes."""
-        return offset_minutes(self.inventory.timezone, self.place.clock.now())
-
 
 def may_ask(args: Namespace) -> bool:
     """Whether a person is at the keyboard and has not said ``--yes``."""
@@ -72,13 +68,19 @@ def conduct(
     def hand(body: Body) -> None:
         hand_in(journal.directory, setting.who, body, datetime.now(UTC))
 
-    with _Screen(plan, state, setting, hand) as (listener, operators):
+    argv = setting.inventory.announce
+    caller = Caller(
+        state, CommandAnnouncer(argv) if argv else None, hand=hand, ring=_ring, say=project.say
+    )
+    offset = log.document().offset
+    with _Screen(plan, state, setting, hand, offset) as (listener, operators):
         drive = Drive(
             plan, state, run, journal=journal, dialer=setting.place.dialer,
             clock=setting.place.clock, who=setting.who, operators=operators,
-            listeners=(keeper, DeskKeeper(journal.directory, state), Losable(listener)),
+            listeners=(keeper, DeskKeeper(journal.directory, state), caller, Losable(listener)),
             epoch=journal.epoch, take_over=setting.args.take_over,
             approvers=setting.inventory.operators, waits=may_ask(setting.args),
+            ways=setting.place.ways,
         )
 
         def stop(why: str, *, gently: bool) -> None:
@@ -89,17 +91,32 @@ def conduct(
         ):
             for body in first:
                 drive.append(body)
-            drive.run()
+            try:
+                drive.run()
+            except TastyopsError:
+                caller.left()
+                raise
+            finally:
+                caller.finish()
     return farewell(state, log, run, setting.args)
+
+
+def _ring() -> None:
+    """The terminal's bell, for what no prompt rings it for."""
+    if sys.stderr.isatty():
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\a")
+            sys.stderr.flush()
 
 
 class _Screen:
     """The listener that fits where standard output goes, and who answers there."""
 
     def __init__(
-        self, plan: Plan, state: RunState, setting: Setting, hand: hostshell.Hand
+        self, plan: Plan, state: RunState, setting: Setting, hand: hostshell.Hand, offset: int
     ) -> None:
         self._plan, self._state, self._setting, self._hand = plan, state, setting, hand
+        self._offset = offset
         self._stack = ExitStack()
 
     def __enter__(self) -> tuple[Listener, tuple[Operator, ...]]:
@@ -119,11 +136,11 @@ class _Screen:
         elif sys.stdout.isatty():
             from tastyops.terminal.live import LiveScreen
 
-            live = self._stack.enter_context(LiveScreen(view, setting.offset, now))
+            live = self._stack.enter_context(LiveScreen(view, self._offset, now))
             person = AtTerminal(setting.who, pause=live.pause, resume=live.resume, menu=menu)
             listener = live
         else:
-            listener = PlainLines(view, sys.stdout, setting.offset)
+            listener = PlainLines(view, sys.stdout, self._offset)
         if may_ask(args):
             operators.append(person)
         elif setting.place.hands is not None:

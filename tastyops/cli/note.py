@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tastyops.cli import project, writing
@@ -71,6 +72,7 @@ def _into_the_record(target: writing.Target, note: Noted, at: datetime) -> None:
         notes = Notes(target.run, target.run.name)
     else:
         notes = notes_of_log(target.runs, target.the_log().number)
+    note = replace(note, text=target.masker().text(note.text))
     notes.add(note, who=project.operator(), happened=at, log=target.log)
 
 

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tastyops.cli.devices import Devices
+from tastyops.cli.secrets import Secrets
+from tastyops.console.opening import attach
+from tastyops.engine.outofband import NoWays, no_console
 from tastyops.errors import UsageError
 from tastyops.inventory import Host
-from tastyops.ports import Clock, Dialer, Operator, Prober, Session
+from tastyops.ports import Clock, Console, Dialer, Operator, OutOfBand, Power, Prober, Session
 
 if TYPE_CHECKING:
     from tastyops.practice.clock import PracticeClock
+    from tastyops.practice.server import PracticeHost
+
+
+SLICE = 30.0
+"""Seconds waited in one piece: the kernel's own waits stand still while it is suspended."""
 
 
 class WallClock:
@@ -27,17 +37,28 @@ class WallClock:
         return datetime.now(UTC)
 
     def sleep(self, seconds: float, wake: Callable[[float], bool]) -> None:
-        """Waits that long, or until woken."""
-        wake(seconds)
+        """Waits that long, or until woken. Time that the machine was suspended counts."""
+        due = _since_boot() + seconds
+        while (left := due - _since_boot()) > 0:
+            if wake(min(left, SLICE)):
+                return
+
+
+def _since_boot() -> float:
+    """Seconds that no setting of the clock changes and that a suspended machine counts too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass(frozen=True)
 class Place:
-    """Links, a clock, and on a practice host the hands that play the operator."""
+    """Links, a clock, the ways that do not lead through the hosts, and on a practice host the
+    hands that play the operator.
+    """
 
     dialer: Dialer
     clock: Clock
     hands: Operator | None = None
+    ways: OutOfBand = field(default_factory=NoWays)
 
 
 class PracticeDialer:
@@ -45,18 +66,35 @@ class PracticeDialer:
 
     def __init__(self, dialer: Dialer, clock: PracticeClock, stack: ExitStack) -> None:
         self._dialer, self._clock, self._stack = dialer, clock, stack
-        self._running: dict[str, Host] = {}
+        self._running: dict[str, PracticeHost] = {}
         self._starting = threading.Lock()
 
-    def _host(self, host: Host) -> Host:
+    def _practice(self, host: Host) -> PracticeHost:
         from tastyops.practice.server import PracticeHost
 
         with self._starting:
             if host.name not in self._running:
                 practice = PracticeHost.start(host.name, clock=self._clock, vars=host.vars)
                 self._stack.callback(practice.close)
-                self._running[host.name] = practice.host
+                self._running[host.name] = practice
             return self._running[host.name]
+
+    def _host(self, host: Host) -> Host:
+        return self._practice(host).host
+
+    def console(
+        self, host: Host, *, heard: Callable[[bytes], None], take: bool = False
+    ) -> Console:
+        """Attaches the practice host's console; its looks wait in practice time."""
+        practice = self._practice(host)
+        if practice.host.console is None:
+            raise no_console(host.name)
+        way, pace = practice.host.console, self._clock.scale
+        return attach(practice.host, way, heard=heard, take=take, pace=pace)
+
+    def power(self, host: Host) -> Power:
+        """The practice host's power switch."""
+        return self._practice(host).power
 
     def prober(self, host: Host, run: str) -> Prober:
         """A link that has no way to send a change."""
@@ -67,7 +105,7 @@ class PracticeDialer:
         return self._dialer.session(self._host(host), run)
 
 
-def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str]) -> Place:
+def enter(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Place:
     """The place for these hosts. Raises UsageError for practice and real hosts in one run."""
     practice = [host for host in hosts if host.connection == "practice"]
     if practice and len(practice) != len(hosts):
@@ -87,8 +125,9 @@ def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str])
             _check_settings(host)
         clock = PracticeClock()
         dialer = SshDialer(ssh_config=Path(os.devnull), now=lambda: clock.now().timestamp())
-        return Place(PracticeDialer(dialer, clock, stack), clock, Hands())
-    real = SshDialer(sudo_password=lambda host: passwords[host.name])
+        practice_hosts = PracticeDialer(dialer, clock, stack)
+        return Place(practice_hosts, clock, Hands(), practice_hosts)
+    real = SshDialer(sudo_password=lambda host: hidden.passwords[host.name])
     for host in hosts:
         try:
             real.check(host)
@@ -96,7 +135,7 @@ def enter(stack: ExitStack, hosts: Sequence[Host], passwords: Mapping[str, str])
             raise UsageError(
                 error.what, still_true="No host was touched.", next_step=error.next_step
             ) from error
-    return Place(real, WallClock())
+    return Place(real, WallClock(), ways=Devices(hidden.devices, hidden.masker()))
 
 
 def _check_settings(host: Host) -> None:

@@ -205,10 +205,10 @@ def find_record(args: Namespace, wanted: str) -> tuple[Path | None, LogFile | No
             next_step="`invoke list` shows what there is.",
         )
     run, book = max(found, key=lambda pair: pair[0].name)
-    return run, _log_of(run, book)
+    return run, log_of(run, book)
 
 
-def _log_of(run: Path, book: LogBook) -> LogFile | None:
+def log_of(run: Path, book: LogBook) -> LogFile | None:
     """The log that a run writes into: the one it names, or else the one that names it."""
     try:
         first = next(read_events(run), None)

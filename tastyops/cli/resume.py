@@ -115,7 +115,7 @@ def take_up(
         stack.enter_context(secrets.masked_errors(masker.text))
         journal.mask_with(masker)
         plan = was.plan(hidden, accept=accept)
-        place = places.enter(stack, was.hosts, hidden.passwords)
+        place = places.enter(stack, was.hosts, hidden)
         setting = Setting(
             args, inventory, place, masker, project.operator(), was.opened.answers,
             patient=cancel is None,

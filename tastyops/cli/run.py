@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from tastyops import __version__
 from tastyops.catalogue import registry
-from tastyops.cli import places, project, secrets
+from tastyops.cli import places, project, secrets, shutdowns
 from tastyops.cli.conduct import Setting, conduct, may_ask
 from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
@@ -20,8 +20,10 @@ from tastyops.cli.window import begins_later, told, window_end_argument, window_
 from tastyops.engine.controller import boot_id
 from tastyops.engine.preview import preview
 from tastyops.errors import ExitCode, JournalUnwritable
+from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, RunOpened
 from tastyops.journal.state import RunState
+from tastyops.model.runbook import Runbook
 from tastyops.plan import Plan, make_plan, need_another_operator, need_nobody
 from tastyops.store.accounts import login_uid
 from tastyops.store.locks import Owner, holding_hosts
@@ -68,6 +70,11 @@ def perform(args: Namespace, *, dry: bool) -> int:
     """Runs the runbook; returns the exit code."""
     inventory = project.load_inventory(args.inventory)
     runbook = project.load_runbook(args.runbook, inventory)
+    return carry_out(runbook, args, inventory, dry=dry)
+
+
+def carry_out(runbook: Runbook, args: Namespace, inventory: Inventory, *, dry: bool) -> int:
+    """Runs it, or says what that would do; ``args`` as ``run`` takes them. Gives the exit code."""
     hosts = project.chosen_hosts(inventory, runbook, args.host)
     inputs, answers = resolve(runbook, args.var, ask=may_ask(args))
     hidden = secrets.resolve_secrets(runbook, hosts, ask=may_ask(args))
@@ -78,7 +85,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
             start_at=args.start_at or "", controller=boot_id(),
             zone=inventory.timezone,
         )
-        place = places.enter(stack, hosts, hidden.passwords)
+        place = places.enter(stack, hosts, hidden)
         setting = Setting(args, inventory, place, masker, project.operator(), answers)
         now = place.clock.now()
         period = window_of(runbook.window, args.window_end, inventory.timezone, now)
@@ -89,12 +96,15 @@ def perform(args: Namespace, *, dry: bool) -> int:
             need_nobody(plan, yes=args.yes, answers=answers, hands=hands is not None)
         if hands is None:
             need_another_operator(plan, setting.who, inventory.operators)
-        return _carry_out(plan, setting, stack, period)
+        code = _carry_out(plan, setting, stack, period)
+    shutdowns.note_executed(project.record_places(inventory, args))
+    return code
 
 
 def _preview(plan: Plan, setting: Setting, period: Period | None) -> int:
     capture = masking_capture(setting.masker)
-    found = preview(plan, setting.place.dialer, setting.place.clock, capture)
+    place = setting.place
+    found = preview(plan, place.dialer, place.clock, capture, place.ways)
     attending = project.attending(setting.args.attending, setting.inventory)
     show_preview(
         plan, found, zone=setting.inventory.timezone, attending=attending,

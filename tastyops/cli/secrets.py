@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tastyops.cli.devices import DevicePasswords, device_passwords
 from tastyops.cli.sources import UnfitError, fetch, fit
 from tastyops.errors import NeedsPerson, SecretUnavailable, TastyopsError
 from tastyops.inventory import Host
@@ -26,14 +27,18 @@ UNTOUCHED = "No host was touched."
 
 @dataclass(frozen=True)
 class Secrets:
-    """Every secret of a run: the inputs' values by name, the sudo passwords by host."""
+    """Every secret of a run: the inputs' values by name, the sudo passwords by host, and those of
+    consoles and power switches.
+    """
 
     inputs: Mapping[str, str] = field(default_factory=dict, repr=False)
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
+    devices: DevicePasswords = field(default_factory=DevicePasswords)
 
     def masker(self) -> Masker:
         """What hides them all."""
-        return Masker({*self.inputs.values(), *self.passwords.values()})
+        devices = self.devices.to_mask
+        return Masker({*self.inputs.values(), *self.passwords.values(), *devices})
 
 
 def resolve_secrets(runbook: Runbook, hosts: Sequence[Host], *, ask: bool) -> Secrets:
@@ -53,7 +58,26 @@ def resolve_secrets(runbook: Runbook, hosts: Sequence[Host], *, ask: bool) -> Se
     }
     passwords = finder.passwords(hosts)
     finder.settle()
-    return Secrets({k: v for k, v in inputs.items() if v is not None}, passwords)
+    devices = device_passwords(hosts)
+    return Secrets({k: v for k, v in inputs.items() if v is not None}, passwords, devices)
+
+
+def at_hand(runbook: Runbook, hosts: Sequence[Host]) -> set[str]:
+    """Those secrets of a run that can be had silently: of the environment and of files.
+
+    A command may ask for a key, and what was typed for the run is known to its process alone.
+    """
+    base = Path(runbook.path).parent
+    found = [(wanted.secret, base) for wanted in runbook.inputs.values()]
+    found += [(host.sudo_password, Path()) for host in hosts]
+    known: set[str] = set()
+    for source, place in found:
+        if source is not None and source.kind in ("env", "file"):
+            with contextlib.suppress(UnfitError):
+                known.add(fetch(source, place))
+    with contextlib.suppress(UnfitError):
+        known.add(fetch(SecretSource("env", (VARIABLE,)), Path()))
+    return known
 
 
 @dataclass

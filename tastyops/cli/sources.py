@@ -25,17 +25,20 @@ class UnfitError(Exception):
     """The source gives no secret that can be used; its text says why, and never the secret."""
 
 
-def fetch(source: SecretSource, base: Path, patience: float = PATIENCE) -> str:
+def fetch(
+    source: SecretSource, base: Path, patience: float = PATIENCE, shortest: int = SHORTEST_SECRET
+) -> str:
     """The secret from a variable, a file (relative to ``base``) or a command. Raises UnfitError."""
     if source.kind == "env":
-        return fit(_variable(source.words[0]), f"the environment variable {source.words[0]}")
+        named = f"the environment variable {source.words[0]}"
+        return fit(_variable(source.words[0]), named, shortest)
     if source.kind == "file":
-        return fit(_file(base / Path(source.words[0]).expanduser()), source.words[0])
+        return fit(_file(base / Path(source.words[0]).expanduser()), source.words[0], shortest)
     named = f"`{shlex.join(source.words)}`"
-    return fit(_output(source.words, named, patience), f"what {named} wrote")
+    return fit(_output(source.words, named, patience), f"what {named} wrote", shortest)
 
 
-def fit(data: bytes, what: str) -> str:
+def fit(data: bytes, what: str, shortest: int = SHORTEST_SECRET) -> str:
     """The bytes as a secret that can be masked, without one newline at its end."""
     if len(data) > LONGEST_SECRET:
         raise UnfitError(f"{what} is longer than {LONGEST_SECRET // 1024} KiB")
@@ -48,10 +51,8 @@ def fit(data: bytes, what: str) -> str:
         secret = text.decode("utf-8")
     except UnicodeDecodeError:
         raise UnfitError(f"{what} is not UTF-8 text") from None
-    if len(secret) < SHORTEST_SECRET:
-        raise UnfitError(
-            f"{what} has under {SHORTEST_SECRET} characters, too few to be masked safely"
-        )
+    if len(secret) < shortest:
+        raise UnfitError(f"{what} has under {shortest} characters, too few to be masked safely")
     return secret
 
 

@@ -1,13 +1,16 @@
-"""``status``: the runs that are under way or unfinished, what they ask and whom, and held hosts."""
+"""``status``: unfinished runs, what they ask and whom, held hosts, and shutdowns to come."""
 
 from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tastyops.cli import project
+from tastyops.cli.shutdowns import to_come
+from tastyops.cli.underway import scheduled
 from tastyops.errors import ExitCode, JournalDamaged
 from tastyops.inventory import Inventory
 from tastyops.journal.state import RunState
@@ -45,23 +48,34 @@ def perform(args: Namespace, *, dry: bool) -> int:
         if not any(run["run"] == board.run for run in found)
         for question in board.questions
     ]
+    ahead = to_come(places, inventory)
     if args.json:
-        print(json.dumps({"runs": found, "hosts": held, "approvals": asked}, indent=2))  # noqa: T201
+        told: dict[str, Any] = {"runs": found, "hosts": held, "approvals": asked}
+        told["shutdowns"] = [each.to_json() for each in ahead]
+        print(json.dumps(told, indent=2))  # noqa: T201
         return int(ExitCode.COMPLETED)
-    for run in found:
-        for line in _lines(run):
-            print(one_line(line))  # noqa: T201
-    for host, owner in held.items():
-        print(one_line(f"{host} is held by {owner or 'a run that has just begun'}"))  # noqa: T201
-    for each in asked:
-        where = f"{each['step']} {each['host']}".strip()
-        print(one_line(f"{each['log']} {each['title']} on {', '.join(each['hosts'])}"))  # noqa: T201
-        print(one_line(f"  run {each['run']} of {each['started_by']}, another account's"))  # noqa: T201
-        print(one_line(f"  asks {each['who']} at {where}: {each['text']}"))  # noqa: T201
-        print(f"    `invoke answer {one_line(each['run'])} yes|no`")  # noqa: T201
-    if not found and not asked:
-        print("Nothing is under way and nothing is unfinished.")  # noqa: T201
+    lines = [line for run in found for line in _lines(run)]
+    lines += [
+        f"{host} is held by {owner or 'a run that has just begun'}" for host, owner in held.items()
+    ]
+    lines += [line for each in asked for line in _asked_lines(each)]
+    lines += [each.line(inventory.timezone, datetime.now(UTC)) for each in ahead]
+    if not found and not asked and not ahead:
+        lines.append("Nothing is under way and nothing is unfinished.")
+    for line in lines:
+        words = line.lstrip(" ")
+        print(" " * (len(line) - len(words)) + one_line(words))  # noqa: T201
     return int(ExitCode.COMPLETED)
+
+
+def _asked_lines(each: dict[str, Any]) -> list[str]:
+    where = f"{each['step']} {each['host']}".strip()
+    return [
+        f"{each['log']} {each['title']} on {', '.join(each['hosts'])}",
+        f"  run {each['run']} of {each['started_by']}, another account's",
+        f"  asks {each['who']} at {where}: {each['text']}",
+        f"    `invoke answer {each['run']} yes|no`",
+    ]
 
 
 def _asked(board: Board, question: Question, inventory: Inventory) -> dict[str, Any]:
@@ -78,7 +92,8 @@ def _who_may(by: str, started_by: str, inventory: Inventory) -> str:
     if not by:
         return started_by
     others = [name for name in inventory.operators if name != started_by]
-    return f"{by} ({', '.join(others) or f'any login but {started_by} and root'})"
+    nobody = " and ".join(dict.fromkeys([started_by, "root"]))
+    return f"{by} ({', '.join(others) or f'any login but {nobody}'})"
 
 
 def _run(directory: Path, inventory: Inventory) -> dict[str, Any] | None:
@@ -99,7 +114,10 @@ def _run(directory: Path, inventory: Inventory) -> dict[str, Any] | None:
         "by": state.started_by,
         "hosts": list(opened.hosts) if opened else [],
         "status": project.status_of(state, inventory.timezone),
+        "window": {"begins": state.window.begins, "ends": state.window.ends},
         "steps": _under_way(state),
+        "shutdowns": scheduled(state),
+        "locks": sorted(state.connected),
         "questions": [
             {
                 "step": at.step, "host": at.host, "text": asked.text, "by": asked.by,
@@ -118,6 +136,10 @@ def _under_way(state: RunState) -> list[dict[str, str]]:
     ]
 
 
+def _answers(asked: dict[str, Any]) -> str:
+    return "yes|no" if asked["by"] else "|".join(asked["choices"]) or "…"
+
+
 def _lines(run: dict[str, Any]) -> list[str]:
     if "damaged" in run:
         return [f"{run['run']}: damaged: {run['damaged']}"]
@@ -127,9 +149,12 @@ def _lines(run: dict[str, Any]) -> list[str]:
         f"  run {run['run']} by {run['by']}: {run['status']} ({how})",
     ]
     lines += [f"  step {each['step']} {each['host']}".rstrip() for each in run["steps"]]
+    lines += [f"  {each['host']}: {each['what']} at {each['at']}" for each in run["shutdowns"]]
+    if run["locks"] and not run["live"]:
+        lines.append(f"  its lock stays on {', '.join(run['locks'])} until it is over")
     for asked in run["questions"]:
         where = f"{asked['step']} {asked['host']}".strip()
         lines.append(f"  asks {asked['who']} at {where}: {asked['text']}")
         if run["live"] or asked["by"]:
-            lines.append(f"    `invoke answer {run['run']} {'|'.join(asked['choices']) or '…'}`")
+            lines.append(f"    `invoke answer {run['run']} {_answers(asked)}`")
     return lines

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tastyops.cli import project
+from tastyops.cli import project, secrets
 from tastyops.document.moments import choices, moments, with_offset
 from tastyops.document.times import closing_time
-from tastyops.errors import JournalDamaged, UsageError
-from tastyops.inventory import Inventory
+from tastyops.errors import JournalDamaged, TastyopsError, UsageError
+from tastyops.inventory import Host, Inventory
+from tastyops.journal.events import RunOpened
 from tastyops.journal.public import PublicBody
+from tastyops.model.runbook import Runbook
 from tastyops.model.text import LONGEST_ENTRY, PublicText, one_line
+from tastyops.redact import Masker
 from tastyops.store.logs import Copied, LogBook, LogFile
-from tastyops.store.runs import is_live, read_events, run_directories
+from tastyops.store.runs import RUNBOOK, is_live, read_events, run_directories
 from tastyops.terminal.people import typed
 from tastyops.window.clock import read_said
 
@@ -59,6 +62,21 @@ class Target:
         runs = self.log.document().runs if self.log else ()
         return [self.runs / run for run in runs if (self.runs / run).is_dir()]
 
+    def masker(self) -> Masker:
+        """What hides the secrets of the log's runs, as far as they can be had here silently."""
+        found = (secrets.at_hand(book, hosts) for book, hosts in self._books())
+        return Masker(set().union(*found))
+
+    def _books(self) -> Iterator[tuple[Runbook, list[Host]]]:
+        """The runbooks of the log's runs, and the hosts there are."""
+        hosts = list(self.inventory.hosts.values())
+        for directory in self.attached() or ([self.run] if self.run else []):
+            with contextlib.suppress(TastyopsError, OSError):
+                opened = next((e.body for e in read_events(directory)), None)
+                path = Path(opened.path) if isinstance(opened, RunOpened) else directory
+                data = (directory / RUNBOOK).read_bytes()
+                yield project.parse_runbook(data, path, self.inventory), hosts
+
     def present(self) -> datetime:
         """The time now. On a practice log, whose clock runs ahead of ours, not before its last."""
         now = datetime.now(UTC)
@@ -98,9 +116,14 @@ def _target(args: Namespace, run: Path | None, log: LogFile | None) -> Target:
     inventory = project.load_inventory(args.inventory)
     places = project.record_places(inventory, args)
     if run is not None:
-        return Target(inventory, log, run, run.parent)
-    theirs = [runs for runs, book in places if log and book.directory == log.page.parent.parent]
-    return Target(inventory, log, run, (theirs or [places[0][0]])[0])
+        place = run.parent
+    else:
+        theirs = [runs for runs, book in places if log and book.directory == log.page.parent.parent]
+        place = (theirs or [places[0][0]])[0]
+    target = Target(inventory, log, run, place)
+    if log is not None:
+        log.mask_with(target.masker())
+    return target
 
 
 def find_current(args: Namespace) -> Target:

@@ -67,6 +67,9 @@ class Drawing:
         rows = [row.rstrip() for row in self._screen.display]
         drawn = self._screen.buffer.items()
         marked = sorted(y for y, row in drawn if any(cell.reverse for cell in row.values()))
-        answer = {"heard": self._heard, "text": self.text, "rows": rows, "marked": marked}
+        at = self._screen.cursor.y
+        answer = {
+            "heard": self._heard, "text": self.text, "rows": rows, "marked": marked, "cursor": at
+        }  # fmt: skip
         self._heard, self._text = 0, ""
         return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tastyops.journal.envelope import Event, unstamp
 from tastyops.journal.events import (
@@ -14,6 +14,7 @@ from tastyops.journal.events import (
     Reported,
     RunClosed,
     RunOpened,
+    ShutdownExecuted,
     StepEnded,
     WindowEnded,
     WindowSet,
@@ -46,7 +47,7 @@ def public_bodies(event: Event, works_before: int = 0) -> list[PublicBody]:
             return [RiskPeriod(ends, begins), *([Entry(entry)] if entry else [])]
         case WindowEnded(entry=str(text)):
             return [Entry(text)]
-        case Noted(text=text, public=True):
+        case Noted(text=text, public=True) | ShutdownExecuted(entry=text):
             return [Entry(text, remark=True)]
         case WorkEnded(number=number, status=status, why=why):
             return [WorkStatus(works_before + number, status, why)]
@@ -59,10 +60,14 @@ def public_bodies(event: Event, works_before: int = 0) -> list[PublicBody]:
 
 
 def moment_of(event: Event) -> datetime:
-    """The moment its entry stands at: a note may speak of one before it was said."""
+    """The moment its entry stands at: a note may speak of one before it was said, and so does
+    what a host is found to have done meanwhile.
+    """
     if isinstance(event.body, Noted) and event.body.at:
         with contextlib.suppress(ValueError):  # handed in by who knows what; then it is as said
             return unstamp(event.body.at)
+    if isinstance(event.body, ShutdownExecuted):
+        return datetime.fromtimestamp(event.body.due, UTC)
     return event.happened_at
 
 

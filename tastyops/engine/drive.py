@@ -26,7 +26,7 @@ from tastyops.commands import Change, Probe, Sleep
 from tastyops.engine.approval import answers
 from tastyops.engine.atrisk import passed, pause
 from tastyops.engine.holding import Claim
-from tastyops.engine.links import Link
+from tastyops.engine.links import Kept, Link
 from tastyops.engine.outofband import ConsoleRecord, NoWays, Outside
 from tastyops.engine.workers import Done, Work, Workers
 from tastyops.errors import TastyopsError, WaitsForPerson
@@ -38,6 +38,7 @@ from tastyops.journal.events import (
     Body,
     CancelAsked,
     ClockStepped,
+    Decided,
     RunClosed,
     Settled,
     StopAsked,
@@ -132,6 +133,7 @@ class Drive:
         workers = min(len(self._plan.hosts) * (1 + beside) + 1, MOST_THREADS)
         with ThreadPoolExecutor(workers, thread_name_prefix="lane") as pool:
             try:
+                self._take_in()  # what was handed in while no process owned the run comes first
                 while self.state.closed is None:
                     self._turn(pool)
             except BaseException:
@@ -172,7 +174,9 @@ class Drive:
             for move in appends:
                 if isinstance(move.body, RunClosed):
                     self._leave_consoles()
-                self.append(move.body, move.at)
+                decided = isinstance(move.body, Decided)
+                who = self.state.decider(move.at.step) if decided else ""
+                self.append(move.body, move.at, who)
 
     # -- events --------------------------------------------------------------------------------
 
@@ -234,7 +238,8 @@ class Drive:
     def _work(self, key: LaneKey, move: Perform | PickUp) -> Work:
         workers, link = self._workers, self._link(move.at.host, move.step)
         if isinstance(move, Perform) and isinstance(move.command, Sleep):
-            return lambda: workers.sleep(key, move)
+            left = self._left(move.at, move.command)
+            return lambda: workers.sleep(key, move, left)
         if isinstance(move.command, Probe | Change) and move.command.via != "host" and link:
             return self._out_of_band(key, move, self._outside(link.host))
         if link is None:
@@ -243,7 +248,7 @@ class Drive:
         if link.session is None:
             return lambda: workers.connect(key, move, link)
         if isinstance(move, PickUp):
-            return lambda: workers.change(key, move, link, move.boot_id)
+            return lambda: workers.change(key, move, link, Kept(move.boot_id, move.record))
         if isinstance(move.command, Change):
             return self._change(key, move, link, link.session)
         return lambda: workers.probe(key, move, link)
@@ -277,6 +282,16 @@ class Drive:
         while not done.empty():
             self._take(done.get())
 
+    def _left(self, at: Address, command: Sleep) -> float:
+        """Seconds of a wait that are left.
+
+        It began when its lane was last heard of, perhaps while another process drove the run. A
+        clock that was set back makes no wait longer than it was meant.
+        """
+        began = self.state.lane(at.host, at.step).last_at
+        gone = (self._clock.now() - began).total_seconds() if began else 0.0
+        return min(max(command.seconds - gone, 0.0), command.seconds)
+
     def _link(self, host: str, step: Step) -> Link | None:
         """The lane's own link: what runs in the background does not stand in the others' way."""
         place = self._plan.host(host)
@@ -289,10 +304,10 @@ class Drive:
 
     def _change(self, key: LaneKey, move: Perform, link: Link, session: Session) -> Work:
         """Journals the intent, here on the journal's thread; gives the rest for a worker."""
-        boot_id = session.hello.boot_id
+        hello = session.hello
         fate = f"{session.hello.directory}/{move.fate}"
-        self.append(intended(move, fate, boot_id), move.at)
-        return lambda: self._workers.change(key, move, link, boot_id)
+        self.append(intended(move, fate, hello.boot_id, hello.record), move.at)
+        return lambda: self._workers.change(key, move, link, Kept.of(hello))
 
     # -- waiting -------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tastyops.commands import Change, Output, Probe, output_to_json
@@ -14,6 +15,7 @@ from tastyops.errors import LinkLost, TastyopsError, Unreachable
 from tastyops.inventory import Host
 from tastyops.journal.events import Connected, Settled
 from tastyops.ports import Capture, Dialer, Ended, Session, Tail
+from tastyops.shell import Hello
 
 RECONNECT_PATIENCE = 90.0
 """Seconds a host that was reachable in this run may stay away before a step gives up on it."""
@@ -22,10 +24,23 @@ RECONNECT_PAUSE = 1.0
 """Seconds between two tries to reach it."""
 
 MOST_LOSSES = 3
-"""Times in a row a probe may lose the link before it is no longer tried again."""
+"""Times in a row a command may lose the link before it is no longer tried again, or looked for."""
 
 _FINAL = frozenset({"host-key-unknown", "host-key-changed", "authentication-failed"})
 """Refusals that trying again does not cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a host keeps a change's fate: in the memory of one boot, in one directory there."""
+
+    boot_id: str
+    record: str
+
+    @classmethod
+    def of(cls, hello: Hello) -> Kept:
+        """Where a session that said this keeps it."""
+        return cls(hello.boot_id, hello.record)
 
 
 class Link:
@@ -150,7 +165,7 @@ class Link:
     def pick_up(
         self,
         name: str,
-        boot_id: str,
+        kept: Kept,
         again: Callable[[], Ended],
         *,
         capture: Capture,
@@ -164,12 +179,12 @@ class Link:
         name begin only once, so should the first request still arrive, one of the two is refused.
         """
         session = self._need()
-        if session.hello.boot_id != boot_id:
+        if session.hello.boot_id != kept.boot_id:
             return None, "the host was rebooted while it ran"
         fate = session.fate(name)
         if fate.state == "lost":
             return None, "its process is gone and left no exit status"
-        if fate.state == "never" and session.hello.new:
+        if fate.state == "never" and session.hello.record != kept.record:
             # an account's runtime directory goes with its last session: systemd removes it
             return None, "the host no longer has the run's record"
         if fate.state == "never":

@@ -108,6 +108,8 @@ class Outside:
             match command.via, command.argv:
                 case "power", ("status",):
                     return self._switch().status(sink=sink)
+                case "power", ("policy",):
+                    return self._switch().policy(sink=sink)
                 case "console", ("attach",):
                     how = self._attached().how
                     sink.out(json.dumps({"how": how}).encode())
@@ -124,11 +126,9 @@ class Outside:
                 case "power", (("on" | "off" | "cycle") as how,):
                     return self._switch().turn(how, sink=sink)
                 case "console", ("type",):
-                    self._attached().type(command.stdin)
-                    return Ended(0, 0.0)
+                    return self._attached().type(command.stdin)
                 case "console", ("type-secret", name):
-                    self._attached().type_secret(name)
-                    return Ended(0, 0.0)
+                    return self._attached().type_secret(name)
                 case "console", ("take",):
                     self._detach()
                     self._attached(take=True)

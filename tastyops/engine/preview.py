@@ -129,7 +129,8 @@ class _Lookout:
             return
         preview = self.previews[move.at.host, move.at.step]
         preview.asked = True
-        preview.commands.append(f"ask the operator: {move.question.text}")
+        whom = move.question.by or "the operator"
+        preview.commands.append(f"ask {whom}: {move.question.text}")
         if move.question.question == "ask" and move.question.default is None:
             self._append(move.at, Settled(move.question.digest, "unknown"))
         else:
@@ -146,7 +147,7 @@ class _Lookout:
             try:  # a host that cannot be reached cannot be changed
                 sudo = ["sudo"] if self._with_sudo(move, command) else []
             except Unreachable as error:
-                return Settled(move.digest, "unreachable", {}, {}, error.what)
+                return Settled(move.digest, "unreachable", {}, {}, error.advised)
             self._changed_hosts.setdefault(move.at.host, move.step.address)
             preview.commands.append(spoken(command, shlex.join([*sudo, *command.argv])))
         if isinstance(command, Sleep) and key not in self._withheld:
@@ -164,7 +165,7 @@ class _Lookout:
             ended = prober.probe(command.argv, sink=capture, sudo=sudo, timeout=move.step.timeout)
         except Unreachable as error:
             how = "offline" if command.offline else "unreachable"
-            return Settled(move.digest, how, {}, describe(command), error.what)
+            return Settled(move.digest, how, {}, describe(command), error.advised)
         return settled(move.digest, ended, capture, describe(command))
 
     def _look(self, move: Perform, command: Probe) -> Body:
@@ -177,7 +178,7 @@ class _Lookout:
             ended = outside.probe(command, capture)
         except (Unreachable, Locked) as error:
             how = "locked" if isinstance(error, Locked) else "unreachable"
-            how, why = ("offline", error.id) if command.offline else (how, error.what)
+            how, why = ("offline", error.id) if command.offline else (how, error.advised)
             return Settled(move.digest, how, {}, describe(command), why)
         return settled(move.digest, ended, capture, describe(command))
 
@@ -213,7 +214,7 @@ class _Lookout:
             preview.verdict, preview.because = CANNOT_KNOW, f"until step {end.unknown} has run{now}"
         elif not outcome.good:
             preview.verdict, preview.because = WOULD_FAIL, end.why
-        elif any(c.startswith("ask the operator") for c in preview.commands):
+        elif preview.asked:
             preview.verdict = WOULD_ASK
         elif key in self._withheld:
             preview.verdict = WOULD_RUN

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.advance.moves import Perform, PickUp
-from tastyops.commands import Change, Offline, Output, Probe, Sleep, describe, output_to_json
-from tastyops.engine.links import Link, settled
+from tastyops.commands import Change, Offline, Output, Probe, describe, output_to_json
+from tastyops.engine.links import MOST_LOSSES, Kept, Link, settled
 from tastyops.engine.outofband import Outside
 from tastyops.errors import (
     Fenced,
@@ -83,7 +83,7 @@ class Workers:
             if isinstance(move, PickUp):
                 raise
             offline = offline_counts and error.id != "host-key-changed"
-            how, why = ("offline", error.id) if offline else ("unreachable", error.what)
+            how, why = ("offline", error.id) if offline else ("unreachable", error.advised)
             body = Settled(move.digest, how, {}, describe(move.command), why)
             return Done(key, ((move.at, body, ""),))
         return Done(key, ((Address(host=link.host.name), connected, ""),))
@@ -112,7 +112,7 @@ class Workers:
             return Done(key, ())  # it only reads: the core says it again, on a new link
         return Done(key, ((move.at, settled(move.digest, ended, capture, describe(command)), ""),))
 
-    def change(self, key: LaneKey, move: Perform | PickUp, link: Link, boot_id: str) -> Done:
+    def change(self, key: LaneKey, move: Perform | PickUp, link: Link, kept: Kept) -> Done:
         """Sends a change, or finds out what became of one that was sent before."""
         command = move.command
         if not isinstance(command, Change):
@@ -123,25 +123,28 @@ class Workers:
             "tail": self._tail(move),
         }
         capture = self._journal.capture(move.step.no_log)
+        sent, losses = isinstance(move, PickUp), 0
 
         def send() -> Ended:
             return link.change(move.fate, command, capture, **how)
 
-        try:
-            if isinstance(move, Perform):
-                found: Ended | None = send()
-                why = ""
-            else:
-                found, why = link.pick_up(move.fate, boot_id, send, capture=capture, **how)
-        except LinkLost as error:
-            if self.aborting.is_set():
-                raise
-            self._tell(link, Disconnected(error.what))
-            self._tell(link, link.connect())
-            capture = self._journal.capture(move.step.no_log)
-            found, why = link.pick_up(move.fate, boot_id, send, capture=capture, **how)
+        while True:
+            try:
+                found: Ended | None
+                if sent:
+                    found, why = link.pick_up(move.fate, kept, send, capture=capture, **how)
+                else:
+                    found, why = send(), ""
+                break
+            except LinkLost as error:
+                losses += 1
+                if self.aborting.is_set() or losses > MOST_LOSSES:
+                    raise
+                self._tell(link, Disconnected(error.what))
+                self._tell(link, link.connect())
+                sent, capture = True, self._journal.capture(move.step.no_log)
         if found is None:
-            doubt = self._doubt(move, command, link, boot_id, why)
+            doubt = self._doubt(move, command, link, kept, why)
             return Done(key, ((move.at, doubt, ""),))
         outcome = (move.at, settled(move.digest, found, capture, {}), "")
         return Done(key, (outcome,), (link, move.fate))
@@ -197,7 +200,7 @@ class Workers:
         return Settled(move.digest, "undone", why=f"{why}; a probe found that it did not happen")
 
     def _doubt(
-        self, move: Perform | PickUp, command: Change, link: Link, boot_id: str, why: str
+        self, move: Perform | PickUp, command: Change, link: Link, kept: Kept, why: str
     ) -> Settled:
         """No outcome is on the host: the change's own probe may know.
 
@@ -218,15 +221,15 @@ class Workers:
         if fact and not isinstance(fact, Offline):
             done = output_to_json(Output(0))
             return Settled(move.digest, "output", done, why=f"{why}; a probe found it done")
-        if link.session is None or link.session.hello.boot_id != boot_id:
+        if link.session is None or link.session.hello.boot_id != kept.boot_id:
             return Settled(move.digest, "lost", why=why)
         return Settled(move.digest, "undone", why=f"{why}; a probe found that it did not happen")
 
-    def sleep(self, key: LaneKey, move: Perform) -> Done:
-        """Waits, unless the run is stopping."""
+    def sleep(self, key: LaneKey, move: Perform, left: float) -> Done:
+        """Waits the seconds that are left of it, unless the run is stopping."""
         command = move.command
-        if isinstance(command, Sleep) and not self._stopping.is_set():
-            self._clock.sleep(command.seconds, self._stopping.wait)
+        if not self._stopping.is_set():
+            self._clock.sleep(left, self._stopping.wait)
         return Done(key, ((move.at, Settled(move.digest, "slept", {}, describe(command)), ""),))
 
     def pause(self, key: LaneKey, seconds: float) -> None:
@@ -264,7 +267,7 @@ def _not_sent(move: Perform | PickUp, error: TastyopsError) -> Settled:
 
 def _unreachable(move: Perform | PickUp, error: TastyopsError) -> Settled:
     how = "unreachable" if isinstance(error, Unreachable) else "lost"
-    why = error.what
+    why = error.advised
     if isinstance(error, Locked) and not isinstance(error, Fenced):
         return Settled(move.digest, "locked", {}, {}, " ".join(error.lines()))
     if isinstance(move.command, Change) and how == "unreachable":

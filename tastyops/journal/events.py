@@ -130,13 +130,17 @@ class StepStarted(Body):
 
 @dataclass(frozen=True)
 class Intended(Body):
-    """About to be sent. Durable before the first byte goes out. ``fate``: its path on the host."""
+    """About to be sent. Durable before the first byte goes out.
+
+    ``fate``: its path on the host. ``record``: which directory that was, should it be made anew.
+    """
 
     kind: ClassVar[str] = "intended"
     digest: str
     command: dict[str, Any]
     fate: str = ""
     boot_id: str = ""
+    record: str = ""
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,18 @@ class StepEnded(Body):
     entry: str | None = None
     why: str = ""
     unknown: str = ""
+
+
+@dataclass(frozen=True)
+class ShutdownExecuted(Body):
+    """A shutdown a step had scheduled was carried out: its host was seen again on another boot.
+
+    ``due``: when it was, in seconds since the epoch. ``entry`` is public.
+    """
+
+    kind: ClassVar[str] = "shutdown-executed"
+    due: int
+    entry: str
 
 
 @dataclass(frozen=True)
@@ -352,6 +368,15 @@ class FellSilent(Body):
 
     kind: ClassVar[str] = "fell-silent"
     seconds: float
+
+
+@dataclass(frozen=True)
+class Called(Body):
+    """The operators were called with this sentence; ``problem`` says why that did not succeed."""
+
+    kind: ClassVar[str] = "called"
+    sentence: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)

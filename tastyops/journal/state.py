@@ -15,6 +15,7 @@ from tastyops.journal.events import (
     Asked,
     AttemptEnded,
     Body,
+    Called,
     CancelAsked,
     Connected,
     Decided,
@@ -25,6 +26,7 @@ from tastyops.journal.events import (
     RunClosed,
     RunOpened,
     Settled,
+    ShutdownExecuted,
     StepEnded,
     StepStarted,
     StopAsked,
@@ -51,6 +53,7 @@ class Past:
     command: dict[str, Any] = field(default_factory=dict)
     fate: str = ""
     boot_id: str = ""
+    record: str = ""
     settled: Settled | None = None
     asked: Asked | None = None
     value: Any = None
@@ -75,6 +78,8 @@ class Lane:
     begun: bool = False
     again: bool = False
     """Whether a person wants another attempt after the last one failed."""
+    last_at: datetime | None = None
+    """When something was last heard of it: a wait without an outcome began then."""
     changed: bool = False
     """Whether any change was sent; a work with one such step is never plain Cancelled."""
 
@@ -112,8 +117,12 @@ class RunState:
     window: Window = field(default_factory=Window)
     stop: StopAsked | None = None
     """Until a person has decided how to go on."""
+    executed: set[LaneKey] = field(default_factory=set)
+    """The lanes whose scheduled shutdown is known to have been carried out."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """Inputs that were changed on the way."""
+    called: set[str] = field(default_factory=set)
+    """With which sentences the operators were called."""
     decisions: int = 0
     started_by: str = ""
     epoch: int = 1
@@ -135,6 +144,11 @@ class RunState:
             return begin.asked
         lane = self.lanes.get((at.host, at.step))
         return lane.question if lane is not None and lane.ended is None else None
+
+    def decider(self, step: str) -> str:
+        """Who gave the answer that is about to become a decision; empty where there is none."""
+        found = (each.get(step) for each in (self.troubles, self.window.asked))
+        return next((each.who for each in found if each and each.answer and not each.decision), "")
 
     def questions(self) -> list[tuple[Address, Asked]]:
         """Everything that waits for an answer."""
@@ -203,16 +217,23 @@ def _apply(state: RunState, event: Event, load: Load | None) -> None:
             state.works[number] = body
         case Joined(name=name) if name not in state.attending:
             state.attending.append(name)
-        case CancelAsked():
-            state.cancel, state.cancel_who = body, event.who
-        case StopAsked():
-            state.stop = body
+        case CancelAsked() | StopAsked():
+            _stop(state, body, event.who)
         case InputChanged(name=name, value=value):
             state.inputs[name] = value
+        case Called(sentence=sentence):
+            state.called.add(sentence)
         case WindowSet() | WindowBegan() | WindowEnded():
             state.window.take(body)
         case _:
             pass  # notes, remarks on the clock, kinds of other versions: kept, not acted on
+
+
+def _stop(state: RunState, body: CancelAsked | StopAsked, who: str) -> None:
+    if isinstance(body, CancelAsked):
+        state.cancel, state.cancel_who = body, who
+    else:
+        state.stop = body
 
 
 def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
@@ -225,12 +246,14 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
         case Asked(question="window"):
             state.window.asked[step] = Trouble(body)
         case Answered(value=value) if state.question(event.at) in _about_step(state, event.at):
-            _answer(state, step, value)
+            _answer(state, step, value, event.who)
         case Decided(decision=decision) if step in state.window.asked and not state.window.word:
             state.window.word, state.window.asked[step].decision = decision, decision
             state.decisions += 1
         case Decided(decision=decision):
             _decide(state, step, decision)
+        case ShutdownExecuted():
+            state.executed.add((event.at.host, step))
         case _:
             _apply_to_lane(state.lane(event.at.host, step), event, load)
     if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
@@ -243,11 +266,11 @@ def _about_step(state: RunState, at: Address) -> list[Asked]:
     return [each.asked for each in found if each is not None and not each.answer and not at.host]
 
 
-def _answer(state: RunState, step: str, value: str) -> None:
+def _answer(state: RunState, step: str, value: str, who: str) -> None:
     for asked in (state.troubles, state.undos, state.window.asked):
         found = asked.get(step)
         if found is not None and not found.answer:
-            found.answer = value
+            found.answer, found.who = value, who
             return
 
 
@@ -269,13 +292,14 @@ def _decide(state: RunState, step: str, decision: str) -> None:
 
 def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
     n, body = event.at.n, event.body
+    lane.last_at = event.happened_at
     match body:
         case StepStarted():
             lane.attempt, lane.begun, lane.retry_n = event.at.attempt, True, None
             lane.again = False
             lane.history = {0: lane.history[0]} if 0 in lane.history else {}
         case Intended():
-            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id)
+            lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id, body.record)
             lane.changed = True
         case Asked():
             lane.history[n] = Past(body.digest, asked=body)

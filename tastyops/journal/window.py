@@ -13,6 +13,8 @@ class Trouble:
 
     asked: Asked
     answer: str = ""
+    who: str = ""
+    """Who answered."""
     decision: str = ""
 
 

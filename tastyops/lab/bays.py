@@ -133,4 +133,18 @@ def _unplug(qmp: Qmp, drive: Drive) -> None:
     nodes = {each["node-name"] for each in qmp.ask("query-named-block-nodes", flat=True)}
     for node in (f"bad-{drive.name}", drive.name):  # a fault's node lies over the disk's
         if node in nodes:
+            _forgotten(qmp, node)
+
+
+def _forgotten(qmp: Qmp, node: str) -> None:
+    """Removes a block node. The device lets go of it a moment after it is gone itself."""
+
+    def removed() -> bool:
+        try:
             qmp.ask("blockdev-del", node_name=node)
+        except LabFailed:
+            return False
+        return True
+
+    if not processes.waited_for(removed, UNPLUG_SECONDS):
+        raise LabFailed(f"QEMU does not let go of {node}, the image of a disk that was pulled.")

@@ -10,6 +10,7 @@ from tastyops.lab import places, recipe
 from tastyops.lab.record import Record
 
 NAME = "lab"
+PASSWORD = "console-password"  # noqa: S105  the file's name
 POWER_WORDS = ("on", "off", "cycle", "status")
 
 
@@ -23,7 +24,10 @@ def inventory(made: Record) -> str:
         "sudo": True,
         "identity_file": str(made.golden.key),
         "known_hosts": str(folder / "known_hosts"),
-        "console": {"command": switch.command("sol", "activate")},
+        "console": {
+            "command": switch.command("sol", "activate"),
+            "password": {"file": str(folder / PASSWORD)},
+        },
         "power": {word: switch.command("chassis", "power", word) for word in POWER_WORDS},
     }
     lines = [
@@ -41,6 +45,10 @@ def inventory(made: Record) -> str:
 def write(made: Record, inventories: Path) -> Path:
     """Writes it as the known inventory ``lab``; returns its path."""
     inventories.mkdir(parents=True, exist_ok=True)
+    private = places.state() / PASSWORD
+    private.touch(mode=0o600)
+    private.chmod(0o600)
+    private.write_text(recipe.CONSOLE_PASSWORD)
     path = inventories / f"{NAME}.yml"
     fresh = path.with_name(f".{NAME}.new")
     fresh.write_text(inventory(made), "utf-8")

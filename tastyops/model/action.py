@@ -45,6 +45,8 @@ class Facts:
     """Whether the inventory gives the host a console."""
     power: bool = False
     """Whether the inventory gives the host a power switch."""
+    outlet: str = ""
+    """What people call that switch."""
     zone: str = "UTC"
     """The inventory's time zone, in which a runbook's clock times are meant."""
     offset: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +14,8 @@ IPMI_PORT = 623
 
 POWER_PATIENCE = 30.0
 """Seconds a power switch may take to answer, unless the inventory says otherwise."""
+
+IPMI_PASSWORD = "IPMI_PASSWORD"  # noqa: S105  the variable ipmitool reads it from
 
 CONSOLE_SECRET = "console-password"  # noqa: S105  a name, not a value
 """What an action calls the console's password by: ``("type-secret", "console-password")``."""
@@ -30,6 +33,15 @@ class Ipmi:
     password: SecretSource | None = None
     cipher: int | None = None
 
+    def command(self, *words: str) -> tuple[str, ...]:
+        """ipmitool's command line. The password is in its environment (``-E``, ipmitool(1)):
+        of what stands on a command line, ps tells everybody.
+        """
+        cipher = ("-C", str(self.cipher)) if self.cipher is not None else ()
+        user = ("-U", self.user) if self.user else ()
+        place = ("-H", self.address, "-p", str(self.port))
+        return ("ipmitool", "-I", "lanplus", *cipher, *place, *user, "-E", *words)
+
 
 @dataclass(frozen=True, slots=True)
 class ConsoleWay:
@@ -44,6 +56,15 @@ class ConsoleWay:
     release: tuple[str, ...] = ()
     user: str = "root"
     password: SecretSource | None = None
+
+    @property
+    def named(self) -> str:
+        """The way as a record has it; no secret is in it."""
+        if self.ipmi is not None:
+            return f"IPMI at {self.ipmi.address}"
+        if isinstance(self.socket, tuple):
+            return f"{self.socket[0]}:{self.socket[1]}"
+        return self.socket or shlex.join(self.command)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,11 @@ class Grub:
         names = [n for n in self._files.names("/boot") if n.startswith(prefix)]
         return sorted((n.removeprefix(prefix) for n in names), key=_version_key, reverse=True)
 
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The menu's entries, as update-grub last wrote them."""
+        return self._menu
+
     def update(self) -> list[str]:
         """What update-grub does; gives the lines it prints."""
         releases, said = self.kernels(), ["Generating grub configuration file ..."]

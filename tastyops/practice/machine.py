@@ -15,17 +15,19 @@ from typing import Any, Literal
 
 from tastyops.practice import kalimdor
 from tastyops.practice.apt import Apt
+from tastyops.practice.bootmenu import ENTER, BootMenu
 from tastyops.practice.bootreadings import WHOLE_INITRD, BootReadings
 from tastyops.practice.calls import Call, Command, Input, program_name
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.files import FileProblem, Files, NotModelled
 from tastyops.practice.grub import Grub
-from tastyops.practice.grubcfg import entry_path
+from tastyops.practice.grubcfg import Entry, entry_path
 from tastyops.practice.interpreter import Interpreter
 from tastyops.practice.logind import Logind, Shutdown
 from tastyops.practice.looking import Looking
 from tastyops.practice.packages import Packages
 from tastyops.practice.processes import Killed, Process, Processes
+from tastyops.practice.serial import SerialConsole
 from tastyops.practice.storage import Storage
 from tastyops.practice.system import System
 from tastyops.practice.texttools import TextTools
@@ -42,6 +44,12 @@ SETTLES = 15.0
 
 _KERNEL_STARTS = 20.0
 """Seconds from the shutdown until the new kernel runs: firmware and GRUB take the rest."""
+
+_MENU_WAITS = 5.0
+"""Seconds the boot menu waits for a key, ``GRUB_TIMEOUT``."""
+
+_MENU_REAL = 3.0
+"""Real seconds it waits at least."""
 
 _PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
 
@@ -69,7 +77,11 @@ class Machine:
         self.lock = self.processes.lock
         self.clock_off = 0.0
         """Seconds the machine's own clock is ahead of the practice time."""
-        self.phase: Literal["up", "down", "panicked", "off"] = "up"
+        self.phase: Literal["up", "down", "menu", "panicked", "rescue", "off"] = "up"
+        self.serial: SerialConsole | None = None
+        """Its console, where somebody made one; with a listener the boot menu waits for keys."""
+        self._menu: BootMenu | None = None
+        self._menu_ends = 0.0
         self.console: list[str] = []
         self._options = options
         self._other_build = False
@@ -253,6 +265,8 @@ class Machine:
             going = scheduled.at if scheduled and not self._options.never_goes_down else None
             moments = (going, self.timers.next_due(), restarts)
             return min((at for at in moments if at is not None), default=None)
+        if self.phase == "menu" and self._menu is not None:
+            return None if self._menu.held else self._menu_ends
         return self._back_at if self.phase == "down" else None
 
     def catch_up(self) -> None:
@@ -263,9 +277,12 @@ class Machine:
 
     def _happen(self, due: float) -> None:
         scheduled = self.logind.scheduled
-        if self.phase != "up":
+        if self.phase == "menu":
+            self._boot(due, None, menu=False)
+        elif self.phase != "up":
             self.phase = "up"
             self._say("OpenSSH server started.")
+            self._prompt()
             self._changed()
         elif scheduled and scheduled.at <= due and not self._options.never_goes_down:
             self._restarts = self._options.boot_loops
@@ -283,8 +300,54 @@ class Machine:
             self._boot(self.clock.time(), release)
             self._changed()
 
+    @property
+    def powered(self) -> bool:
+        """Whether its power switch is on."""
+        return self.phase != "off"
+
+    def power_off(self) -> None:
+        """Cuts the power."""
+        with self.lock:
+            self._stop()
+            self.phase, self._menu = "off", None
+            self._changed()
+
+    def power_on(self) -> None:
+        """Restores it; a machine that has it goes on."""
+        with self.lock:
+            if self.phase == "off":
+                self._boot(self.clock.time(), None)
+                self._changed()
+
     def _say(self, line: str) -> None:
         self.console.append(f"(practice console) {line}")
+        if self.serial is not None:
+            text = line if line.endswith("> ") else f"{line}\n"
+            self.serial.say(text.replace("\n", "\r\n").encode())
+
+    def _prompt(self) -> None:
+        if self.serial is not None:
+            self.serial.say(f"\r\n{self.name} login: ".encode())
+
+    def typed(self, key: bytes) -> None:
+        """A key at its console. It models the boot menu, and a login prompt that stands there."""
+        with self.lock:
+            self.catch_up()
+            if self.phase == "menu" and self._menu is not None:
+                chosen = self._menu.key(key)
+                if chosen is None:
+                    self._show_menu()
+                else:
+                    self._boot(self.clock.time(), chosen.release, menu=False, entry=chosen)
+                self._changed()
+            elif self.phase == "up" and key in ENTER:
+                self._prompt()
+            elif self.phase in ("up", "rescue") and key not in ENTER:
+                self._say("\n(practice) logging in here is not modelled")
+
+    def _show_menu(self) -> None:
+        if self.serial is not None and self._menu is not None:
+            self.serial.say(self._menu.drawn())
 
     def _stop(self) -> None:
         self.processes.end_all()
@@ -304,15 +367,30 @@ class Machine:
             self.phase = "off"
         self._changed()
 
-    def _boot(self, at: float, release: str | None) -> None:
-        entry = self.grub.choice()
+    def _boot(
+        self, at: float, release: str | None, *, menu: bool = True, entry: Entry | None = None
+    ) -> None:
+        self._menu = None
+        entry = entry or self.grub.choice()
+        if menu and release is None and entry and self.serial is not None and self.serial.attached:
+            # So short in practice time that nobody could press a key: it waits real seconds.
+            self.phase, self._menu = "menu", BootMenu(self.grub.entries, entry)
+            self._menu_ends = at + max(_MENU_WAITS, _MENU_REAL * self.clock.scale)
+            self._show_menu()
+            return
         chosen = release or (entry.release if entry else None)
         why = self._unbootable(chosen)
         if why or chosen is None:
             self.phase = "panicked"
             self._say(why)
             return
+        if self.serial is not None:
+            self.serial.say(b"\x1b[H\x1b[J")
         self._say(f"Loading Linux {chosen} ...")
+        if entry is not None and entry.recovery:
+            self.phase = "rescue"
+            self._say("You are in rescue mode.\nGive root password for maintenance")
+            return
         self.phase = "down"
         self._new_boot(chosen)
         self.processes.booted = at + _KERNEL_STARTS

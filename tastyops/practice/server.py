@@ -17,11 +17,13 @@ from paramiko import common
 
 from tastyops import shell
 from tastyops.inventory import Host
+from tastyops.model.outofband import ConsoleWay
 from tastyops.practice import leftovers
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.keys import KeyFiles, make_keys
 from tastyops.practice.machine import Machine
 from tastyops.practice.processes import Killed
+from tastyops.practice.serial import PracticePower, SerialConsole
 from tastyops.practice.speaker import Misframed, Speaker
 
 ADDRESS = "127.0.0.1"
@@ -135,8 +137,11 @@ class PracticeHost:
             user=USER,
             identity_file=self.keys.identity_file,
             known_hosts=self.keys.known_hosts,
+            console=ConsoleWay(socket=str(keys_in / "console")),
             vars=dict(variables),
         )
+        self.machine.serial = SerialConsole(keys_in / "console", self.machine.typed)
+        self.power = PracticePower(self.machine)
         self._acceptor = self._listen()
         self._keeper = threading.Thread(target=self._keep, name="practice-keeper", daemon=True)
         self._keeper.start()
@@ -283,6 +288,8 @@ class PracticeHost:
         with self.machine.lock:
             self._closing = True
             self.machine.lock.notify_all()
+        if self.machine.serial is not None:
+            self.machine.serial.close()
         self.machine.close()
         self._keeper.join(_PATIENCE)
         with self._lock:

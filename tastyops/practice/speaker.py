@@ -118,8 +118,10 @@ class Speaker:
         with machine.lock:
             machine.files.add_directory(posixpath.dirname(_LOCK))
             self._directory = f"/run/tastyops/{run}.{machine.boot_id}"
-            new = not machine.files.is_directory(self._directory)
             machine.files.add_directory(self._directory)
+            born = f"{self._directory}/.born"
+            if not machine.files.is_file(born):
+                machine.files.add(born, nonce)
             fields = {
                 "v": PROTOCOL,
                 "uid": self._process.uid,
@@ -131,7 +133,7 @@ class Speaker:
                 "kernel": machine.kernel,
                 "time": int(machine.clock.time()),
                 "problem": "",
-                "new": int(new),
+                "record": self._read(born).decode(),
             }
         words = " ".join(f"{key}={value}" for key, value in fields.items())
         self._wire.sendall(f"\0{nonce} ok {words}\n".encode())

@@ -2,13 +2,14 @@
 
 A look's answer is JSON: ``heard`` (bytes since the last look), ``text`` (what arrived since then,
 control sequences left out), and the terminal as it stands now: ``rows``, and in ``marked`` the
-numbers of those in reverse video, which is how GRUB highlights an entry.
+numbers of those in reverse video, which is how GRUB highlights an entry; ``cursor`` is the number
+of the row the cursor is in.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tastyops.errors import ProbeFailed
@@ -90,6 +91,8 @@ class Screen:
     line: str = ""
     entries: tuple[str, ...] = ()
     chosen: str = ""
+    cursor: int = -1
+    """The row of the cursor; -1 where it was not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,9 @@ def _screen(answer: Answer) -> Screen:
         raise ProbeFailed("that is not what a console shows")
     if type(heard) is not int or not all(type(number) is int for number in marked):
         raise ProbeFailed("that is not what a console shows")
-    return recognise(text, tuple(map(str, rows)), tuple(marked), heard)
+    cursor = data.get("cursor")
+    seen = recognise(text, tuple(map(str, rows)), tuple(marked), heard)
+    return replace(seen, cursor=cursor) if type(cursor) is int else seen
 
 
 def _attached(answer: Answer) -> Attached:

@@ -8,6 +8,10 @@ from tastyops.probes.reading import Answer, Parsers, Reading, need_ok
 STATUS = Reading(("status",), "power")
 """``on``, ``off``, or ``unknown`` where the switch answers and does not know."""
 
+POLICY = Reading(("policy",), "power_policy")
+"""What the machine does when power returns: ``always-on``, ``previous``, ``always-off``, or
+``unknown``. IPMI 2.0 knows the first three (Get Chassis Status)."""
+
 IS_ON = Reading(("status",), "power_on")
 """Settles ``on``."""
 
@@ -22,7 +26,15 @@ def _power(answer: Answer) -> str:
     return word
 
 
+def _policy(answer: Answer) -> str:
+    word = need_ok(answer).strip()
+    if word not in ("always-on", "previous", "always-off", "unknown"):
+        raise ProbeFailed("the power switch did not say what it does when power returns")
+    return word
+
+
 PARSERS: Parsers = {
+    "power_policy": _policy,
     "power": _power,
     "power_on": lambda answer: _power(answer) == "on",
     "power_off": lambda answer: _power(answer) == "off",

@@ -109,6 +109,10 @@ def _gpt_tail(sector: int) -> int:
     return 128 * 128 // sector + 1
 
 
+SETTLED = Reading(("udevadm", "settle", "--timeout=60"), "output")
+"""Waits until udev has seen to every device that came or went (udevadm(8))."""
+
+
 def partition_table(device: str) -> Reading:
     """A disk's partition table; None where it has none that sfdisk knows."""
     return Reading(("sfdisk", "--json", device), "partition_table")

@@ -26,7 +26,8 @@ def the_disk(disks: Disks, name: str) -> Device:
         serial = (disks.whole(letters.kname) or letters).serial
         hint = f": say {serial}" if serial else ""
         raise Refused(f"{name} is a name that moves between boots; disks go by serial{hint}")
-    raise Refused(f"there is no disk called {name}")
+    there = ", ".join(sorted(disk.serial for disk in disks.disks if disk.serial)) or "none known"
+    raise Refused(f"there is no disk called {name} (there are: {there})")
 
 
 def uses(disks: Disks, disk: Device) -> tuple[str, ...]:

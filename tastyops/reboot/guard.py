@@ -9,26 +9,41 @@ from tastyops.commands import Command, Probe, Unknown
 from tastyops.errors import Refused
 from tastyops.model.action import Facts
 from tastyops.probes.system import SCHEDULED, Scheduled
+from tastyops.reboot.preflight import need_word
 from tastyops.reboot.schedule import foreign
 from tastyops.reboot.snapshot import Before
 from tastyops.reboot.starting import guard_start
 
 
 def guard(
-    before: Before, facts: Facts, *, kernel: str | Unknown | None, fallback: bool
-) -> Generator[Command, Any, None]:
+    before: Before,
+    facts: Facts,
+    *,
+    kernel: str | Unknown | None,
+    fallback: bool,
+    chosen: bool = False,
+) -> Generator[Command, Any, str]:
     """Refuses what would hurt: the wrong machine, our own, a shutdown already set, and what
-    ``guard_start`` refuses.
+    ``guard_start`` refuses. Gives the kernel there is to fall back on, empty where none is known.
 
     ``force:`` overrules the machine's name and the latter, never the other two.
     """
-    if before.boot_id == facts.controller:
+    yield from guard_host(before.boot_id, before.hostname, facts)
+    other, found = yield from guard_start(
+        before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen
+    )
+    yield from need_word(facts, found)
+    return other
+
+
+def guard_host(boot_id: str, hostname: str, facts: Facts) -> Generator[Command, Any, None]:
+    """Refuses the wrong machine, our own, and one with a shutdown already set."""
+    if boot_id == facts.controller:
         raise Refused("that is the machine tastyops itself runs on")
-    _guard_name(before.hostname, facts)
+    _guard_name(hostname, facts)
     already: Scheduled | None = yield Probe(*SCHEDULED)
     if already is not None:
         raise Refused(foreign(already, facts))
-    yield from guard_start(before.kernel.release, facts, kernel=kernel, fallback=fallback)
 
 
 def _guard_name(hostname: str, facts: Facts) -> None:

@@ -77,10 +77,10 @@ def _ago(seconds: float) -> str:
 
 
 def in_log(at: float, facts: Facts, now: float) -> str:
-    """``23:55hrs`` as the run's log tells the time, with the date where it is not today's."""
+    """``23:55`` as the run's log tells the time, with the date where it is not today's."""
     due, today = _local(at, facts), _local(now, facts)
     clock = f"{due:%H:%M:%S}" if due.second else f"{due:%H:%M}"
-    return f"{clock}hrs" + (f" on {due:%Y-%m-%d}" if due.date() != today.date() else "")
+    return clock if due.date() == today.date() else f"{due:%Y-%m-%d} {clock}"
 
 
 def exactly(at: float, facts: Facts) -> str:

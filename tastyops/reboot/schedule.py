@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from tastyops.commands import Change, Command, Offline, Output, Probe, Report, Sleep, Unknown
 from tastyops.errors import Failed, Refused
@@ -28,7 +28,7 @@ WORDS = {"reboot": "reboot", "poweroff": "shutdown", "halt": "halt"}
 class Order:
     """What is to happen and when, in seconds since the epoch by the host's clock."""
 
-    kind: Literal["reboot", "poweroff", "halt"]
+    kind: str
     at: float
     asked: float
     """When it was asked for."""
@@ -39,7 +39,7 @@ class Order:
 
 
 def order(
-    kind: Literal["reboot", "poweroff", "halt"],
+    kind: str,
     grace: float | None,
     at: str | None,
     reminders: Sequence[Any],
@@ -72,8 +72,10 @@ def _span(value: Any) -> float:
         raise Refused(f"reminders: {error}") from None
 
 
-def schedule(order: Order, message: str, facts: Facts) -> Generator[Command, Any, None]:
-    """Has logind do it at that time, with wall, and reads the schedule back.
+def schedule(
+    order: Order, message: str, facts: Facts, *, tell: bool = True
+) -> Generator[Command, Any, None]:
+    """Has logind do it at that time, with wall, and reads the schedule back; ``tell`` the log.
 
     Where logind does not answer nothing is scheduled: there is no other way that would not rather
     go down at once (shutdown(8)).
@@ -89,7 +91,8 @@ def schedule(order: Order, message: str, facts: Facts) -> Generator[Command, Any
     )
     _need(asked, f"logind did not take the {what}; nothing was scheduled")
     yield from _read_back(order, facts)
-    yield Report(entry=PublicText.fixed(_entry(order, facts)))
+    if tell:
+        yield Report(entry=PublicText.fixed(_entry(order, facts)))
 
 
 def _need(output: Output | Unknown, why: str) -> None:
@@ -124,11 +127,7 @@ def _word(found: Scheduled) -> str:
 def _entry(order: Order, facts: Facts) -> str:
     if order.clock_time:
         when = in_log(order.at, facts, order.asked)
-        return {
-            "reboot": f"Reboot scheduled; the machine will go down at {when}.",
-            "poweroff": f"Shutdown scheduled; the machine will power off at {when}.",
-            "halt": f"Halt scheduled; the machine will stop at {when}.",
-        }[order.kind]
+        return f"{WORDS[order.kind].capitalize()} scheduled; the machine goes down at {when}hrs."
     what = WORDS[order.kind].capitalize()
     return f"{what} triggered with {spoken_grace(order.at - order.asked)} grace."
 
@@ -161,9 +160,13 @@ def take_back(order: Order) -> Generator[Command, Any, None]:
     """Takes back what was scheduled, when a person cancels the run before its time."""
     found: Scheduled | Offline | None = yield Probe(*SCHEDULED, offline=True)
     if isinstance(found, Scheduled) and _same(found, order):
-        taken = yield Change(logind_call("CancelScheduledShutdown"), sudo=True)
-        what = WORDS[order.kind]
-        _need(taken, f"the scheduled {what} could not be taken back: it will happen")
-        if order.reminders:
-            yield from forget(order.kind, order.at)
-        yield Report(entry=PublicText.fixed(f"Scheduled {what} cancelled."))
+        yield from cancel(order.kind, order.at, reminded=bool(order.reminders))
+        yield Report(entry=PublicText.fixed(f"Scheduled {WORDS[order.kind]} cancelled."))
+
+
+def cancel(kind: str, due: float, *, reminded: bool = True) -> Generator[Command, Any, None]:
+    """Takes back what is scheduled, and its reminders. Whose it is has been looked at before."""
+    taken = yield Change(logind_call("CancelScheduledShutdown"), sudo=True)
+    _need(taken, f"the scheduled {WORDS[kind]} could not be taken back: it will happen")
+    if reminded:
+        yield from forget(kind, due)

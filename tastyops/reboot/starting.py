@@ -171,15 +171,16 @@ def guard_start(
     kernel: str | Unknown | None,
     fallback: bool,
     chosen: bool = False,
-) -> Generator[Command, Any, None]:
+) -> Generator[Command, Any, tuple[str, list[Finding]]]:
     """Refuses a reboot after which the host would not start; ``force:`` overrules it.
 
     ``fallback`` asks for another kernel that has been seen running; without it a doubtful one is
     only spoken of. ``chosen`` says that ``kernel`` will be picked at the boot menu, so that the
-    menu's default does not matter.
+    menu's default does not matter. Gives the kernel to fall back on, empty where none is good,
+    and what was found of all else but the arrays: one that is merely degraded is a warning.
     """
     if facts.force:
-        return
+        return "", []
     found = yield from starting(running, kernel)
     disks, target, other, *more = findings(found)
     if disks.state == "failed":
@@ -199,3 +200,4 @@ def guard_start(
     for finding in (disks, target, other, *more):
         if finding.state != "ok":
             yield Report(note=str(finding))
+    return found.fallback if other.state != "failed" else "", [disks, target, *more[:1]]

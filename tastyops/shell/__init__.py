@@ -204,8 +204,8 @@ class Hello:
     time: int
     problem: str
     lock: str = ""
-    new: bool = False
-    """Whether the run's directory was made by this session, so that it holds no fate."""
+    record: str = ""
+    """A word made with the run's directory: one that was removed and made anew has another."""
 
 
 def parse_hello(status: str) -> Hello:
@@ -224,7 +224,7 @@ def parse_hello(status: str) -> Hello:
         time=int(fields["time"]),
         problem=fields["problem"],
         lock=fields["lock"],
-        new=fields["new"] == "1",
+        record=fields["record"],
     )
 
 

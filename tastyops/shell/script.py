@@ -6,9 +6,9 @@ way of the commands it runs: they get neither its descriptors, its umask nor its
 Names: R the run, H the greeting's nonce (set in front of the script). d the run's directory, m the
 account's umask, u its uid, b the boot id, i counts probes, pw the password line, N a newline,
 n the request's nonce, f the path of the files at hand, c the status to answer, Q the descriptor of
-the queue that W, the process that waits for the next change, reads (8 and 9 take turns), A whether
-this session made the run's directory, L the lock's path, E its first line as this session took it
-(a newline, which none is, once it was refused), K the first line it has now.
+the queue that W, the process that waits for the next change, reads (8 and 9 take turns), A the word
+of the session that made the run's directory, L the lock's path, E its first line as this session
+took it (a newline, which none is, once it was refused), K the first line it has now.
 """
 
 from __future__ import annotations
@@ -141,8 +141,7 @@ problem=
 for t in setsid cat rm base64 tail sleep mkfifo ln mv; do
 command -v $t >/dev/null || problem=no_$t
 done
-A=1
-if [ -d "$d" ]; then A=0; fi
+A=
 mkdir -p "$d" 2>/dev/null
 chmod 700 "$D" "$d" 2>/dev/null
 if [ -z "$problem" ]; then
@@ -150,6 +149,15 @@ problem=no_room
 if [ -d "$d" ] && [ -O "$d" ] && [ -O "$D" ] && [ ! -L "$D" ] && [ ! -L "$d" ]; then
 : >"$d/.room" && problem=
 fi
+fi
+if [ -z "$problem" ]; then
+if [ ! -s "$d/.born" ]; then
+printf '%s\n' "$H" >"$d/.born.$H"
+[ -s "$d/.born.$H" ] && ln "$d/.born.$H" "$d/.born" 2>/dev/null
+rm -f "$d/.born.$H"
+fi
+{ IFS= read -r A <"$d/.born"; } 2>/dev/null
+[ -n "$A" ] || problem=no_room
 fi
 IFS= read -r h </proc/sys/kernel/hostname
 IFS= read -r k </proc/sys/kernel/osrelease
@@ -313,7 +321,9 @@ fi
 fi
 [ $c = taken ] || E=$N
 if [ $c = held ] || [ $c = denied ]; then
-rm -f "$d/.room"; rmdir "$d" 2>/dev/null
+rm -f "$d/.room"
+[ "$A" != "$H" ] || rm -f "$d/.born"
+rmdir "$d" 2>/dev/null
 fi
 printf '%s\n' $c "$o"
 a 0
@@ -344,7 +354,7 @@ _TOLD = {
     "kernel": "$k",
     "time": "$(date +%s)",
     "problem": "$problem",
-    "new": "$A",
+    "record": "$A",
 }
 _FIELDS = " ".join(f"{name}=%s" for name in _TOLD)
 _VALUES = " ".join(f'"{value}"' for value in _TOLD.values())

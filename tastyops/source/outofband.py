@@ -13,7 +13,7 @@ from tastyops.source.secrets import read_secret_source
 from tastyops.source.tree import Mapping, Node, Scalar, Sequence, plain_value
 
 CONSOLE_KEYS = ("command", "socket", "ipmi", "release", "user", "password")
-POWER_COMMANDS = ("on", "off", "cycle", "status")
+POWER_COMMANDS = ("on", "off", "cycle", "status", "policy")
 POWER_KEYS = ("ipmi", *POWER_COMMANDS, "outlet", "timeout")
 IPMI_KEYS = ("address", "port", "user", "password", "cipher")
 
@@ -85,6 +85,10 @@ def read_command(findings: Findings, node: Node, what: str) -> tuple[str, ...]:
         return ()
     if not found or not found[0].strip() or any("\0" in word for word in found):
         findings.add(node.place, f"{what} names no program")
+        return ()
+    if found[0].rpartition("/")[2] == "ipmitool" and any(w.startswith("-P") for w in found[1:]):
+        hint = "use -f FILE, or `ipmi:` with a `password:` source"
+        findings.add(node.place, f"{what} has its password on a command line, which ps shows", hint)
         return ()
     return found
 

@@ -249,6 +249,10 @@ class LogFile:
         self._lines = PublicJournal(self.journal)
         self._lines.catch_up()
 
+    def mask_with(self, masker: Masker) -> None:
+        """What is written passes this masker from now on."""
+        self._masker = masker
+
     @property
     def number(self) -> str:
         """``2026/003``."""

@@ -272,3 +272,29 @@ def test_a_secret_is_typed_without_echo(project: Project) -> None:
     assert project.events()[0]["body"]["inputs"] == {"password": {"secret": "asked"}}
     files = [path for path in project.path.rglob("*") if path.is_file()]
     assert [path for path in files if told(path.read_bytes().decode("utf-8", "replace"))] == []
+
+
+@pytest.mark.usefixtures("project")
+def test_what_is_written_by_hand_tells_no_secret_that_can_be_had_here(
+    run: Run, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", SECRET)
+    key = private(project.path / "key", b"from-a-file\n")
+    inputs = (
+        "  password: {secret: true, source: {env: DB_PASSWORD}}\n"
+        f"  key: {{secret: true, source: {{file: {key}}}}}\n"
+    )
+    load(project, inputs, "run: {command: cat, stdin: '{{ password }}'}")
+    assert run("run", "book.yml", "--yes").code == 0
+    assert run("note", f"It was {SECRET} all along.", "--run", "last").code == 0
+    assert run("note", "It was from-a-file.", "--run", "last", "--private").code == 0
+    assert run("summary", "last", f"The password {SECRET} was changed.").code == 0
+    entries = run("show", "last", "--entries").out
+    number = entries.split()[0].removeprefix("#")
+    assert run("correct", "last", number, f"Set to {SECRET}.").code == 0
+    files = [path for path in project.path.rglob("*") if path.is_file() and path != key]
+    for path in files:
+        text = path.read_text("utf-8", "replace")
+        assert told(text) == [], path
+        assert "from-a-file" not in text, path
+    assert "Set to \\*\\*\\*\\*\\*\\*\\*\\*." in project.page()

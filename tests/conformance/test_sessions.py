@@ -168,15 +168,23 @@ def test_a_forgotten_change_is_never(session: Session) -> None:
     assert session.fate("s1") == Fate("never")
 
 
-def test_only_the_session_that_made_the_runs_directory_says_so(
+def test_a_runs_directory_that_was_made_anew_is_another(
     target: Target, session: Session, run: str
 ) -> None:
-    assert session.hello.new
-    other = target.dialer.session(target.host, run)
-    try:
-        assert not other.hello.new
-    finally:
+    """However many sessions there were since, and whoever of them made it."""
+
+    def record() -> str:
+        other = target.dialer.session(target.host, run)
         other.close()
+        return other.hello.record
+
+    born = session.hello.record
+    assert born
+    assert record() == born
+    session.forget_run()
+    anew = record()
+    assert anew not in ("", born)
+    assert record() == anew
 
 
 def test_another_session_sees_and_follows_a_running_change(

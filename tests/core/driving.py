@@ -16,7 +16,7 @@ from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, RunOpened
 from tastyops.journal.state import RunState
 from tastyops.plan import Plan, make_plan
-from tastyops.ports import Operator
+from tastyops.ports import Operator, OutOfBand
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture
 from tastyops.store.logs import LogBook, LogFile, LogHead, LogKeeper
@@ -83,6 +83,7 @@ def drive(
     secrets: Sequence[str] = (),
     before: Any = None,
     take_over: bool = False,
+    ways: OutOfBand | None = None,
     **hosts: FakeHost,
 ) -> Ran:
     clock = FakeClock()
@@ -111,6 +112,7 @@ def drive(
         operators=operators or (Unattended("dwm", yes=True, answers={}),),
         listeners=(LogKeeper(log), hearing),
         take_over=take_over,
+        ways=ways,
     )
     driving.append(
         RunOpened(plan.title, "", "", plan.digest, [h.name for h in plan.hosts], {}, ["dwm"])
@@ -126,5 +128,5 @@ def drive(
     )
 
 
-def dry(plan: Plan, **hosts: FakeHost) -> Preview:
-    return preview(plan, FakeDialer(**hosts), FakeClock(), OutputCapture)
+def dry(plan: Plan, ways: OutOfBand | None = None, **hosts: FakeHost) -> Preview:
+    return preview(plan, FakeDialer(**hosts), FakeClock(), OutputCapture, ways)

@@ -63,8 +63,8 @@ class FakeHost:
     uid: int = 0
     elevated: list[str] = field(default_factory=list)
     clock: FakeClock | None = None
-    new: bool = False
-    """Whether the host has lost the run's directory when it is connected again."""
+    record: str = "b1"
+    """Which directory the run has there; another once it was removed and made again."""
     stopped: Callable[[], None] = lambda: None
     lock: Holder | None = None
     """Who holds the host. It is lost with a reboot, which a new ``boot_id`` is."""
@@ -94,7 +94,7 @@ class FakeSession:
     def __init__(self, host: FakeHost) -> None:
         self._host = host
         self.hello = Hello(
-            host.uid, host.boot_id, "/run/tastyops/x", 1, "fake", "6.1.0", 0, "", new=host.new
+            host.uid, host.boot_id, "/run/tastyops/x", 1, "fake", "6.1.0", 0, "", record=host.record
         )
         self.skew = 0.0
         self.closed = False

@@ -16,7 +16,7 @@ from tastyops.plan import need_another_operator, need_nobody
 from tastyops.practice.hands import Hands
 from tastyops.store.desk import BOARD, DeskKeeper, answers_on, desk_of, put_answer, read_board
 from tastyops.store.runs import hand_in
-from tests.core.driving import Ran, drive, plan_of
+from tests.core.driving import Ran, drive, dry, plan_of
 from tests.core.fake import FakeClock, FakeHost
 
 KEY = """
@@ -211,3 +211,9 @@ def test_a_board_is_the_desks_owners_word_only(desk: Path) -> None:
     (desk / BOARD).write_text("{}")
     os.chown(desk / BOARD, OTHER, OTHER)
     assert read_board(desk) is None
+
+
+def test_a_dry_run_says_whom_it_would_ask() -> None:
+    found = dry(plan_of(ACTION, "web1"), web1=FakeHost())
+    assert found.steps[0].verdict == "would ask"
+    assert found.steps[0].commands == ["ask another operator: Shall it be?"]

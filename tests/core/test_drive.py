@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from tastyops.errors import JournalUnwritable
+from tastyops.errors import JournalUnwritable, Unreachable
 from tastyops.journal.events import CancelAsked, Noted
 from tastyops.journal.state import fold
 from tastyops.shell import Fate
 from tastyops.store.runs import RunJournal, hand_in
 from tests.core.driving import drive, plan_of
-from tests.core.fake import SOUND, START, FakeClock, FakeHost, lost
+from tests.core.fake import SOUND, START, FakeClock, FakeDialer, FakeHost, lost
 from tests.core.test_cancel import LOGIND, SCHEDULED
 
 THREE = """
@@ -254,7 +255,7 @@ def test_a_change_cut_off_is_picked_up_and_never_sent_again(tmp_path: Path, fate
 
 def test_where_the_host_has_lost_its_record_nothing_is_sent_again(tmp_path: Path) -> None:
     def cut() -> Exception:
-        host.new = True  # as when systemd removes an account's runtime directory
+        host.record = "b2"  # as when systemd removes an account's runtime directory
         return lost()
 
     host = FakeHost({"change it": cut})  # type: ignore[dict-item]
@@ -483,3 +484,19 @@ def test_a_change_without_an_outcome_is_settled_by_its_own_probe(
     assert intended.at.n == number
     (settled,) = [e.body for e in ran.events if e.kind == "settled" and e.at == intended.at]
     assert settled.how == how  # type: ignore[attr-defined]
+
+
+def test_what_to_do_next_reaches_the_operator_of_a_running_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strange(*_: object) -> NoReturn:
+        raise Unreachable(
+            "web1 shows an unknown key.", still_true="Nothing was sent.",
+            next_step="`invoke trust web1` shows it.",
+        )  # fmt: skip
+
+    monkeypatch.setattr(FakeDialer, "session", strange)
+    ran = drive(plan_of(THREE, "web1"), tmp_path, web1=FakeHost())
+    (ended,) = ran.bodies("step-ended")
+    assert ended.why == "web1 shows an unknown key. `invoke trust web1` shows it."
+    assert "trust" not in ran.log.page.read_text()

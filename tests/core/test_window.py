@@ -106,6 +106,8 @@ def test_after_it_no_step_begins_without_a_word_and_one_word_is_enough(tmp_path:
         "Step 2.1 (run) completed.",
     ]
     assert code(ran) == 0
+    (decided,) = [event for event in ran.events if event.kind == "decided"]
+    assert decided.who == "ncm"
 
 
 def test_a_persons_no_ends_the_run_truthfully_and_what_mends_is_still_done(tmp_path: Path) -> None:
@@ -124,6 +126,8 @@ def test_with_nobody_there_the_run_ends_before_the_next_step(tmp_path: Path) -> 
     ran, host = run(tmp_path, Unattended("dwm", yes=True, answers={}), takes=4000.0)
     assert host.sent == ["first", "mend"]
     assert code(ran) == 3
+    (decided,) = [event for event in ran.events if event.kind == "decided"]
+    assert decided.who == "tastyops"
 
 
 def test_one_gone_on_with_by_a_timer_waits_for_a_person(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tastyops.errors import JournalDamaged
 from tastyops.practice.server import PracticeHost
+from tastyops.store.following import Following
 from tests.cli.project import ROOT, isolated
 from tests.durable.harness import (
     EXPECTED,
@@ -107,6 +110,17 @@ def test_an_edited_runbook_is_told_step_by_step_and_refused_unless_accepted(
     assert "3.1" not in site.read(killed.ledger)
     assert perform(killed, "resume", "--yes", "--accept-changes") == 0
     assert "3.1-new" in site.read(killed.ledger).split()
+
+
+def test_a_resumed_run_may_be_given_another_end_of_its_at_risk_period(killed: Attempt) -> None:
+    assert perform(killed, "resume", "--yes", "--window-end", "2001-01-01 02:00") == 2
+    assert "that has passed" in said(killed)
+    assert perform(killed, "resume", "--yes", "--window-end", "2099-01-01 02:00") == 0
+    assert "until 0200hrs, January 1st 2099." in killed.page
+    assert "The at-risk period now lasts until 0200hrs, January 1st 2099." in killed.page
+    assert perform(killed, "run", "book.yml", "--yes", "--window-end", "2001-01-01 02:00") == 2
+    assert "The at-risk period is over" in said(killed)
+    assert len(list(killed.folder.glob("**/logs/*/*.md"))) == 1  # no number was taken
 
 
 def test_a_step_already_begun_that_was_edited_is_named_as_such(killed: Attempt) -> None:
@@ -258,3 +272,63 @@ def test_ctrl_d_at_the_menu_leaves_the_run_to_be_resumed(
     (run,) = status(attempt)["runs"]
     assert run["live"] is False
     assert perform(attempt, "cancel", "last", "--take-over") == 0
+
+
+def test_another_operator_attends_and_reads_along(
+    failing: tuple[Attempt, pexpect.spawn[str]],
+) -> None:
+    attempt, screen = failing
+    environment = {
+        "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TERM": "xterm",
+        **isolated(attempt.folder / "user"),
+    }  # fmt: skip
+    (run,) = status(attempt)["runs"]
+    words = ["-m", "tastyops", "attend", "last", "--as", "ncm"]
+
+    def attend() -> pexpect.spawn[str]:
+        return pexpect.spawn(
+            sys.executable, words, cwd=attempt.folder, env=environment, timeout=30,
+            encoding="utf-8", dimensions=(40, 160),
+        )  # fmt: skip
+
+    first = attend()
+    first.expect("At 1.1 it asks: Step 1.1 \\(run\\) failed.")
+    first.expect(f"answer {run['run']} retry\\|skip\\|cancel-work\\|abort")
+    first.sendintr()
+    first.expect("You have left; the run .* goes on.")
+    assert ended(first) == 0
+    assert screen.isalive()
+    second = attend()
+    second.expect("it asks: Step 1.1")
+    assert perform(attempt, "answer", "last", "skip") == 0
+    second.expect("1.1 run: skip")
+    second.expect("log: Step 1.1 \\(run\\) was skipped.")
+    second.expect("The run is over: Ended without completion.")
+    assert ended(second) == 0
+    assert ended(screen) == 1
+    assert re.search("Attending:\\*\\* \\w+, ncm\n", attempt.page)
+    joined = [event for event in attempt.events if event.kind == "joined"]
+    assert {getattr(event.body, "name", "") for event in joined} == {"ncm"}
+
+
+def test_a_log_without_a_live_run_gets_the_name_alone(killed: Attempt) -> None:
+    assert perform(killed, "attend", "last", "--as", "ncm") == 0
+    assert re.search("Attending:\\*\\* \\w+, ncm\n", killed.page)
+    assert perform(killed, "attend", "last", "--as", "ncm") == 0
+    assert killed.page.count("ncm") == 1
+    assert perform(killed, "cancel", "last") == 0
+    assert perform(killed, "attend", "last", "--as", "ncm", dry=True) == 0
+
+
+def test_what_follows_a_journal_sees_whole_lines_and_what_was_altered(killed: Attempt) -> None:
+    journal = killed.run / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    following = Following(killed.run)
+    journal.write_bytes(b"".join(lines[:3]) + lines[3][:20])
+    assert [event.seq for event in following.more()] == [1, 2, 3]
+    assert following.more() == []
+    journal.write_bytes(b"".join(lines[:5]))
+    assert [event.seq for event in following.more()] == [4, 5]
+    journal.write_bytes(b"".join([*lines[:5], lines[6]]))
+    with pytest.raises(JournalDamaged, match="before this one was altered, removed or moved"):
+        following.more()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,10 @@ from typing import Any
 import pytest
 
 from tastyops.errors import LabFailed, UsageError
-from tastyops.lab import bays, places, qemu, record
-from tastyops.lab.golden import Golden
+from tastyops.lab import bays, places, processes, qemu, record
+from tastyops.lab.golden import Golden, create
 from tastyops.lab.processes import Process
+from tastyops.lab.qmp import Qmp
 from tastyops.lab.record import Ports, Record
 
 
@@ -155,3 +158,51 @@ def test_disks_are_only_left_alone_while_the_machine_is_off(
     with pytest.raises(LabFailed, match="is on"):
         bays.only(made, "LAB-DISK-1")
     assert replace(made) == made
+
+
+# -- QEMU itself, without a guest: it is paused before its first instruction -------------------
+
+
+@pytest.fixture
+def paused(
+    made: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Record]:
+    if not shutil.which(qemu.PROGRAM):
+        pytest.skip("QEMU is not installed")
+    monkeypatch.setattr(bays, "create", create)
+    with tempfile.TemporaryDirectory(prefix="tl") as short:  # a socket's path is
+        folder = Path(short)
+        made = replace(made, folder=folder)
+        for drive in made.drives:
+            create(drive.path, "10M")
+        argv = [
+            qemu.PROGRAM, "-no-user-config", "-nodefaults", "-display", "none", "-S",
+            "-machine", "pc,accel=tcg", "-m", "32", *qemu.drives(made.drives),
+            "-pidfile", str(made.machine.pid_file),
+            "-qmp", f"unix:{made.machine.qmp},server=on,wait=off",
+        ]  # fmt: skip
+        process = processes.start(argv, tmp_path / "qemu.log")
+        try:
+            assert processes.waited_for(lambda: made.qemu is not None, 30)
+            assert processes.waited_for(made.machine.qmp.exists, 30)
+            yield made
+        finally:
+            process.end()
+
+
+def in_qemu(made: Record) -> set[str]:
+    with Qmp(made.machine.qmp) as qmp:
+        return {each["qdev"] for each in qmp.ask("query-block")}
+
+
+def test_qemu_gives_and_takes_disks(paused: Record) -> None:
+    with Qmp(paused.machine.qmp) as qmp:  # as lab.break disk1 does
+        qmp.ask("blockdev-add", driver="blkdebug", node_name="bad-disk1", image="disk1")
+        place = "/machine/peripheral/disk1"
+        qmp.ask("qom-set", path=place, property="drive", value="bad-disk1")
+    changed = bays.pull(paused, "LAB-DISK-1")
+    assert in_qemu(changed) == {"disk2", "disk3"}
+    changed = bays.insert(changed, "LAB-DISK-4", "20M", 4096)
+    changed = bays.insert(changed, "LAB-DISK-1")
+    assert in_qemu(changed) == {"disk1", "disk2", "disk3", "disk4"}
+    assert record.read() == changed

@@ -235,7 +235,7 @@ def test_the_inventory_is_one_that_tastyops_takes(made: Record, tmp_path: Path) 
     assert host.known_hosts
     assert host.console
     assert host.power
-    assert set(host.power) == set(known.POWER_WORDS)
+    assert set(host.power.commands) == set(known.POWER_WORDS)
     assert Path(inventory.runs).is_absolute()
 
 

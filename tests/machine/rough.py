@@ -64,7 +64,8 @@ class RoughSession(FakeSession):
     """A session of ``FakeHost`` that dies with its link and with the host's boot."""
 
     def __init__(self, host: RoughHost) -> None:
-        host.new, host.directory = not host.directory, True
+        if not host.directory:
+            host.record, host.directory = f"b{host.links}", True
         super().__init__(host)
         self.rough, self.dead, self._boot = host, False, host.boot_id
 

@@ -378,4 +378,4 @@ def test_random_runs_and_random_accidents() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_very_many_of_them() -> None:
-    run_state_machine_as_test(Engine, settings=profile(4000, 60))
+    run_state_machine_as_test(Engine, settings=profile(int(1500 * SCALE), 50))

@@ -48,7 +48,7 @@ class Driver:
                 self.notes += [note] if note else []
             case Ask(kind, text, by, default):
                 said = Hands().answer(
-                    {"question": kind, "text": text.text, "by": by, "default": default}
+                    {"question": kind, "text": text, "by": by, "default": default}
                 )
                 assert said
                 return said[0]

@@ -34,6 +34,8 @@ def _lines(found: Record, *, answers: bool) -> Iterator[str]:
     yield f"console:  {_shown(found.hub, 'gone')}, log {record.console_log()}"
     yield f"visitor:  log {record.visitor_log()}"
     yield f"power:    {_shown(found.bmc, 'gone')}, IPMI on 127.0.0.1 port {found.ports.lan}"
+    inside = [drive.serial for drive in found.drives if drive.attached]
+    yield f"disks:    {', '.join(inside) or 'none'}"
     yield f"broken:   {', '.join(found.faults) or 'nothing'}"
 
 

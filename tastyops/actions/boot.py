@@ -1,0 +1,112 @@
+"""``boot``: start the host in a mode, or with a kernel, picked at the boot menu on its console."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from tastyops.actions import action, param
+from tastyops.commands import Change, Command, Offline, Output, Probe, Steps
+from tastyops.errors import Failed, Refused, Stopped
+from tastyops.model.action import Facts
+from tastyops.probes.console import Screen, look
+from tastyops.probes.system import BOOT_ID, SYSTEM_STATE
+from tastyops.reboot import menuboot
+from tastyops.reboot.bootmenu import Entry, start_entry
+from tastyops.reboot.console import attach
+from tastyops.reboot.guard import guard
+from tastyops.reboot.schedule import grace, order, schedule, take_back
+from tastyops.reboot.singleuser import TARGETS, guard_shell
+from tastyops.reboot.snapshot import snapshot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """Into what, and how."""
+
+    mode: str = param(
+        "text", "What to start: normal, single-user or emergency", "normal",
+        ("normal", "single-user", "emergency"),
+    )  # fmt: skip
+    kernel: str | None = param(
+        "text", "The kernel to pick at the boot menu: a release, or `previous`", None
+    )
+    ssh: bool = param("boolean", "In single-user mode, start the network and sshd", True)
+    power: bool = param(
+        "boolean", "Cycle the power of a host that does not answer, to have it start", False
+    )
+    grace: float = param("duration", "From the warning to the reboot", 60.0)
+    message: str = param("text", "What wall tells the users", "The system goes down for a reboot.")
+    patience: float = param("duration", "How long each stage of the start may take", 600.0)
+
+
+@action(
+    "boot",
+    scalar="mode",
+    guarded=True,
+    returns={"mode": "word", "kernel": "version", "previous": "version", "reached": "word"},
+    sentence="Machine started in {{ mode }} mode, running kernel {{ kernel }}.",
+)
+def boot(params: Boot, facts: Facts) -> Steps:
+    """Restart the host into a mode or a kernel, through the boot menu on its console (GRUB)."""
+    if not facts.console:
+        raise Refused("the boot menu is picked from on the console, and the host has none")
+    answer: Output | Offline = yield Probe(BOOT_ID.argv, "output", offline=True)
+    yield from attach(facts)
+    if isinstance(answer, Offline):
+        old, release, previous = "", params.kernel or "", None
+        if params.mode == "normal" and not release and (yield from _shell_there()):
+            return (yield from menuboot.leave(answer, params.patience, facts))
+        yield from _cut(params, facts)
+    else:
+        old = answer.text.strip()
+        state = yield Probe(*SYSTEM_STATE)
+        if state == "maintenance":
+            if params.mode == "normal" and not params.kernel:
+                return (yield from menuboot.leave(answer, params.patience, facts))
+            raise Refused("it is in single-user mode; `boot: normal` leaves that first")
+        previous, release = yield from _orderly(params, facts)
+    target = TARGETS.get(params.mode, "")
+    entry = Entry(release, words=f"systemd.unit={target}" if target else "")
+    yield from start_entry(entry, params.patience)
+    told = yield from menuboot.arrive(
+        params.mode, old, ssh=params.ssh, patience=params.patience, facts=facts
+    )
+    return {**told, "previous": previous}
+
+
+def _shell_there() -> Generator[Command, Any, bool]:
+    screen: Screen = yield Probe(*look(0), via="console")
+    return screen.state == "shell"
+
+
+def _cut(params: Boot, facts: Facts) -> Generator[Command, Any, None]:
+    """A host that does not answer is started anew by its power switch."""
+    if not params.power or not facts.power:
+        raise Refused("the host does not answer; `power: true` would cycle its power")
+    cycled = yield Change(("cycle",), via="power")
+    if isinstance(cycled, Output) and not cycled.ok:
+        raise Failed("the power could not be cycled", {"reached": "not-back"})
+
+
+def _orderly(params: Boot, facts: Facts) -> Generator[Command, Any, tuple[str, str]]:
+    """Has logind restart a host that answers; gives its kernel and the release to pick."""
+    if params.mode != "normal":
+        yield from guard_shell(facts)
+    before = yield from snapshot()
+    running = before.kernel.release
+    release = params.kernel or ""
+    if release == "previous":
+        release = yield from menuboot.previous(running)
+    yield from guard(before, facts, kernel=release or None, fallback=False, chosen=True)
+    due = yield from order("reboot", params.grace, None, (), facts)
+    try:
+        yield from schedule(due, params.message, facts)
+        yield from grace(due)
+    except Stopped:
+        yield from take_back(due)
+        raise
+    return running, release
+
+

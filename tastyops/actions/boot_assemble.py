@@ -1,0 +1,62 @@
+"""``boot.assemble``: bring up the arrays an initial ramdisk left out, and let the boot go on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Probe, Report, Steps
+from tastyops.errors import Failed, Refused
+from tastyops.model.action import Facts
+from tastyops.probes.console import Screen, look
+from tastyops.reboot.bootmenu import press
+from tastyops.reboot.menuboot import arrive
+from tastyops.reboot.singleuser import command
+
+LIST = "mdadm --examine --scan > /run/found.conf; cat /run/found.conf"
+ASSEMBLE = "mdadm --assemble --scan --config=/run/found.conf; grep -c '^md.* active' /proc/mdstat"
+"""By what the superblocks say: the ramdisk's own mdadm.conf is what is wrong (mdadm(8))."""
+
+VOLUMES = "lvm vgchange --activate y"
+LEAVE = b"exit\r"
+"""initramfs-tools(7): the shell's end makes it look for the root again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootAssemble:
+    """How long to wait."""
+
+    wait: float = param("duration", "How long the initramfs prompt may take to appear", 0.0)
+    patience: float = param("duration", "How long the boot may take then", 600.0)
+
+
+@action(
+    "boot.assemble",
+    returns={"arrays": "count", "kernel": "version"},
+    sentence="Arrays assembled over the console; the boot went on with kernel {{ kernel }}.",
+)
+def boot_assemble(params: BootAssemble, facts: Facts) -> Steps:
+    """At the initramfs prompt, assemble the arrays, activate the volumes, and go on booting.
+
+    Nothing on the disks is changed but what assembling writes.
+    """
+    if not facts.console:
+        raise Refused("the host has no console (`console:` in the inventory)")
+    screen: Screen = yield Probe(*look(params.wait, r"(?m)^\(initramfs\)"), via="console")
+    if screen.state != "initramfs":
+        raise Refused("the console does not show the initramfs prompt")
+    _, said = yield from command(LIST, 120)
+    found = len(re.findall(r"(?m)^ARRAY ", said))
+    if not found:
+        raise Failed("no array is to be found on the disks the initial ramdisk sees")
+    _, said = yield from command(ASSEMBLE, 120)
+    counts = re.findall(r"(?m)^(\d+)$", said)
+    active = int(counts[-1]) if counts else 0
+    if not active:
+        raise Failed("no array could be assembled at the initramfs prompt")
+    yield Report(note=f"{active} of {found} arrays run")
+    yield from command(VOLUMES, 120)  # without LVM there is none to activate
+    yield from press(LEAVE)
+    told = yield from arrive("normal", "", ssh=False, patience=params.patience, facts=facts)
+    return {"arrays": active, "kernel": told["kernel"]}

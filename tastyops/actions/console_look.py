@@ -1,0 +1,55 @@
+"""``console.look``: what the host's console shows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tastyops.actions import action, param, require
+from tastyops.commands import Ask, Change, Offline, Probe, Steps
+from tastyops.errors import ConsoleHeld, Refused, shown
+from tastyops.model.action import Facts
+from tastyops.probes.console import WAITING, Screen, look
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsoleLook:
+    """How long to look, and what for."""
+
+    wait: float = param("duration", "How long to wait for something that asks, or a panic", 0.0)
+    until: list[str] = param("list", "Regular expressions to wait for instead", ())
+    take: bool = param("boolean", "Whether to ask for a console that somebody else has", False)
+    enter: bool = param("boolean", "Whether Enter is pressed once where it is silent", False)
+
+
+@action(
+    "console.look",
+    returns={"state": "word", "line": "private", "chosen": "private", "heard": "count"},
+    sentence="The console shows: {{ state }}.",
+)
+def console_look(params: ConsoleLook, facts: Facts) -> Steps:
+    """Look at the host's console without the host: a boot menu, a panic, a prompt, a login.
+
+    A console that cannot be had is an answer too: ``console-unreachable``, ``console-held``,
+    ``no-console``.
+    """
+    until = tuple(params.until) or WAITING
+    for pattern in until:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise Refused(f"{shown(pattern)} is no regular expression: {error}") from error
+    reading = look(params.wait, *until) if params.wait else look(0)
+    screen: Screen | Offline = yield Probe(*reading, via="console", offline=True)
+    if isinstance(screen, Offline) and screen.why == ConsoleHeld.id and params.take:
+        yield Ask("confirm", f"Somebody else has {facts.host}'s console. End their session?")
+        require((yield Change(("take",), via="console")), "their session could not be ended")
+        screen = yield Probe(*reading, via="console", offline=True)
+    if isinstance(screen, Screen) and screen.state == "silent" and params.enter:
+        require((yield Change(("type",), b"\r", via="console")), "Enter could not be typed")
+        screen = yield Probe(*look(max(params.wait, 5.0), *until), via="console", offline=True)
+    if isinstance(screen, Offline):
+        return {"state": screen.why, "line": "", "chosen": "", "heard": 0}
+    return {
+        "state": screen.state, "line": screen.line, "chosen": screen.chosen, "heard": screen.heard,
+    }  # fmt: skip

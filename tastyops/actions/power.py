@@ -1,0 +1,128 @@
+"""``power.status``, ``power.on``, ``power.off``, ``power.cycle``: one switch, in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tastyops.actions import action, param, require
+from tastyops.commands import Ask, Change, Command, Output, Probe, Report, Sleep, Steps, Unknown
+from tastyops.errors import Failed
+from tastyops.model.action import Facts
+from tastyops.probes.power import IS_OFF, IS_ON, POLICY, STATUS
+
+_POLL = 1.0
+_SETTLES = {"on": IS_ON, "off": IS_OFF}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerStatus:
+    """Nothing to say: the inventory names the switch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turning:
+    """How to go about it."""
+
+    ask: bool = param("boolean", "Whether a person confirms it first", True)
+    patience: float = param("duration", "How long the switch may take to show it", 60.0)
+
+
+@action("power.status", returns={"power": "word"}, sentence="Power is {{ power }}.")
+def power_status(params: PowerStatus, facts: Facts) -> Steps:
+    """Read the host's power switch, which answers while the host is down."""
+    state: str = yield Probe(*STATUS, via="power")
+    return {"power": state}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerPolicy:
+    """Nothing to say: the inventory names the switch."""
+
+
+_DARK = {
+    "always-off": "stays dark when power returns",
+    "previous": "stays dark when power returns if it was shut down before",
+}
+
+
+@action(
+    "power.policy",
+    returns={"policy": "word", "dark": "flag"},
+    sentence="When power returns the machine {{ 'stays dark' if dark else 'starts by itself' }}.",
+)
+def power_policy(params: PowerPolicy, facts: Facts) -> Steps:
+    """Read what the machine does when power returns, and warn where it would stay dark.
+
+    ``dark`` speaks of a machine that was shut down cleanly before the power went.
+    """
+    policy: str = yield Probe(*POLICY, via="power")
+    if policy in _DARK:
+        yield Report(note=f"{facts.host} {_DARK[policy]}: its power must then be switched on")
+    if policy == "unknown":
+        yield Report(note=f"it is not known what {facts.host} does when power returns")
+    return {"policy": policy, "dark": policy != "always-on"}
+
+
+@action("power.on", returns={"power": "word"}, sentence="Power switched on.")
+def power_on(params: Turning, facts: Facts) -> Steps:
+    """Switch the host's power on, without the host (IPMI, or the inventory's commands)."""
+    state: str = yield Probe(*STATUS, via="power")
+    if state == "on":
+        return {"changed": False, "power": state}
+    yield from _turn("on", "Switch on", params, facts, state)
+    return {"power": (yield from _settled("on", params.patience))}
+
+
+@action("power.off", returns={"power": "word"}, sentence="Power switched off.")
+def power_off(params: Turning, facts: Facts) -> Steps:
+    """Cut the host's power, without the host; what it has not written to disk is lost."""
+    state: str = yield Probe(*STATUS, via="power")
+    if state == "off":
+        return {"changed": False, "power": state}
+    yield from _turn("off", "Cut the power of", params, facts, state)
+    return {"power": (yield from _settled("off", params.patience))}
+
+
+@action(
+    "power.cycle",
+    returns={"power": "word", "was": "word", "turned": "word"},
+    sentence="Power {{ 'switched on' if turned == 'on' else 'cycled' }}.",
+)
+def power_cycle(params: Turning, facts: Facts) -> Steps:
+    """Cut the host's power and restore it; a machine that is off is switched on."""
+    was: str = yield Probe(*STATUS, via="power")
+    if was == "off":
+        yield from _turn("on", "Switch on", params, facts, was)
+    else:
+        yield from _turn("cycle", "Cut and restore the power of", params, facts, was)
+    turned = "on" if was == "off" else "cycle"
+    power = yield from _settled("on", params.patience)
+    return {"power": power, "was": was, "turned": turned}
+
+
+def _turn(
+    how: Literal["on", "off", "cycle"], words: str, params: Turning, facts: Facts, state: str
+) -> Generator[Command, Any, None]:
+    """Has it confirmed, the host and the outlet named, and does it."""
+    if params.ask:
+        outlet = f" ({facts.outlet})" if facts.outlet else ""
+        said = f"Its switch says {state}" if state != "unknown" else "Its switch does not say"
+        yield Ask("confirm", f"{words} {facts.host}{outlet}? {said}.")
+    settle = Probe(*_SETTLES[how], via="power") if how in _SETTLES else None
+    done: Output | Unknown = yield Change((how,), via="power", settle=settle)
+    require(done, "the power switch did not obey")
+
+
+def _settled(wanted: str, patience: float) -> Generator[Command, Any, str]:
+    """Waits until the switch shows it; ``unknown`` from one that cannot tell."""
+    waited = 0.0
+    while True:
+        state: str = yield Probe(*STATUS, via="power")
+        if state in (wanted, "unknown"):
+            return state
+        if waited >= patience:
+            raise Failed(f"the power switch still says {state}", {"power": state})
+        yield Sleep(_POLL, "the power switch to show it")
+        waited += _POLL

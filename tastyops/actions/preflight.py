@@ -1,0 +1,45 @@
+"""``preflight``: everything a reboot depends on, looked at beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Report, Steps
+from tastyops.errors import Failed
+from tastyops.model.action import Facts
+from tastyops.reboot.preflight import preflight as look
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """What is not in the inventory."""
+
+    backup: str | None = param(
+        "text", "A file as old as the last backup; default: `backup_stamp` of the host's vars", None
+    )
+
+
+@action(
+    "preflight",
+    returns={"failed": "count", "unknown": "count", "findings": "private"},
+    sentence="Console, power switch, boot loader, kernels, arrays and clock checked.",
+)
+def preflight(params: Preflight, facts: Facts) -> Steps:
+    """Look at all that a reboot depends on: console, power, disks, kernels, arrays, clock, backup.
+
+    Nothing is changed. It fails if any of them failed; what is not known is only said.
+    """
+    stamp = params.backup or str(facts.names.get("backup_stamp") or "")
+    lines = yield from look(facts, stamp)
+    for line in lines:
+        yield Report(note=str(line))
+    failed = [line for line in lines if line.state == "failed"]
+    registered = {
+        "failed": len(failed),
+        "unknown": sum(line.state == "not known" for line in lines),
+        "findings": [str(line) for line in lines],
+    }
+    if failed:
+        raise Failed("; ".join(f"{line.subject}: {line.detail}" for line in failed), registered)
+    return registered

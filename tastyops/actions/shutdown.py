@@ -1,0 +1,65 @@
+"""``shutdown``: power a host off or halt it, after a grace or at a clock time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Probe, Steps
+from tastyops.errors import Stopped
+from tastyops.model.action import Facts
+from tastyops.probes.system import BOOT_ID, HOSTNAME
+from tastyops.reboot.console import attach
+from tastyops.reboot.down import down
+from tastyops.reboot.guard import guard_host
+from tastyops.reboot.moment import in_log
+from tastyops.reboot.schedule import grace, order, schedule, take_back
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shutdown:
+    """How, and when."""
+
+    grace: float | None = param(
+        "duration", "From the warning to the shutdown, exact to the second; 1m without `at`", None
+    )
+    at: str | None = param("text", "A clock time instead, such as 23:55; the step then ends", None)
+    kind: str = param("text", "What to do", "poweroff", ("poweroff", "halt"))
+    reminders: list[str] = param("list", "How long before it the users are reminded by wall", ())
+    message: str = param("text", "What wall tells the users", "The system goes down.")
+    patience: float = param("duration", "How long its power may stay on", 300.0)
+
+
+@action(
+    "shutdown",
+    scalar="grace",
+    guarded=True,
+    returns={
+        "kind": "word",
+        "at": "time",
+        "due": "count",
+        "boot_id": "private",
+        "reached": "word",
+    },
+    sentence="{% if at %}Delayed shutdown instruction given; the machine goes down at {{ at }}hrs."
+    "{% elif reached == 'off' %}Machine shut down; its power is off."
+    "{% else %}Machine shut down; it does not answer any more.{% endif %}",
+)
+def shutdown(params: Shutdown, facts: Facts) -> Steps:
+    """Shut a host down after a grace, and see that it is down; or schedule that for a time."""
+    boot_id = yield Probe(*BOOT_ID)
+    yield from guard_host(boot_id, (yield Probe(*HOSTNAME)), facts)
+    due = yield from order(params.kind, params.grace, params.at, params.reminders, facts)
+    yield from attach(facts)
+    told = {"kind": params.kind, "at": None, "due": None, "boot_id": boot_id}
+    try:
+        yield from schedule(due, params.message, facts, tell=params.at is None)
+        if params.at is not None:
+            when = in_log(due.at, facts, due.asked)
+            return told | {"at": when, "due": round(due.at), "reached": "scheduled"}
+        yield from grace(due)
+    except Stopped:
+        yield from take_back(due)
+        raise
+    reached = yield from down(boot_id, params.kind, params.patience, facts)
+    return told | {"reached": reached}

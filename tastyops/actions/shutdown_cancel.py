@@ -1,0 +1,51 @@
+"""``shutdown.cancel``: take back a shutdown that a run has scheduled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Probe, Steps
+from tastyops.errors import Failed, Refused
+from tastyops.model.action import Facts
+from tastyops.probes.system import BOOT_ID, SCHEDULED, Scheduled
+from tastyops.reboot.moment import exactly
+from tastyops.reboot.schedule import cancel
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShutdownCancel:
+    """Which; without ``due`` the one that the last ``shutdown`` step of this run scheduled."""
+
+    due: int | None = param("integer", "When it is due, in seconds since the epoch", None)
+    kind: str = param("text", "What it is", "poweroff", ("poweroff", "halt", "reboot"))
+
+
+@action(
+    "shutdown.cancel",
+    returns={"cancelled": "count", "changed": "flag"},
+    sentence="Scheduled shutdown cancelled.",
+)
+def shutdown_cancel(params: ShutdownCancel, facts: Facts) -> Steps:
+    """Cancel a shutdown that is scheduled on the host and is this program's own."""
+    earlier = facts.earlier("shutdown")
+    due = params.due if params.due is not None else earlier.get("due")
+    if due is None:
+        raise Refused("no earlier step of this run has scheduled a shutdown; say which with `due`")
+    kind = params.kind if params.due is not None else str(earlier.get("kind", params.kind))
+    boot_id = yield Probe(*BOOT_ID)
+    if earlier.get("boot_id") not in (None, boot_id):
+        raise Refused("the host has been restarted since, so nothing is scheduled any more")
+    found: Scheduled | None = yield Probe(*SCHEDULED)
+    if found is None:
+        return {"cancelled": int(due), "changed": False}
+    if found.type != kind or abs(found.at - due) > 1:
+        raise Refused(
+            f"a {found.type} is scheduled there at {exactly(found.at, facts)}, which is not"
+            f" the {kind} at {exactly(due, facts)} that was scheduled by us"
+        )
+    yield from cancel(kind, due)
+    after: Scheduled | None = yield Probe(*SCHEDULED)
+    if after is not None:
+        raise Failed(f"logind still shows a {after.type} at {exactly(after.at, facts)}")
+    return {"cancelled": int(due), "changed": True}

@@ -1,0 +1,26 @@
+"""A scheduled shutdown of this run's own, noted once its host has been seen again."""
+
+from __future__ import annotations
+
+from tastyops.advance.moves import Append, Move
+from tastyops.journal.events import Address, ShutdownExecuted
+from tastyops.journal.shutdowns import EXECUTED, scheduled, seen_since, taken_back
+from tastyops.journal.state import RunState
+from tastyops.plan import Plan
+
+
+def executed(plan: Plan, state: RunState) -> list[Move]:
+    """The notes that are due."""
+    if not plan.shutdowns:
+        return []
+    label = len(plan.hosts) > 1
+    return [
+        Append(
+            Address(one.host, one.step),
+            ShutdownExecuted(one.due, f"{one.host}: {EXECUTED}" if label else EXECUTED),
+        )
+        for one in scheduled(state)
+        if (one.host, one.step) not in state.executed
+        and seen_since(state, one)
+        and not taken_back(state, one)
+    ]

@@ -1,0 +1,1 @@
+"""Calls the operators when a run waits for one or did not end well."""

@@ -1,0 +1,123 @@
+"""When the operators are called, and with which words: fixed ones, never what a host said."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from tastyops.journal.envelope import Event
+from tastyops.journal.events import Address, Asked, Body, Called, RunClosed
+from tastyops.journal.state import RunState
+from tastyops.ports import Announcer
+
+GRACE = 1.0
+"""Seconds a question is open before anybody is called: most are answered at once, or by --yes."""
+
+PATIENCE = 25.0
+"""Seconds the end of a run waits for calls that are still being made."""
+
+_WAITS = {
+    "ask": "waits for a value",
+    "manual": "waits for work by hand",
+    "confirm": "waits for a confirmation",
+    "failure": "waits for a decision about what failed",
+    "undo": "waits for a decision about undoing",
+    "window": "waits for a word, its at-risk period being over",
+}
+
+_Key = tuple[str, str, str]
+
+
+class Caller:
+    """A listener that calls when a question waits, and when the run ends other than completed.
+
+    ``hand`` takes the event that says so into the run's journal; ``ring`` sounds the bell of a
+    terminal where nothing else does; ``say`` tells the operator there what went wrong.
+    """
+
+    def __init__(
+        self, state: RunState, announcer: Announcer | None, *, hand: Callable[[Body], None],
+        ring: Callable[[], None], say: Callable[[str], None],
+    ) -> None:
+        self._state, self._announcer = state, announcer
+        self._hand, self._ring, self._say = hand, ring, say
+        now = time.monotonic()
+        self._open: dict[_Key, float] = {_key(at, q): now for at, q in state.questions()}
+        """The questions nobody was called for yet, and since when each is open."""
+        self._old = set(self._open)
+        """Those that a process before this one may have called for."""
+        self._calls: list[threading.Thread] = []
+
+    def event(self, event: Event) -> None:
+        """One event."""
+        body = event.body
+        if isinstance(body, Asked):
+            self._open[_key(event.at, body)] = time.monotonic()
+        elif isinstance(body, RunClosed) and body.exit_code:
+            self._call("ended", self._sentence(f"ended: {body.status}"), "")
+
+    def caught_up(self) -> None:
+        """Calls for what has been open for long enough."""
+        if self._open:
+            self._look(GRACE)
+
+    def running(self, at: Address, out: bytes, err: bytes) -> None:
+        """Not its business."""
+
+    def left(self) -> None:
+        """The process ends and the run does not: its open questions wait for whoever comes."""
+        self._look(0.0)
+
+    def finish(self) -> None:
+        """Waits a little for the calls that are being made."""
+        until = time.monotonic() + PATIENCE
+        for call in self._calls:
+            call.join(max(0.0, until - time.monotonic()))
+
+    def _look(self, grace: float) -> None:
+        asked = {_key(at, question): (at, question) for at, question in self._state.questions()}
+        for key, since in list(self._open.items()):
+            if key not in asked:
+                del self._open[key]
+            elif time.monotonic() - since >= grace:
+                del self._open[key]
+                at, question = asked[key]
+                said = _WAITS.get(question.question, "waits for a person")
+                if question.by:
+                    said = f"waits for the yes of {question.by}"
+                sentence = self._sentence(f"{said} at step {at.step}")
+                if key not in self._old or sentence not in self._state.called:
+                    self._call("waits", sentence, at.step, ring=bool(question.by))
+
+    def _sentence(self, said: str) -> str:
+        opened = self._state.opened
+        if opened is None:
+            return f"The run {self._state.run} {said}."
+        practice = "PRACTICE: " if opened.practice else ""
+        return f"{practice}[{opened.log}] {opened.title} {said}."
+
+    def _call(self, what: str, sentence: str, step: str, *, ring: bool = True) -> None:
+        if ring:
+            self._ring()
+        announcer, opened = self._announcer, self._state.opened
+        if announcer is None:
+            return
+        facts = {
+            "what": what, "run": self._state.run, "log": opened.log if opened else "",
+            "step": step, "attending": ",".join(self._state.attending),
+        }  # fmt: skip
+
+        def call() -> None:
+            problem = announcer.call(sentence, facts)
+            if problem:
+                self._say(f"Nobody could be called: {problem}.")
+            if what == "waits" and self._state.closed is None:
+                self._hand(Called(sentence, problem))
+
+        self._calls.append(threading.Thread(target=call, daemon=True))
+        self._calls[-1].start()
+
+
+def _key(at: Address, question: Asked) -> _Key:
+    return at.host, at.step, question.digest

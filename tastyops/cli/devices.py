@@ -1,0 +1,119 @@
+"""Consoles and power switches: their passwords, and the way to each as the inventory says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tastyops.cli.sources import UnfitError, fetch
+from tastyops.console.attached import Attached
+from tastyops.console.opening import attach
+from tastyops.engine.outofband import no_console, no_power
+from tastyops.errors import ConsoleUnreachable, PowerUnreachable
+from tastyops.inventory import Host
+from tastyops.model.secret import SecretSource
+from tastyops.power.switch import Switch
+from tastyops.redact import SHORTEST_SECRET, Masker
+
+
+@dataclass(frozen=True)
+class DevicePasswords:
+    """By source: the passwords there are, and why there is none.
+
+    A source that gives none stops only what needs it: most runs touch neither console nor power.
+    """
+
+    values: Mapping[SecretSource, str] = field(default_factory=dict, repr=False)
+    missing: Mapping[SecretSource, str] = field(default_factory=dict)
+
+    @property
+    def to_mask(self) -> frozenset[str]:
+        """What can be masked; the lab's may be shorter than that."""
+        return frozenset(text for text in self.values.values() if len(text) >= SHORTEST_SECRET)
+
+    def get(self, source: SecretSource | None) -> str:
+        """The password of a source. Raises UnfitError."""
+        if source is None:
+            return ""
+        if source in self.missing:
+            raise UnfitError(self.missing[source])
+        return self.values[source]
+
+
+def device_passwords(hosts: Sequence[Host]) -> DevicePasswords:
+    """The passwords of these hosts' consoles and power switches, each fetched once."""
+    values: dict[SecretSource, str] = {}
+    missing: dict[SecretSource, str] = {}
+    for host in hosts:
+        shortest = 1 if host.practice else SHORTEST_SECRET
+        for source in _sources(host):
+            if source in values or source in missing:
+                continue
+            try:
+                values[source] = fetch(source, Path(), shortest=shortest)
+            except UnfitError as error:
+                missing[source] = str(error)
+    return DevicePasswords(values, missing)
+
+
+def _sources(host: Host) -> Iterator[SecretSource]:
+    console, power = host.console, host.power
+    for each in (
+        console and console.password,
+        console and console.ipmi and console.ipmi.password,
+        power and power.ipmi and power.ipmi.password,
+    ):
+        if each:
+            yield each
+
+
+class Devices:
+    """Opens consoles and power switches of real hosts and of the lab (``ports.OutOfBand``)."""
+
+    def __init__(self, passwords: DevicePasswords, masker: Masker) -> None:
+        self._passwords, self._masker = passwords, masker
+
+    def console(
+        self, host: Host, *, heard: Callable[[bytes], None], take: bool = False
+    ) -> Attached:
+        """Attaches the host's console. Raises ConsoleUnreachable, NoConsole, ConsoleHeld."""
+        way = host.console
+        if way is None:
+            raise no_console(host.name)
+        try:
+            bmc = self._passwords.get(way.ipmi.password if way.ipmi else None)
+        except UnfitError as error:
+            raise ConsoleUnreachable(
+                f"The password for {host.name}'s console cannot be had: {error}.",
+                still_true="It was not attached.",
+                next_step="Mend its source in the inventory.",
+            ) from error
+        return attach(
+            host, way, heard=heard, bmc_password=bmc, masker=self._masker, take=take,
+            login_password=lambda: self._login(host),
+        )  # fmt: skip
+
+    def _login(self, host: Host) -> str:
+        try:
+            return self._passwords.get(host.console.password if host.console else None)
+        except UnfitError as error:
+            raise ConsoleUnreachable(
+                f"The password to log in on {host.name}'s console cannot be had: {error}.",
+                still_true="Nothing was typed.",
+                next_step="Mend its source in the inventory.",
+            ) from error
+
+    def power(self, host: Host) -> Switch:
+        """The host's power switch. Raises PowerUnreachable, NoPower."""
+        way = host.power
+        if way is None:
+            raise no_power(host.name)
+        try:
+            return Switch(host, way, self._passwords.get(way.ipmi.password if way.ipmi else None))
+        except UnfitError as error:
+            raise PowerUnreachable(
+                f"The password for {host.name}'s power switch cannot be had: {error}.",
+                still_true="It was not worked.",
+                next_step="Mend its source in the inventory.",
+            ) from error

@@ -1,0 +1,62 @@
+"""Shutdowns a run has scheduled: which are still to come, taken back, or carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tastyops.journal.state import RunState
+
+EXECUTED = "Automated scheduled shutdown executed."
+"""What the log says once the host has been seen again, at the time it was due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """One that a step scheduled on a host: reboot, poweroff, halt; ``due`` in epoch seconds."""
+
+    run: str
+    host: str
+    step: str
+    kind: str
+    due: int
+    boot_id: str
+
+
+def scheduled(state: RunState) -> list[Scheduled]:
+    """All that steps of this run scheduled for a clock time, whatever became of them."""
+    found = []
+    for (host, step), lane in state.lanes.items():
+        told = lane.ended.registered if lane.ended is not None else {}
+        if told.get("reached") == "scheduled" and isinstance(told.get("due"), int):
+            kind, boot_id = str(told.get("kind", "")), str(told.get("boot_id", ""))
+            found.append(Scheduled(state.run, host, step, kind, told["due"], boot_id))
+    return found
+
+
+def seen_since(state: RunState, one: Scheduled) -> bool:
+    """Whether this run met the host after the time, on another boot than it was scheduled on."""
+    met = state.connected.get(one.host)
+    if met is None or met.boot_id == one.boot_id or state.last_at is None:
+        return False
+    return state.last_at.timestamp() >= one.due
+
+
+def taken_back(state: RunState, one: Scheduled) -> bool:
+    """Whether a step of this run took it back."""
+    return any(
+        host == one.host and lane.ended is not None and lane.ended.registered.get("cancelled")
+        == one.due
+        for (host, _), lane in state.lanes.items()
+    )  # fmt: skip
+
+
+def still_to_come(states: Iterable[RunState]) -> list[Scheduled]:
+    """Those of all these runs that no run has taken back and whose host none has met since."""
+    every = list(states)
+    return [
+        one
+        for state in every
+        for one in scheduled(state)
+        if not any(seen_since(other, one) or taken_back(other, one) for other in every)
+    ]

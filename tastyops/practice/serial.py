@@ -1,0 +1,136 @@
+"""The modelled machine's serial console and its power switch, both outside the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Protocol
+
+from tastyops.ports import Ended, Sink
+
+_KEYS = (b"\x1b[A", b"\x1b[B", b"\x1b[H")
+_LISTENERS = 4
+_PIECE = 4096
+
+
+class Powered(Protocol):
+    """What the switch works."""
+
+    @property
+    def powered(self) -> bool:
+        """Whether it has power."""
+
+    def power_off(self) -> None:
+        """Cuts it."""
+
+    def power_on(self) -> None:
+        """Restores it."""
+
+
+class PracticePower:
+    """The practice host's power switch (``ports.Power``)."""
+
+    def __init__(self, machine: Powered) -> None:
+        self._machine = machine
+
+    def status(self, *, sink: Sink) -> Ended:
+        """Reads it."""
+        sink.out(b"on\n" if self._machine.powered else b"off\n")
+        return Ended(0, 0.0)
+
+    def policy(self, *, sink: Sink) -> Ended:
+        """kalimdor starts by itself when power returns, as it did on March 8th 2008."""
+        sink.out(b"always-on\n")
+        return Ended(0, 0.0)
+
+    def turn(self, how: Literal["on", "off", "cycle"], *, sink: Sink) -> Ended:
+        """Works it; a cycle of a machine that is off switches it on."""
+        began = time.monotonic()
+        if how == "cycle" and not self._machine.powered:
+            how = "on"
+        if how != "on":
+            self._machine.power_off()
+        if how != "off":
+            self._machine.power_on()
+        sink.out(f"{how}\n".encode())
+        return Ended(0, time.monotonic() - began)
+
+    def stop(self) -> None:
+        """It never waits."""
+
+
+class SerialConsole:
+    """A socket in the practice host's own directory; what the machine says goes to all there.
+
+    ``typed`` is given the keys, one at a time, from a thread of its own.
+    """
+
+    def __init__(self, path: Path, typed: Callable[[bytes], None]) -> None:
+        self.path, self._typed = path, typed
+        self._lock = threading.Lock()
+        self._links: set[socket.socket] = set()
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(path))
+        path.chmod(0o600)
+        self._server.listen(_LISTENERS)
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="practice-serial", daemon=True)
+        self._thread.start()
+
+    @property
+    def attached(self) -> bool:
+        """Whether anybody is there."""
+        with self._lock:
+            return bool(self._links)
+
+    def say(self, data: bytes) -> None:
+        """Something the machine says; who does not read is left behind, not the machine held up."""
+        with self._lock:
+            for link in list(self._links):
+                try:
+                    link.send(data)
+                except OSError:
+                    self._drop(link)
+
+    def _serve(self) -> None:
+        while not self._closing:
+            with self._lock:
+                watched = [self._server, *self._links]
+            for ready in select.select(watched, [], [], 0.1)[0]:
+                with contextlib.suppress(OSError):
+                    self._attend(ready)
+
+    def _attend(self, ready: socket.socket) -> None:
+        if ready is self._server:
+            link, _ = self._server.accept()
+            link.setblocking(False)
+            with self._lock:
+                self._links.add(link)
+            return
+        data = ready.recv(_PIECE)
+        if not data:
+            with self._lock:
+                self._drop(ready)
+        while data:
+            key = next((key for key in _KEYS if data.startswith(key)), data[:1])
+            data = data[len(key) :]
+            self._typed(key)
+
+    def _drop(self, link: socket.socket) -> None:
+        self._links.discard(link)
+        link.close()
+
+    def close(self) -> None:
+        """Ends it."""
+        self._closing = True
+        self._thread.join()
+        self._server.close()
+        with self._lock:
+            for link in list(self._links):
+                self._drop(link)
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,46 @@
+"""What a console said while it was an operator's, kept beside the runs: private, a file a time."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+
+from tastyops.store.files import append_all, must_write
+
+FOLDER = "consoles"
+"""In the runs directory; no run has such a name."""
+
+MOST_KEPT = 64 * 1024 * 1024
+"""Bytes of one session; what comes after that is shown and not kept."""
+
+
+class ConsoleFile:
+    """One session's file: a line of JSON that says whose it was, then the bytes as they came.
+
+    What was typed is not in it, but for what the host echoed. Raises JournalUnwritable.
+    """
+
+    def __init__(self, runs: Path, host: str, who: str, how: str, now: datetime) -> None:
+        folder = runs / FOLDER
+        with must_write(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
+            self.path = folder / f"{now:%Y%m%dT%H%M%S%f}-{host}.log"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._fd = os.open(self.path, flags, 0o600)
+        self._left = MOST_KEPT
+        head = {"host": host, "who": who, "how": how, "at": now.isoformat(timespec="seconds")}
+        self.heard(json.dumps(head).encode() + b"\n")
+
+    def heard(self, data: bytes) -> None:
+        """Some bytes."""
+        data = data[: self._left]
+        self._left -= len(data)
+        with must_write(self.path.parent):
+            append_all(self._fd, data)
+
+    def close(self) -> None:
+        """Ends it."""
+        os.close(self._fd)

@@ -1,0 +1,40 @@
+"""Reads along in the journal of a run that another process writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tastyops.errors import JournalDamaged
+from tastyops.journal.chain import GENESIS, unseal
+from tastyops.journal.envelope import Event, event_from_json
+from tastyops.store.runs import JOURNAL
+
+
+class Following:
+    """A run's events, as they come. Only whole lines count: the last may still be being written."""
+
+    def __init__(self, run: Path) -> None:
+        self._path = run / JOURNAL
+        self._at = 0
+        self._number = 0
+        self._head = GENESIS
+
+    def more(self) -> list[Event]:
+        """The events since the last call. Raises JournalDamaged."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                data = file.read()
+        except OSError as error:
+            raise JournalDamaged(f"{self._path} cannot be read: {error.strerror}.") from error
+        whole = data[: data.rfind(b"\n") + 1]
+        self._at += len(whole)
+        found = []
+        lines = whole.splitlines(keepends=True)
+        for line in unseal(lines, before=self._head, first=self._number + 1):
+            if line.faults or line.data is None:
+                fault = line.faults[0].what if line.faults else "not an event"
+                raise JournalDamaged(f"{self._path}:{line.number}: {fault}.")
+            self._head, self._number = str(line.data["hash"]), line.number
+            found.append(event_from_json(line.data))
+        return found

@@ -1,0 +1,227 @@
+"""Disks on the real machine: pulled, put in, partitioned, made bootable, and booted from alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from tastyops.lab import life
+from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
+
+OLD, SECOND, THIRD, NEW = "LAB-DISK-1", "LAB-DISK-2", "LAB-DISK-3", "LAB-DISK-4"
+
+
+def disk(lab: Lab, *words: str) -> None:
+    ended = lab.tastyops("lab.disk", *words, timeout=900)
+    assert ended.returncode == 0, ended.stderr
+    lab.made = lab.record()
+
+
+def serials(lab: Lab) -> set[str]:
+    return set(lab.guest.run("lsblk --nodeps --noheadings --output=SERIAL").split())
+
+
+def device(lab: Lab, serial: str) -> str:
+    rows = lab.guest.run("lsblk --nodeps --noheadings --output=PATH,SERIAL").splitlines()
+    (found,) = (row.split()[0] for row in rows if row.split()[1:] == [serial])
+    return found
+
+
+def layout(lab: Lab, serial: str) -> Any:
+    """The partitions of a disk: start, size and type; and the disk's own id."""
+    told = json.loads(lab.guest.run(f"sfdisk --json {device(lab, serial)}"))["partitiontable"]
+    return [(p["start"], p["size"], p["type"]) for p in told["partitions"]], told["id"]
+
+
+def plain(said: str) -> str:
+    """What was said without the breaks of its lines."""
+    return " ".join(said.split())
+
+
+def page(lab: Lab) -> str:
+    """The newest log."""
+    found = (lab.folder / "state/tastyops/lab/logs").glob("*/*.md")
+    return max(found, key=lambda path: path.stat().st_mtime).read_text()
+
+
+def runbook(folder: Path, *steps: str) -> Path:
+    path = folder / "disks.yml"
+    path.write_text(
+        "title: Disks\nkind: at risk\nhosts: kalimdor\nsummary: [Disks.]\nworks:\n"
+        "  - work: Disks\n    steps:\n" + "".join(f"      - {step}\n" for step in steps)
+    )
+    return path
+
+
+def replaced(lab: Lab, *words: str) -> None:
+    """The first disk out, a blank one in its place, while the machine runs."""
+    lab.guest.run("mdadm /dev/md0 --fail $(readlink -f /dev/disk/by-id/*_LAB-DISK-1-part1 | uniq)"
+                  "; mdadm /dev/md1 --fail $(readlink -f /dev/disk/by-id/*_LAB-DISK-1-part2 | uniq)"
+                  "; mdadm /dev/md0 --remove failed; mdadm /dev/md1 --remove failed")  # fmt: skip
+    disk(lab, "pull", OLD)
+    until(lambda: OLD not in serials(lab), 60, "the guest notices that a disk was pulled")
+    disk(lab, "insert", NEW, *words)
+    until(lambda: NEW in serials(lab), 60, "the guest notices the new disk")
+
+
+def test_a_pulled_disk_and_a_new_one(pristine: Lab, tmp_path: Path) -> None:
+    replaced(pristine, "--size", "5G")
+    size = pristine.guest.run(f"blockdev --getsize64 {device(pristine, NEW)}")
+    assert int(size) == 5 << 30
+    said = pristine.run(
+        runbook(
+            tmp_path,
+            f"disk.identify: {{disk: {NEW}, unused: true}}",
+            f"disk.health: {{disk: {NEW}}}",
+            f"disk.partition_like: {{disk: {NEW}, like: {SECOND}}}",
+            f"disk.partition_like: {{disk: {NEW}, like: {SECOND}}}",
+            f"disk.partition: {{disk: {SECOND}, number: 3, size: 300M}}",
+            f"disk.partition: {{disk: {NEW}, number: 3, size: 300M}}",
+            f"disk.partition: {{disk: {NEW}, number: 3, size: 300M}}",
+            f"disk.detach: {NEW}",
+            f"disk.rescan: {NEW}",
+        )
+    )
+    assert said.endswith("exit 0"), said
+    assert "not-known" in said  # QEMU's disks have no SMART
+    assert page(pristine).count("Already so") == 2, page(pristine)
+    (second, old_id), (new, new_id) = layout(pristine, SECOND), layout(pristine, NEW)
+    assert new == second
+    assert len(new) == 3
+    assert new_id != old_id
+    assert pristine.guest.run("cat /proc/mdstat").count("[_UU]") == 2, "the mirrors go on"
+
+
+@pytest.mark.parametrize(
+    ("words", "prepare", "why"),
+    [
+        (("--size", "3G"), "", "is too small"),
+        (("--sector", "4096"), "", "has sectors of 4096 bytes"),
+        ((), "mkfs.xfs -q {new}", "is not blank: xfs on"),
+        (
+            (),
+            "printf 'label: dos\\nstart=2048, size=350M, type=fd\\n' | sfdisk -q {new};"
+            " udevadm settle; mdadm --create /dev/md9 --run --level=1 --metadata=1.0"
+            " --raid-devices=2 {new}1 missing; mdadm --stop /dev/md9; wipefs -aq {new};"
+            " blockdev --rereadpt {new}",
+            "old data lies where partition 1 would be: linux_raid_member",
+        ),
+    ],
+    ids=["too small", "4Kn", "a filesystem", "half a mirror without a table"],
+)
+def test_a_disk_that_will_not_do_is_refused_and_stays_as_it_is(
+    pristine: Lab, tmp_path: Path, words: tuple[str, ...], prepare: str, why: str
+) -> None:
+    disk(pristine, "insert", NEW, *words)
+    until(lambda: NEW in serials(pristine), 60, "the guest notices the new disk")
+    path = device(pristine, NEW)
+    if prepare:
+        pristine.guest.run(prepare.format(new=path))
+    before = pristine.guest.run(f"sha256sum < {path}", timeout=600)
+    said = pristine.run(
+        runbook(tmp_path, f"disk.partition_like: {{disk: {NEW}, like: {SECOND}}}")
+    )
+    assert said.endswith("exit 1"), said
+    assert why in plain(said)
+    assert pristine.guest.run(f"sha256sum < {path}", timeout=600) == before
+
+
+def test_a_disk_in_use_is_neither_detached_nor_partitioned_anew(
+    pristine: Lab, tmp_path: Path
+) -> None:
+    for number, step in enumerate(
+        (
+            f"disk.detach: {OLD}",
+            f"disk.partition_like: {{disk: {OLD}, like: {SECOND}}}",
+            f"disk.partition: {{disk: {OLD}, number: 3, size: 100M, start: 3000M}}",
+        )
+    ):
+        before = layout(pristine, OLD)
+        said = pristine.run(runbook(tmp_path, step))
+        # The first two disks are partitioned alike, so that the second has nothing to do.
+        assert said.endswith("exit 0" if number == 1 else "exit 1"), said
+        assert layout(pristine, OLD) == before
+        assert pristine.guest.run("cat /proc/mdstat").count("[UUU]") == 2
+
+
+def test_an_image_of_a_volume_in_use(pristine: Lab, tmp_path: Path) -> None:
+    disk(pristine, "insert", NEW)
+    until(lambda: NEW in serials(pristine), 60, "the guest notices the new disk")
+    pristine.guest.run("echo kept > /home/visitor/letter; sync")
+    said = pristine.run(
+        runbook(tmp_path, f"disk.image: {{source: /home, disk: {NEW}, snapshot: 100M}}")
+    )
+    assert said.endswith("exit 0"), said
+    assert "image" not in pristine.guest.run("lvs --noheadings -o lv_name")
+    path = device(pristine, NEW)
+    found = pristine.guest.run(
+        f"mount -o ro,nouuid {path} /mnt && cat /mnt/visitor/letter; umount /mnt"
+    )
+    assert found == "kept\n"
+    said = pristine.run(
+        runbook(tmp_path, f"disk.image: {{source: /home, disk: {NEW}, snapshot: 100M}}")
+    )
+    assert said.endswith("exit 1"), said
+    assert "the target holds data: xfs" in plain(said)
+
+
+def test_the_machine_boots_from_the_new_disk_alone(pristine: Lab, tmp_path: Path) -> None:
+    replaced(pristine, "--size", "5G")
+    said = pristine.run(
+        runbook(
+            tmp_path,
+            f"disk.partition_like: {{disk: {NEW}, like: {SECOND}}}",
+            f"raid.add: {NEW}",
+            "raid.watch:",
+            f"bootloader.install: {NEW}",
+        ),
+        timeout=1800,
+    )
+    assert said.endswith("exit 0"), said
+    answers = pristine.guest.run("debconf-show grub-pc | grep install_devices:")
+    assert f"_{NEW}" in answers
+    disk(pristine, "alone", NEW)
+    pristine.guest.wait(life.BOOT_SECONDS)
+    assert serials(pristine) == {NEW}
+    mdstat = pristine.guest.run("cat /proc/mdstat")
+    assert mdstat.count("[_U") + mdstat.count("[U_") + mdstat.count("[__U]") >= 2, mdstat
+    assert "/boot" in pristine.guest.run("findmnt -no TARGET /boot")
+
+
+def test_the_runbook_replaces_a_failing_disk(pristine: Lab) -> None:
+    """Found by its errors, dropped, changed, partitioned, re-synced, made bootable: and booted."""
+    assert pristine.tastyops("lab.break", "disk1").returncode == 0
+    pristine.guest.run("sysctl -w dev.raid.speed_limit_max=40000")  # to be watched
+    given = {"old": OLD, "new": NEW, "like": SECOND, "third": THIRD, "mirror": "md2",
+             "size": "300M", "forget": "false"}  # fmt: skip
+    words = [word for name, value in given.items() for word in ("--var", f"{name}={value}")]
+    program = str(Path(sys.executable).with_name("tastyops"))
+    person = pexpect.spawn(
+        program,
+        ["run", str(ROOT / "runbooks/raid-replace-disk.yml"), "--inventory", "lab", "--yes", *words],
+        env=pristine.environment, cwd=str(ROOT), timeout=1500, encoding="utf-8",
+        dimensions=(50, 200),
+    )  # fmt: skip
+    person.expect(f"Take disk {OLD} out")
+    disk(pristine, "pull", OLD)
+    disk(pristine, "insert", NEW, "--size", "5G")
+    person.send("done\r")
+    person.expect(pexpect.EOF)
+    person.close()
+    assert person.exitstatus == 0, person.before
+    log = page(pristine)
+    assert "**Status:** Completed at" in log
+    assert "50% complete" in log
+    assert f"GRUB boot loader installed on disk {NEW}." in log
+    assert pristine.guest.run("cat /proc/mdstat").count("[UUU]") == 3
+    assert "/dev/md2" in pristine.guest.run("pvs --noheadings -o pv_name -S vg_name=vg0")
+    disk(pristine, "alone", NEW)
+    assert serials(pristine) == {NEW}
+    assert "/boot" in pristine.guest.run("findmnt -no TARGET /boot")

@@ -1,0 +1,64 @@
+"""The ways a reboot can go that the practice host can be made to go: docs/reboots.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tastyops.actions.reboot import reboot
+from tastyops.actions.shutdown import shutdown
+from tastyops.errors import Failed
+from tastyops.model.action import Facts
+from tastyops.practice.machine import Machine
+from tests.practice.conftest import Make
+from tests.practice.driver import Driver
+
+
+def drive(machine: Machine) -> Driver:
+    return Driver(machine, Facts(host="kalimdor"))
+
+
+WAYS: list[tuple[dict[str, Any], str, str]] = [
+    ({"never_goes_down": True}, "going-down", "the host did not go down: it still has its old"),
+    ({"other_build_after_boot": True}, "up", "another build of kernel 6.1.0-48-amd64 than /boot"),
+    ({"unmounted_after_boot": ["/home"]}, "up", "worse than before: /home not mounted"),
+    ({"disk_fails_at_boot": "PRACTICE-C"}, "up", "worse than before: /dev/md0, /dev/md6, /dev/md7"),
+    ({"clock_jumps_by": -3600.0}, "up", "worse than before: its clock is 1h"),
+    ({"boot_loops": 9}, "boot-loop", "a boot loop: it restarted 3 times by itself"),
+    ({"fails_after_boot": ["exim4"]}, "up", "worse than before: exim4.service failed"),
+]
+
+
+@pytest.mark.parametrize(("settings", "reached", "why"), WAYS, ids=lambda value: str(value)[:30])
+def test_a_way_it_can_go(make: Make, settings: dict[str, Any], reached: str, why: str) -> None:
+    with pytest.raises(Failed) as caught:
+        drive(make(**settings)).run(reboot, grace=60.0)
+    assert caught.value.why.startswith(why) or why in caught.value.why
+    assert caught.value.registered["reached"] == reached
+
+
+def test_states_are_told_as_they_are_seen(machine: Machine) -> None:
+    driver = drive(machine)
+    found = driver.run(reboot, grace=30.0)
+    assert found
+    assert found["reached"] == "verified"
+    told = [note for note in driver.notes if note.startswith("the host")]
+    assert told[0] == "the host is to go down now"
+    assert told[-2:] == ["the host is down", "the host is up"]
+
+
+def test_reminders_reach_the_users(machine: Machine) -> None:
+    drive(machine).run(reboot, grace=600.0, reminders=["5m", "1m"], message="A new kernel.")
+    said = machine.terminals["ncm"].text
+    assert said.count("A new kernel. (5m left)") == 1
+    assert said.count("A new kernel. (1m left)") == 1
+
+
+def test_a_shutdown_after_a_grace(machine: Machine) -> None:
+    driver = drive(machine)
+    found = driver.run(shutdown, grace=60.0)
+    assert found
+    assert found["reached"] == "down"
+    assert machine.phase == "off"
+    assert driver.entries == ["Shutdown triggered with 1-minute grace."]
