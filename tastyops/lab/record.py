@@ -19,7 +19,7 @@ from tastyops.lab.bmc import Bmc
 from tastyops.lab.golden import Golden
 from tastyops.lab.guest import Guest
 from tastyops.lab.processes import Process, from_file
-from tastyops.lab.qemu import Drive, Machine
+from tastyops.lab.qemu import Drive, Machine, pristine
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +163,17 @@ def read() -> Record | None:
         return Record(
             Golden(Path(plain["golden"])), plain["accelerator"], Path(plain["folder"]),
             Ports(*plain["ports"]), plain["began"],
-            tuple(Drive(a, b, Path(c), int(d), bool(e)) for a, b, c, d, e in plain["drives"]),
+            _drives(plain),
             _process(plain["hub"]), _process(plain["bmc"]), tuple(plain["faults"]),
         )
     return None
+
+
+def _drives(plain: dict[str, Any]) -> tuple[Drive, ...]:
+    """Its disks; a lab begun by a tastyops that could not swap them has the recipe's."""
+    if "drives" not in plain:
+        return pristine(places.state())
+    return tuple(Drive(a, b, Path(c), int(d), bool(e)) for a, b, c, d, e in plain["drives"])
 
 
 def console_log() -> Path:

@@ -19,6 +19,7 @@ from tastyops.inventory import read_inventory
 from tastyops.lab import known, life, places, processes, qemu, record
 from tastyops.lab.golden import Golden, locked
 from tastyops.lab.processes import Process
+from tastyops.lab.qemu import pristine
 from tastyops.lab.qmp import Qmp
 from tastyops.lab.record import Ports, Record
 
@@ -140,6 +141,18 @@ def test_a_record_is_read_as_it_was_written(made: Record, tmp_path: Path) -> Non
     full.forget()
     assert record.read() is None
     assert not full.folder.exists()
+
+
+def test_a_record_of_an_older_tastyops_is_read_so_that_its_lab_can_be_ended(made: Record) -> None:
+    made.save()
+    path = record.writable() / "record.json"
+    plain = json.loads(path.read_text())
+    del plain["drives"]
+    path.write_text(json.dumps(plain))
+    read = record.read()
+    assert read
+    assert read.folder == made.folder
+    assert read.drives == pristine(path.parent)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"golden": 3}', "\0"])
