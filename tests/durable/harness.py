@@ -118,36 +118,55 @@ def perform(
     attempt: Attempt, *words: str, die_at: int | None = None, dry: bool = False
 ) -> int:
     """A verb in a process of its own, which dies after that event."""
-    module = ["-m", "tastyops"] if die_at is None else ["-m", "tests.durable.victim"]
-    cut = [] if die_at is None else [str(die_at)]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        **({"INVOKE_RUN_DRY": "1"} if dry else {}),
-        **isolated(attempt.folder / "user"),
-    }
-    ended = subprocess.run(
-        [sys.executable, *module, *cut, *words],
+    module = ["tastyops"] if die_at is None else ["tests.durable.victim", str(die_at)]
+    return finish(attempt, begin(attempt, *words, module=module, dry=dry))
+
+
+def begin(
+    attempt: Attempt, *words: str, module: Sequence[str] = ("tastyops",), dry: bool = False,
+    before: Callable[[], None] | None = None, **environment: str,
+) -> subprocess.Popen[str]:
+    """A verb in a process of its own, under way."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *module, *words],
         cwd=attempt.folder,
-        env=environment,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            **({"INVOKE_RUN_DRY": "1"} if dry else {}),
+            **isolated(attempt.folder / "user"),
+            **environment,
+        },
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=SECONDS,
-        check=False,
+        preexec_fn=before,
     )
-    said = ended.stdout + ended.stderr
-    attempt.outputs.append(f"{' '.join(words)} → {ended.returncode}\n{said}")
+
+
+def finish(attempt: Attempt, process: subprocess.Popen[str]) -> int:
+    """Waits for it to end; one that does not is killed, and the test fails."""
+    try:
+        said, _ = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, _ = process.communicate()
+        raise AssertionError(f"it hangs; it said {said}") from None
+    words = " ".join(process.args[3:] if isinstance(process.args, list) else [])
+    attempt.outputs.append(f"{words} → {process.returncode}\n{said}")
     assert "Traceback" not in said, said
-    return ended.returncode
+    return process.returncode
+
+
+def opening(attempt: Attempt) -> list[str]:
+    """The words of a run's first process."""
+    return ["run", "book.yml", "--yes", "--take-over", "--var", f"ledger={attempt.ledger}"]
 
 
 def start(attempt: Attempt, die_at: int | None = None) -> int:
     """The run's first process."""
-    return perform(
-        attempt, "run", "book.yml", "--yes", "--take-over", "--var", f"ledger={attempt.ledger}",
-        die_at=die_at,
-    )  # fmt: skip
+    return perform(attempt, *opening(attempt), die_at=die_at)
 
 
 @dataclass

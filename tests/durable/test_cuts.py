@@ -18,8 +18,8 @@ from tastyops.document.markdown import render_markdown
 from tastyops.journal.events import RunClosed, StepEnded
 from tastyops.redact import Masker
 from tastyops.store.logs import LogFile
+from tests.durable.conftest import read_here
 from tests.durable.harness import Attempt, Site, perform, prepare, start
-from tests.durable.test_kills import _read
 from tests.durable.wire import Cut, Wire, cuts
 from tests.sshd.server import Sshd
 
@@ -92,7 +92,7 @@ def behind(server: Sshd, wire: Wire, folder: Path) -> Site:
     kind, blob = (server.folder / "host_ed25519.pub").read_text().split()[:2]
     known.write_text(f"[127.0.0.1]:{wire.port} {kind} {blob}\n")
     host = replace(server.host(), port=wire.port, known_hosts=str(known))
-    return Site(host, _read, str(folder / "ledgers"))
+    return Site(host, read_here, str(folder / "ledgers"))
 
 
 def phase(cut: Cut) -> str:
