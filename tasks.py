@@ -8,10 +8,13 @@ from invoke import task
 from tastyops.cli.invocation import collection
 
 
-@task(help={"fast": "Only the tests that need neither sshd nor the lab."})
-def test(c, fast=False):
+@task(help={
+    "fast": "Only the tests that need neither sshd nor the lab.",
+    "long": "Those that take too long for every push too.",
+})  # fmt: skip
+def test(c, fast=False, long=False):
     """Run the tests."""
-    tier = ["-m", "not sshd and not lab"] if fast else ["-m", "not lab"]
+    tier = ["-m", "not lab" + " and not sshd" * fast + " and not long" * (not long)]
     sys.exit(subprocess.call([sys.executable, "-m", "pytest", *tier]))
 
 
