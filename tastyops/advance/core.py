@@ -141,6 +141,11 @@ def _ended(state: RunState, host: str, step: Step) -> bool:
     return lane is not None and lane.ended is not None
 
 
+def _skipped(state: RunState, host: str, step: Step) -> bool:
+    lane = state.lanes.get((host, step.id))
+    return lane is not None and lane.ended is not None and lane.ended.outcome == "skipped"
+
+
 def _worst(outcomes: Collection[Outcome]) -> Outcome:
     return next(outcome for outcome in _EXITS if outcome in outcomes)
 
@@ -185,6 +190,8 @@ def _work_end(plan: Plan, state: RunState, work: Work) -> WorkEnded:
     """A work's status. A half-done one is never plain Cancelled; one never started is."""
     steps = [step for step in work.steps if step.id not in plan.left_out]
     own = [(step, bad) for step in steps if (bad := bad_lanes(plan, state, step))]
+    if all(_skipped(state, host, step) for step in steps for host in plan.lanes[step.id]):
+        return WorkEnded(work.number, NOT_PART)  # its `when:` was false: nothing of it was done
     done = all(_ended(state, host, step) for step in steps for host in plan.lanes[step.id])
     if done and not own:
         late = f"from step {steps[0].address} on" if len(steps) < len(work.steps) else ""

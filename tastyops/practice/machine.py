@@ -51,6 +51,9 @@ _MENU_WAITS = 5.0
 _MENU_REAL = 3.0
 """Real seconds it waits at least."""
 
+_MENU_LONGEST = 240.0
+"""Seconds it waits at most, however fast the clock runs: less than a reboot may take."""
+
 _PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
 
 
@@ -375,7 +378,8 @@ class Machine:
         if menu and release is None and entry and self.serial is not None and self.serial.attached:
             # So short in practice time that nobody could press a key: it waits real seconds.
             self.phase, self._menu = "menu", BootMenu(self.grub.entries, entry)
-            self._menu_ends = at + max(_MENU_WAITS, _MENU_REAL * self.clock.scale)
+            real = min(_MENU_REAL * self.clock.scale, _MENU_LONGEST)
+            self._menu_ends = at + max(_MENU_WAITS, real)
             self._show_menu()
             return
         chosen = release or (entry.release if entry else None)

@@ -39,7 +39,7 @@ def states(lab: Lab) -> str:
         "grep -sH '' /sys/block/md*/md/dev-*/state /sys/block/md*/md/dev-*/slot"
         " /sys/block/md*/md/raid_disks;"
         " for part in /dev/sd??; do wipefs --noheadings $part; done;"
-        " sha256sum /etc/mdadm/mdadm.conf /boot/initrd.img-*; ls -R /var/lib/tastyops 2>&1"
+        " sha256sum /etc/mdadm/mdadm.conf /boot/initrd.img-*; ls -R /var/lib/tastyops 2>&1 || true"
     )
 
 
@@ -96,6 +96,7 @@ def test_the_last_good_member_of_another_mirror_is_not_dropped(
     assert states(pristine) == before
 
 
+@pytest.mark.long
 def test_a_new_mirror_is_recorded_once(pristine: Lab, tmp_path: Path) -> None:
     for serial in ("LAB-DISK-2", "LAB-DISK-3"):
         disk = device(pristine, serial)
