@@ -117,7 +117,7 @@ def test_a_dry_run_as_json_has_a_step_a_line(run: Run) -> None:
         (["rum"], "id you mean"),
         (["frobnicate"], "tastyops has no verb 'frobnicate'"),
         ([], ""),
-        (["check"], "required: FILE"),
+        (["check"], "check takes a FILE, or --host NAME"),
         (["show"], "required: RUN"),
         (["show", "nothing"], "There is no run or log 'nothing'"),
         (["verify", "2026/001"], "There is no run or log '2026/001'"),

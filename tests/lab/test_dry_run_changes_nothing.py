@@ -55,7 +55,7 @@ for d in /dev/sd?[12]; do mdadm --examine --export $d | grep -v -e EVENTS -e UPD
 part lvm; dd if=/dev/md1 bs=1M count=1 status=none | sha256sum
 part xfs; for v in root home var recover; do xfs_db -r -c 'sb 0' -c p /dev/vg0/$v |
   grep -v -e '^icount' -e '^ifree' -e '^fdblocks' -e '^lsn' -e '^crc' -e '^frextents'; done
-part ext; dumpe2fs -h /dev/md0 2>/dev/null | grep -v -i -e time -e writes -e free -e checksum -e journal
+part ext; dumpe2fs -h /dev/md0 2>/dev/null | grep -v -i -e time -e writes -e free -e checksum -e journal -e mounted
 part mounts; findmnt --raw --noheadings --output TARGET,SOURCE,FSTYPE,OPTIONS | grep -v /run/user
 part packages; dpkg-query --show --showformat='${Package} ${Version} ${Status}\n'
 part units; systemctl list-units --all --plain --no-legend --no-pager |
