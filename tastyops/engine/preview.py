@@ -39,6 +39,9 @@ NO_PREVIEW = "cannot be previewed"
 NOT_REACHED = "not reached"
 LEFT_OUT = "not part of this run"
 
+LONGEST_LOOK = 2.0
+"""Seconds that a console is looked at in a dry run."""
+
 MOST_COMMANDS = 10_000
 """Commands a step may yield in a preview; a step that yields more never ends."""
 
@@ -175,7 +178,7 @@ class _Lookout:
             return Settled(move.digest, "unreachable", why="this step has no host")
         try:
             outside = self._outsides.setdefault(host.name, Outside(host, self._ways))
-            ended = outside.probe(command, capture)
+            ended = outside.probe(_brief(command), capture)
         except (Unreachable, Locked) as error:
             how = "locked" if isinstance(error, Locked) else "unreachable"
             how, why = ("offline", error.id) if command.offline else (how, error.advised)
@@ -226,6 +229,14 @@ class _Lookout:
         else:
             preview.verdict = WOULD_READ
             preview.because = "the author says that it only reads" if preview.step.reads else before
+
+
+def _brief(command: Probe) -> Probe:
+    """A look at a console that waits for nothing: what it would wait for was withheld."""
+    match command.via, command.argv:
+        case "console", ("look", seconds, *until) if float(seconds) > LONGEST_LOOK:
+            return replace(command, argv=("look", f"{LONGEST_LOOK:g}", *until))
+    return command
 
 
 def preview(

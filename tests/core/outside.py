@@ -26,6 +26,7 @@ class FakeWays:
     dark: bool = False
     obeys: bool = True
     done: list[str] = field(default_factory=list)
+    looked: list[float] = field(default_factory=list)
     attached: int = 0
     closed: int = 0
     before_turning: Callable[[], None] = lambda: None
@@ -49,6 +50,7 @@ class FakeConsole:
         self._ways, self._heard, self.lost = ways, heard, ""
 
     def look(self, seconds: float, until: Sequence[str], *, sink: Sink) -> Ended:
+        self._ways.looked.append(seconds)
         if not self._ways.says:
             self.lost = "nothing more to say"
             raise ConsoleUnreachable("The console is cut off.")

@@ -172,3 +172,13 @@ def test_a_controller_that_died_while_it_worked_the_switch(
     assert lane.ended
     assert lane.ended.outcome == ends
     assert after.done == []
+
+
+def test_a_dry_run_does_not_wait_at_a_console_for_what_it_withheld() -> None:
+    ways = FakeWays(says=["kalimdor login: "])
+    plan = plan_of(
+        "{title: T, hosts: web1, works: [{work: W, steps: [{console.look: {wait: 15m}}]}]}", "web1"
+    )
+    found = dry(plan, ways, web1=DOWN)
+    assert [step.verdict for step in found.steps] == ["would read"]
+    assert ways.looked == [2.0]
