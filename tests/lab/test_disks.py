@@ -13,7 +13,7 @@ import pytest
 from tastyops.lab import life
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
 
 OLD, SECOND, THIRD, NEW = "LAB-DISK-1", "LAB-DISK-2", "LAB-DISK-3", "LAB-DISK-4"
 

@@ -26,7 +26,7 @@ from tastyops.lab.guest import Guest
 from tastyops.probes.reading import Reading
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
 
 LEFT_OUT = (
     "/dev", "/proc", "/run", "/sys", "/tmp", "/var/log", "/var/tmp",

@@ -9,7 +9,7 @@ import pytest
 from tastyops.lab.qmp import Qmp
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
 
 DROP = ROOT / "runbooks/raid-drop-disk.yml"
 NUMBER = "lsblk -dno KNAME,SERIAL | sed -n 's/ *{}$//p'"
@@ -96,7 +96,6 @@ def test_the_last_good_member_of_another_mirror_is_not_dropped(
     assert states(pristine) == before
 
 
-@pytest.mark.long
 def test_a_new_mirror_is_recorded_once(pristine: Lab, tmp_path: Path) -> None:
     for serial in ("LAB-DISK-2", "LAB-DISK-3"):
         disk = device(pristine, serial)
