@@ -78,13 +78,15 @@ class SerialConsole:
         self._server.bind(str(path))
         path.chmod(0o600)
         self._server.listen(_LISTENERS)
+        self._server.setblocking(False)
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="practice-serial", daemon=True)
         self._thread.start()
 
     @property
     def attached(self) -> bool:
-        """Whether anybody is there."""
+        """Whether anybody is there; who has connected is, though the thread is not yet that far."""
+        self._accept()
         with self._lock:
             return bool(self._links)
 
@@ -105,12 +107,16 @@ class SerialConsole:
                 with contextlib.suppress(OSError):
                     self._attend(ready)
 
+    def _accept(self) -> None:
+        with self._lock, contextlib.suppress(BlockingIOError):
+            while True:
+                link, _ = self._server.accept()
+                link.setblocking(False)
+                self._links.add(link)
+
     def _attend(self, ready: socket.socket) -> None:
         if ready is self._server:
-            link, _ = self._server.accept()
-            link.setblocking(False)
-            with self._lock:
-                self._links.add(link)
+            self._accept()
             return
         data = ready.recv(_PIECE)
         if not data:
