@@ -77,7 +77,7 @@ class Target:
             with contextlib.suppress(TastyopsError, OSError):
                 opened = next((e.body for e in read_events(directory)), None)
                 path = Path(opened.path) if isinstance(opened, RunOpened) else directory
-                data = (directory / RUNBOOK).read_bytes()
+                data = project.read_bounded(directory / RUNBOOK, "a runbook")
                 yield project.parse_runbook(data, path, self.inventory), hosts
 
     def present(self) -> datetime:
