@@ -111,7 +111,7 @@ def log_argument(parser: ArgumentParser) -> None:
     """``LOG``, for every verb that writes into one, and where logs are."""
     parser.add_argument(
         "log", metavar="LOG", type=project.filled,
-        help="a log's number, or a run that writes into it (`last`)",
+        help="a log's number, a run that writes into it, or `last`: what was begun last",
     )
     project.inventory_argument(parser)
 
@@ -128,6 +128,16 @@ def find(args: Namespace, wanted: str) -> Target:
     """The log and the run somebody means. Raises UsageError."""
     run, log = project.find_record(args, wanted)
     return _target(args, run, log)
+
+
+def find_log(args: Namespace) -> Target:
+    """The log that ``LOG`` means; ``last`` is what was begun last, a run or a log. UsageError."""
+    if args.log == "last":
+        places = project.record_places(project.load_inventory(args.inventory), args)
+        begun = [found for runs, book in places for found in _last_of(runs, book)]
+        if begun:
+            return find(args, max(begun)[1])
+    return find(args, args.log)
 
 
 def _target(args: Namespace, run: Path | None, log: LogFile | None) -> Target:
