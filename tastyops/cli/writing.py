@@ -58,6 +58,11 @@ class Target:
                 still_true=NOTHING, next_step="Open another; the number stays taken.",
             )
         _must_be_ours(self.log)
+        _, beyond = self._secrets()
+        if beyond:
+            project.say(
+                f"Not looked for in what you write, since only its run knows: {', '.join(beyond)}."
+            )
         return self.log
 
     def attached(self) -> list[Path]:
@@ -67,16 +72,24 @@ class Target:
 
     def masker(self) -> Masker:
         """What hides the secrets of the log's runs, as far as they can be had here silently."""
-        found = (secrets.at_hand(book, hosts) for book, hosts in self._books())
-        return Masker(set().union(*found))
+        return Masker(self._secrets()[0])
+
+    def _secrets(self) -> tuple[set[str], list[str]]:
+        """Those that can be had, and the names of the others."""
+        found = [secrets.at_hand(book, hosts) for book, hosts in self._books()]
+        names = dict.fromkeys(name for _, beyond in found for name in beyond)
+        return set().union(*(known for known, _ in found)), list(names)
 
     def _books(self) -> Iterator[tuple[Runbook, list[Host]]]:
-        """The runbooks of the log's runs, and the hosts there are."""
-        hosts = list(self.inventory.hosts.values())
+        """The runbooks of the log's runs, and their hosts."""
+        every = self.inventory.hosts
         for directory in self.attached() or ([self.run] if self.run else []):
             with contextlib.suppress(TastyopsError, OSError):
                 opened = next((e.body for e in read_events(directory)), None)
-                path = Path(opened.path) if isinstance(opened, RunOpened) else directory
+                path, names = directory, list(every)
+                if isinstance(opened, RunOpened):
+                    path, names = Path(opened.path), opened.hosts
+                hosts = [every[name] for name in names if name in every]
                 data = project.read_bounded(directory / RUNBOOK, "a runbook")
                 yield project.parse_runbook(data, path, self.inventory), hosts
 
