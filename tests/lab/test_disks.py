@@ -203,7 +203,7 @@ def by_hand(lab: Lab, name: str, asked: str, doing: Any, **given: str) -> str:
     program = str(Path(sys.executable).with_name("tastyops"))
     person = pexpect.spawn(
         program,
-        ["run", str(ROOT / f"runbooks/{name}.yml"), "--inventory", "lab", "--yes", *words],
+        ["run", str(ROOT / f"runbooks/{name}.yml"), "--inventory", "lab", *words],
         env=lab.environment, cwd=str(ROOT), timeout=1500, encoding="utf-8", dimensions=(50, 200),
     )  # fmt: skip
     said = io.StringIO()
