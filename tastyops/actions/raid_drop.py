@@ -60,6 +60,8 @@ def raid_drop(params: RaidDrop, facts: Facts) -> Steps:
     if storage is None:
         return None
     disk = _disk(params, storage)
+    if disk is None and not facts.force:
+        _is_missed(params.disk, storage)
     mine = storage.on(disk) if disk else []
     uses = other_uses(storage, disk) if disk else {}
     stale = _stale(storage, disk) if disk and params.forget else []
@@ -110,6 +112,16 @@ def _disk(params: RaidDrop, storage: Storage) -> Device | None:
         names = ", ".join(disk.path for disk in gone)
         raise Refused(f"several disks are gone ({names}): which of them is {params.disk}?")
     return gone[0] if gone else None
+
+
+def _is_missed(name: str, storage: Storage) -> None:
+    """A disk that is gone leaves a gap; where there is none, its name is a slip. Raises Refused."""
+    if not any(array.degraded for array in storage.arrays):
+        there = ", ".join(sorted(disk.serial for disk in storage.disks.disks if disk.serial))
+        raise Refused(
+            f"no disk here has the serial number {name}, and no array lacks a disk, so none is"
+            f" gone (there are: {there or 'none known'})"
+        )
 
 
 def _name(params: RaidDrop, disk: Device | None) -> str:
