@@ -186,7 +186,9 @@ class Machine:
             apt,
             system,
             self.storage,
-            Looking(self.files, self.storage.mounts, self.users),
+            Looking(
+                self.files, self.storage.mounts, self.users, self.storage.boot_code.links
+            ),
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
             Interpreter(
@@ -262,6 +264,12 @@ class Machine:
         finally:
             self.processes.end(process)
         return Outcome(status, bytes(out), bytes(err))
+
+    def by_hand(self, text: str) -> bool:
+        """Does what a manual step asks for; False for what cannot be done."""
+        with self.lock:
+            self.catch_up()
+            return self.storage.hotplug.by_hand(text)
 
     # -- its life ----------------------------------------------------------------------------
 
