@@ -91,7 +91,7 @@ class Machine:
         self._other_build = False
         self._restarts = 0
         self._back_at = self._settled_at = clock.time() - kalimdor.UPTIME
-        self._booted: dict[str, int] = {}
+        self._booted = {kalimdor.OLDER_KERNEL: int(self._back_at - kalimdor.OLDER_RAN)}
         self._new_boot(kalimdor.OLD_KERNEL)
         self.files = Files()
         self.users = Users(name, clock)
@@ -152,10 +152,13 @@ class Machine:
             files.add(path, _made(make))
         default = self._options.grub_default
         files.add("/etc/default/grub", f"GRUB_DEFAULT={default}\nGRUB_TIMEOUT=5\n")
-        files.add_opaque(f"/boot/vmlinuz-{release}", 8_194_304, kalimdor.image_head(release))
+        for installed in (kalimdor.OLDER_KERNEL, release):
+            head = kalimdor.image_head(installed)
+            files.add_opaque(f"/boot/vmlinuz-{installed}", 8_194_304, head)
         self.storage = Storage(self.clock, files, self.processes)
         self.initramfs = Initramfs(files, self.processes)
-        initramfs.make(files, release)
+        for installed in (kalimdor.OLDER_KERNEL, release):
+            initramfs.make(files, installed)
         self.grub.set("saved_entry", entry_path(release))
         self.grub.update()
         for user, source, ago in kalimdor.USERS:
