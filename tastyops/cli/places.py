@@ -97,12 +97,18 @@ class PracticeDialer:
         """The practice host's power switch."""
         return self._practice(host).power
 
-    def by_hand(self, host: str, text: str) -> bool:
-        """What a manual step asks for, done to that practice host; a step of no host's, to all."""
+    def by_hand(self, host: str, text: str, *, wait: bool) -> bool:
+        """What a manual step asks for, done to that practice host; a step of no host's, to all.
+
+        With ``wait`` it takes as long as it takes.
+        """
         with self._starting:
             running = dict(self._running)
         meant = [running[host]] if host in running else list(running.values())
         done = [each.machine.by_hand(text) for each in meant]
+        for each in meant:
+            if wait:
+                each.machine.wait_for_power()
         return all(done)
 
     def prober(self, host: Host, run: str) -> Prober:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 WHO = "practice hands"
 
-Deed = Callable[[str, str], bool]
-"""Does what a manual step asks, by host and text; False for what cannot be done."""
+
+class Deed(Protocol):
+    """What a manual step asks, done to the modelled machine."""
+
+    def __call__(self, host: str, text: str, *, wait: bool) -> bool:
+        """Does it, or has it begun without ``wait``; False for what cannot be done."""
+
+
+def _nothing(host: str, text: str, *, wait: bool) -> bool:
+    return True
 
 
 class Hands:
@@ -19,7 +27,7 @@ class Hands:
     """
 
     def __init__(self, deed: Deed | None = None) -> None:
-        self._deed = deed or (lambda host, text: True)
+        self._deed = deed or _nothing
 
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]
@@ -27,7 +35,7 @@ class Hands:
         """The answer and who gave it; None for a question that needs a person's knowledge."""
         match question.get("question"):
             case "manual":
-                return ("done", WHO) if self.did(question) else None
+                return ("done", WHO) if self.did(question, wait=True) else None
             case "confirm":
                 return "yes", WHO
             case "ask" if question.get("default") is not None:
@@ -38,9 +46,10 @@ class Hands:
         """The same hands where a person answers."""
         return Helping(self)
 
-    def did(self, question: Mapping[str, Any]) -> bool:
-        """Whether what a manual step asks could be done, and now is."""
-        return self._deed(str(question.get("host") or ""), str(question.get("text") or ""))
+    def did(self, question: Mapping[str, Any], *, wait: bool) -> bool:
+        """Whether what a manual step asks could be done, and now is, or with no wait soon."""
+        host, text = (str(question.get(key) or "") for key in ("host", "text"))
+        return self._deed(host, text, wait=wait)
 
 
 class Helping:
@@ -54,5 +63,5 @@ class Helping:
     ) -> tuple[str, str] | None:
         """Never an answer."""
         if question.get("question") == "manual":
-            self._hands.did(question)
+            self._hands.did(question, wait=False)
         return None
