@@ -87,7 +87,7 @@ def lane_move(view: LaneView) -> Move:
     except CannotKnow as unknown:
         return _end(view, Outcome.CANNOT_KNOW, unknown=unknown.step)
     except TemplateError as error:
-        return _end(view, Outcome.FAILED, why=str(error))
+        return _end(view, Outcome.FAILED, why=error.advised)
 
 
 def _move(view: LaneView) -> Move:
@@ -332,7 +332,7 @@ def _until(view: LaneView, registered: Registered, failed: bool, why: str) -> Mo
         good = bool(templates.evaluate(step.until, names))
     except TemplateError as error:
         if not failed:
-            return _end(view, Outcome.FAILED, registered, why=str(error))
+            return _end(view, Outcome.FAILED, registered, why=error.advised)
         good = False
     if good:
         return _end(view, Outcome.DONE, registered)

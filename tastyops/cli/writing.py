@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from tastyops.journal.public import PublicBody
 from tastyops.model.runbook import Runbook
 from tastyops.model.text import LONGEST_ENTRY, PublicText, one_line
 from tastyops.redact import Masker
+from tastyops.store.accounts import login_name
 from tastyops.store.logs import Copied, LogBook, LogFile
 from tastyops.store.runs import RUNBOOK, is_live, read_events, run_directories
 from tastyops.terminal.people import typed
@@ -55,6 +57,7 @@ class Target:
                 f"{self.log.journal} has no head: whoever opened the log was killed at it.",
                 still_true=NOTHING, next_step="Open another; the number stays taken.",
             )
+        _must_be_ours(self.log)
         return self.log
 
     def attached(self) -> list[Path]:
@@ -87,6 +90,21 @@ class Target:
             with contextlib.suppress(JournalDamaged):
                 times += [event.happened_at for event in read_events(self.run)]
         return max([now, *times])
+
+
+def _must_be_ours(log: LogFile) -> None:
+    """Raises UsageError for a log that another account keeps for itself."""
+    where = (log.journal, log.journal.parent)
+    if all(os.access(path, os.W_OK) for path in where if path.exists()):
+        return
+    owner = login_name(log.journal.stat().st_uid)
+    if owner == login_name(os.getuid()):
+        return  # a full or read-only disk says it better
+    raise UsageError(
+        f"The log {log.number} is {owner}'s: {login_name(os.getuid())} may not write it.",
+        still_true=NOTHING,
+        next_step=f"Have {owner} do it. While a run writes it, `invoke note` reaches the run.",
+    )
 
 
 def log_argument(parser: ArgumentParser) -> None:

@@ -23,7 +23,7 @@ from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, AwaitWindow, Halt, Move, Parked, Perform, PickUp
 from tastyops.advance.wording import approved_entry
 from tastyops.commands import Change, Probe, Sleep
-from tastyops.engine.approval import answers
+from tastyops.engine.approval import answers, may_speak
 from tastyops.engine.atrisk import passed, pause
 from tastyops.engine.holding import Claim
 from tastyops.engine.links import Kept, Link
@@ -354,7 +354,7 @@ class Drive:
             if answers(self.state, handed, body, self._approvers):
                 self._asking.discard((at.host, at.step))
                 self._answered(at, body, handed.who)
-        else:
+        elif may_speak(handed, self._approvers):
             self.append(body, at, handed.who)
 
     def _answered(self, at: Address, body: Answered, who: str) -> None:

@@ -13,15 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tastyops.practice import kalimdor
+from tastyops.practice import initramfs, kalimdor
 from tastyops.practice.apt import Apt
 from tastyops.practice.bootmenu import ENTER, BootMenu
-from tastyops.practice.bootreadings import WHOLE_INITRD, BootReadings
+from tastyops.practice.bootreadings import BootReadings
 from tastyops.practice.calls import Call, Command, Input, program_name
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.files import FileProblem, Files, NotModelled
 from tastyops.practice.grub import Grub
 from tastyops.practice.grubcfg import Entry, entry_path
+from tastyops.practice.initramfs import Initramfs
 from tastyops.practice.interpreter import Interpreter
 from tastyops.practice.logind import Logind, Shutdown
 from tastyops.practice.looking import Looking
@@ -152,10 +153,11 @@ class Machine:
         default = self._options.grub_default
         files.add("/etc/default/grub", f"GRUB_DEFAULT={default}\nGRUB_TIMEOUT=5\n")
         files.add_opaque(f"/boot/vmlinuz-{release}", 8_194_304, kalimdor.image_head(release))
-        files.add_opaque(f"/boot/initrd.img-{release}", 38_817_114)
+        self.storage = Storage(self.clock, files, self.processes)
+        self.initramfs = Initramfs(files, self.processes)
+        initramfs.make(files, release)
         self.grub.set("saved_entry", entry_path(release))
         self.grub.update()
-        self.storage = Storage(self.clock, files, self.processes)
         for user, source, ago in kalimdor.USERS:
             self.users.log_in(user, source, ago)
 
@@ -188,9 +190,17 @@ class Machine:
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
             Interpreter(
-                self.files, self.processes, self._dispatch, self._knows,
-                BootReadings(self.files, self._booted).scripts(),
+                self.files,
+                self.processes,
+                self._dispatch,
+                self._knows,
+                {
+                    **BootReadings(self.storage, self._booted, self._dispatch).scripts(),
+                    **self.initramfs.scripts(),
+                    **self.storage.scripts(),
+                },
             ),
+            self.initramfs,
         )
         programs: dict[str, Command] = {}
         for part in parts:
@@ -422,7 +432,7 @@ class Machine:
             return f"error: file `/vmlinuz-{release}' not found."
         if not self.files.exists(initrd):
             return _PANIC
-        if self.files.size(initrd) < WHOLE_INITRD:
+        if self.files.size(initrd) < initramfs.WHOLE:
             return f"Initramfs unpacking failed\n{_PANIC}"
         return ""
 

@@ -18,6 +18,7 @@ from tastyops.practice.mdadm import MEMBER, Mdadm
 from tastyops.practice.mirrors import Leg, Mirror, Mirrors
 from tastyops.practice.mounts import Filesystem, Mounts
 from tastyops.practice.processes import Processes
+from tastyops.practice.signatures import Signatures
 from tastyops.practice.snapshots import Snapshots
 from tastyops.practice.sysfs import Sysfs
 from tastyops.practice.volumes import EXTENT, Physical, Volume, Volumes
@@ -41,18 +42,26 @@ class Storage:
         self.mounts = Mounts(files, _filesystems(self.volumes, self.mirrors))
         files.add("/etc/mdadm/mdadm.conf", _mdadm_conf(self.mirrors))
         self._sysfs = Sysfs(files, self.disks, self.mirrors)
+        self._signatures = Signatures(
+            self.disks, self.mirrors, self.volumes, self.mounts, self._sysfs.refresh
+        )
         self._parts = (
             self.volumes,
             self.mounts,
             Snapshots(self.volumes, self.mounts),
             Mdadm(self.disks, self.mirrors, self._sysfs.refresh),
             Lsblk(self.disks, self.mirrors, self.volumes, self.mounts),
-            FsTools(self.disks, self.volumes, self.mounts, processes),
+            FsTools(self.volumes, self.mounts, processes),
+            self._signatures,
         )
 
     def commands(self) -> Commands:
         """The programs that look at it and change it."""
         return {name: run for part in self._parts for name, run in part.commands().items()}
+
+    def scripts(self) -> Commands:
+        """tastyops' own readings of it, by the text of their script."""
+        return self._signatures.scripts()
 
     def booted(self) -> None:
         """What a boot finds: arrays from superblocks, mounts from fstab."""
@@ -87,7 +96,8 @@ def _disks() -> list[Disk]:
         Disk("sdc", "PRACTICE-C", large, "WDC WD2500JB", table_id="7c51a0e3", boot_code=True),
     ]
     for disk in disks:
-        disk.add(_BOOT_KIB, holds=MEMBER).uuid = _uuid("md6")
+        boot = disk.add(_BOOT_KIB, holds=MEMBER)
+        boot.uuid, boot.beneath = _uuid("md6"), "ext4"
         disk.add(_MAIN_KIB, holds=MEMBER).uuid = _uuid("md7")
         if disk.sectors == large:
             disk.add(_REST_KIB, holds=MEMBER).uuid = _uuid("md0")
@@ -103,7 +113,8 @@ def _mirrors(disks: Disks) -> list[Mirror]:
     return [
         Mirror("md0", _uuid("md0"), 121_708_544, "1.2", len(rest), rest, True,
                known_as="kalimdor:0"),
-        Mirror("md6", _uuid("md6"), 487_360, "1.0", len(boot), boot, known_as="kalimdor:6"),
+        Mirror("md6", _uuid("md6"), 487_360, "1.0", len(boot), boot, known_as="kalimdor:6",
+               beneath="ext4"),
         Mirror("md7", _uuid("md7"), 121_966_592, "1.2", len(main), main, True,
                known_as="kalimdor:7"),
     ]  # fmt: skip

@@ -174,7 +174,7 @@ class TextTools:
             target = f"{target}/{source.rpartition('/')[2]}"
         file = self._files.file(source)
         if file.opaque is not None:
-            self._files.add_opaque(target, file.opaque)
+            self._files.add_opaque(target, file.opaque, bytes(file.data))
         else:
             data = self._files.read(source)
             self._files.open(target).write(data)

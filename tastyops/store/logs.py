@@ -263,6 +263,11 @@ class LogFile:
         """Everything the log knows, as of the last look."""
         return list(self._lines.events)
 
+    def latest(self) -> list[PublicEvent]:
+        """Everything the log knows now. Raises JournalDamaged."""
+        self._lines.catch_up()
+        return self.events
+
     @property
     def torn(self) -> bool:
         """Whether the journal ends in a piece of a line."""

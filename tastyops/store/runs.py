@@ -2,8 +2,8 @@
 
 ``journal.jsonl`` (the events), ``runbook.yml`` (the file's very bytes), ``blobs/`` (large
 outputs, named by SHA-256), ``spool/`` (events other processes hand in). Directories are 0700,
-files 0600. ``docs/journal.md`` describes the format for other readers. Beside it, while another
-operator is asked, is the run's desk (``store.desk``).
+files 0600. ``docs/journal.md`` describes the format for other readers. Beside it, until
+the run is over, is its desk (``store.desk``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tastyops.journal.state import RunState, fold
 from tastyops.ports import HandedIn
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
-from tastyops.store.desk import answers_on
+from tastyops.store.desk import laid_on
 from tastyops.store.files import (
     append_all,
     lock_soon,
@@ -217,9 +217,10 @@ class RunJournal:
             if not self._is_known(handed.body):
                 yield handed
             self._handed_in.append(path)
-        for path, answer in answers_on(self.directory):
+        for path, laid in laid_on(self.directory):
             if path not in self._handed_in:
-                yield answer
+                if not self._is_known(laid.body):
+                    yield laid
                 self._handed_in.append(path)
 
     def _is_known(self, body: Body) -> bool:
@@ -285,7 +286,7 @@ def hand_in(
     }
     path = directory / SPOOL / name
     with must_write(directory / SPOOL):
-        write_whole(path, json.dumps(data).encode(), 0o600)
+        write_whole(path, json.dumps(data).encode(), 0o600, like=directory)
     return path
 
 

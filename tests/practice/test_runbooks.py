@@ -1,0 +1,136 @@
+"""Every shipped runbook, on the practice host, to its end: unattended, through the program itself.
+
+A runbook without a case fails. ``said`` are sentences of the public log in the order in which they
+came about; ``options`` are the host's ``practice:`` settings, where it is to start with a fault.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tastyops.cli.program import main
+from tastyops.practice import kalimdor
+from tastyops.practice.clock import PracticeClock
+from tests.cli.project import ROOT, Project, isolated
+
+FAST = (240.0,)
+"""Practice seconds in a real one: four times the usual."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a runbook is tried, and what its log then says."""
+
+    said: tuple[str, ...]
+    variables: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+CASES: dict[str, list[Case]] = {
+    "filesystem-check": [
+        Case(
+            (
+                "Filesystem check of /dev/md6 complete, no errors.",
+                "Warning sent via wall to all logged-in users.",
+                "/dev/mapper/volume-home unmounted.",
+                "Filesystem check of /dev/mapper/volume-home complete, no errors.",
+                "/dev/mapper/volume-home mounted.",
+                "Filesystem check of /dev/mapper/volume-root complete, no errors.",
+                "Services verified as running normally.",
+            )
+        )
+    ],
+    "filesystem-grow": [
+        Case(
+            (
+                "Increased size of /var filesystem online to 12.2GiB, 46% of it free.",
+                "Services verified as running normally.",
+            )
+        )
+    ],
+    "kernel-upgrade": [
+        Case(
+            (
+                f"Kernel {kalimdor.NEW_KERNEL} installed, ready to reboot.",
+                "Warning sent via wall to all logged-in users.",
+                "Reboot triggered with 1-minute grace.",
+                f"Machine rebooted successfully, running kernel {kalimdor.NEW_KERNEL}.",
+                "Services verified as running normally.",
+            )
+        )
+    ],
+    "raid-drop-disk": [
+        Case(
+            (
+                "3 of 3 RAID arrays whole.",
+                "/dev/sdb dropped from all RAID mirrors to avoid further disk corruption.",
+                "1 of 3 RAID arrays whole.",
+                "Old copies on 2 partitions cleared.",
+            ),
+            ("disk=PRACTICE-B",),
+        )
+    ],
+}
+
+SHIPPED = sorted(path.stem for path in (ROOT / "runbooks").glob("*.yml"))
+
+
+WAITING = {
+    "filesystem-check-single-user", "power-works", "raid-replace-disk", "root-not-found",
+    "unresponsive-server",
+}  # fmt: skip
+
+
+def test_every_runbook_has_a_case() -> None:
+    assert sorted({*CASES} | WAITING) == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        pytest.param(name, case, id=f"{name}-{number}" if number else name)
+        for name, cases in CASES.items()
+        for number, case in enumerate(cases)
+    ],
+)
+def test_a_runbook_unattended(
+    name: str, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    project = Project.make(tmp_path / "project")
+    for variable, value in isolated(tmp_path).items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.chdir(project.path)
+    monkeypatch.setattr(PracticeClock.__init__, "__defaults__", FAST)
+    if case.options:
+        inventory = project.path / "inventory.yml"
+        host = f"kalimdor: {{connection: practice, vars: {{practice: {json.dumps(case.options)}}}}}"
+        text = inventory.read_text("utf-8")
+        assert "kalimdor: {connection: practice}" in text
+        inventory.write_text(text.replace("kalimdor: {connection: practice}", host), "utf-8")
+    words = ["run", f"runbooks/{name}.yml", "--yes"]
+    for variable in case.variables:
+        words += ["--var", variable]
+    code = main(words)
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    page = project.page()
+    assert code == 0, f"{out}\n{err}\n{page}"
+    assert re.search(r"^- \*\*Status:\*\* Completed at ", page, re.MULTILINE), page
+    assert "(Not completed" not in page
+    _in_order(case.said, page)
+
+
+def _in_order(sentences: tuple[str, ...], page: str) -> None:
+    """The newest entry stands first on a page."""
+    at = len(page)
+    for sentence in sentences:
+        found = page.rfind(sentence, 0, at)
+        assert found >= 0, f"{sentence!r} is not said, or not in its place:\n{page}"
+        at = found
