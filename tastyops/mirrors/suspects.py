@@ -29,7 +29,7 @@ def mark(name: str) -> Generator[Command, Any, bool]:
         return False
     path = f"{FOLDER}/{_marked(name)}"
     made = yield Change(
-        ("sh", "-c", 'mkdir -p "${1%/*}" && touch "$1"', "sh", path),
+        ("sh", "-c", 'mkdir -p "$1" && touch "$2"', "sh", FOLDER, path),
         sudo=True,
         settle=Probe(("test", "-e", path), "holds"),
     )

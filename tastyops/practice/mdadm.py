@@ -103,7 +103,7 @@ class Mdadm:
         if part.size // 2 < mirror.size:
             return f"{device} not large enough to join array"
         mirror.legs.append(Leg(name, None, "spare"))
-        part.holds, part.uuid = MEMBER, mirror.uuid
+        part.holds, part.uuid, part.beneath = MEMBER, mirror.uuid, mirror.beneath
         return ""
 
     def _zero(self, call: Call, device: str) -> int:
@@ -115,7 +115,7 @@ class Mdadm:
         if self._mirrors.holding(f"{place[0].name}{part.number}"):
             call.complain(f"mdadm: Couldn't open {device} for write - not zeroing")
             return 2
-        part.holds = part.uuid = ""
+        part.holds, part.beneath, part.uuid = part.beneath, "", ""
         self._changed()
         return 0
 

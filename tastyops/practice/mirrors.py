@@ -42,6 +42,8 @@ class Mirror:
     delayed: bool = False
     known_as: str = ""
     """The name in its superblock, ``kalimdor:7``."""
+    beneath: str = ""
+    """The filesystem that begins where a member does: metadata 1.0 stands at the end."""
     events: int = field(default=4711)
 
     @property
