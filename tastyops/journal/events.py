@@ -179,7 +179,10 @@ class AttemptEnded(Body):
 
 @dataclass(frozen=True)
 class StepEnded(Body):
-    """A step ended on one host. ``entry`` is public; ``why`` and ``registered`` are private."""
+    """A step ended on one host. ``entry`` is public; ``why`` and ``registered`` are private.
+
+    ``refused``: a guard said no, so ``why`` is all of it, whatever its last look at the host gave.
+    """
 
     kind: ClassVar[str] = "step-ended"
     outcome: str
@@ -187,6 +190,7 @@ class StepEnded(Body):
     entry: str | None = None
     why: str = ""
     unknown: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True)
