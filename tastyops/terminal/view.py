@@ -16,9 +16,7 @@ from tastyops.journal.events import (
     AttemptEnded,
     Body,
     CancelAsked,
-    Connected,
     Decided,
-    Disconnected,
     FellSilent,
     InputChanged,
     Intended,
@@ -35,6 +33,7 @@ from tastyops.journal.events import (
     WorkStarted,
 )
 from tastyops.journal.public import Entry
+from tastyops.journal.ways import Connected, Disconnected
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
 from tastyops.model.text import one_line
