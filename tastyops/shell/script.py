@@ -1,7 +1,8 @@
 """The script a host's ``sh`` runs: one speaker of the protocol that ``tastyops.shell`` frames.
 
 It has to run in dash, bash and busybox sh, start without a file of its own, and never be in the
-way of the commands it runs: they get neither its descriptors, its umask nor its variables.
+way of the commands it runs: they get neither its descriptors, its umask nor its variables. It works
+in ``/``, and so do they: in the account's home a session would keep /home from being unmounted.
 
 Names: R the run, H the greeting's nonce (set in front of the script). d the run's directory, m the
 account's umask, u its uid, b the boot id, i counts probes, pw the password line, N a newline,
@@ -60,6 +61,7 @@ N=$(printf '\nx'); N=${N%x}
 unset LANGUAGE
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH
+cd /
 m=$(umask); umask 077
 u=$(id -u)
 IFS= read -r b </proc/sys/kernel/random/boot_id
@@ -69,6 +71,10 @@ set -- /run/tastyops
 elif [ -n "$XDG_RUNTIME_DIR" ] && [ -w "$XDG_RUNTIME_DIR" ]; then
 set -- "$XDG_RUNTIME_DIR/tastyops" "$@"
 fi
+# before all others the one where the run's directory is, made when this one was not to be had
+for D; do
+if [ -s "$D/$R.$b/.born" ] && [ -O "$D" ] && [ ! -L "$D" ]; then set -- "$D" "$@"; fi
+done
 i=0; pw=; W=; Q=; E=
 w='@WRAPPER@'
 v='@WAITING@'
