@@ -28,6 +28,7 @@ from tastyops.practice.consoleshell import (
     ConsoleShell,
 )
 from tastyops.practice.files import FileProblem, Files, NotModelled
+from tastyops.practice.filetools import FileTools
 from tastyops.practice.grub import Grub
 from tastyops.practice.grubcfg import Entry, entry_path
 from tastyops.practice.initramfs import Initramfs
@@ -233,6 +234,7 @@ class Machine:
             self._looking,
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
+            FileTools(self.files, self.storage.mounts),
             Interpreter(
                 self.files,
                 self.processes,

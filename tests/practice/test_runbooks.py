@@ -80,7 +80,17 @@ CASES: dict[str, list[Case]] = {
                 "Old copies on 2 partitions cleared.",
             ),
             ("disk=PRACTICE-B",),
-        )
+        ),
+        Case(
+            (
+                "/dev/sdb dropped from all RAID mirrors to avoid further disk corruption.",
+                "Disk PRACTICE-B taken out.",
+                "Machine rebooted successfully",
+                "1 of 3 RAID arrays whole.",
+                "Services verified as running normally.",
+            ),
+            ("disk=PRACTICE-B", "reboot=true"),
+        ),
     ],
     "filesystem-check-single-user": [
         Case(
@@ -104,8 +114,7 @@ CASES: dict[str, list[Case]] = {
                 "The console shows: initramfs.",
                 "Arrays assembled over the console; the boot went on with kernel",
                 "Services verified as running normally.",
-                "Arrays recorded in mdadm.conf.",
-                "Initial ramdisk made anew.",
+                "Arrays recorded in mdadm.conf; 1 initial ramdisk(s) made anew.",
                 "Boot loader and initial ramdisk checked.",
                 f"Machine rebooted successfully, running kernel {kalimdor.OLD_KERNEL}.",
                 "Services verified as running normally.",
@@ -126,7 +135,7 @@ CASES: dict[str, list[Case]] = {
                 "Filesystem check of /dev/mapper/volume-var complete, no errors.",
                 "All filesystems checked. Server brought up into normal multi-user mode.",
                 "Normal services restored.",
-                "Initial ramdisks made anew.",
+                "1 initial ramdisk(s) made anew.",
                 "Boot loader and initial ramdisk checked.",
             ),
             options={"hung": True, "primary_panics": True},
@@ -175,7 +184,17 @@ CASES: dict[str, list[Case]] = {
                 "Services verified as running normally.",
             ),
             ("old=PRACTICE-B", "new=PRACTICE-D", "like=PRACTICE-A"),
-        )
+        ),
+        Case(
+            (
+                "Replacement drive PRACTICE-D installed.",
+                "Machine rebooted successfully",
+                "Disk PRACTICE-D partitioned to match PRACTICE-A.",
+                "Re-sync completed.",
+                "GRUB boot loader installed on disk PRACTICE-D.",
+            ),
+            ("old=PRACTICE-B", "new=PRACTICE-D", "like=PRACTICE-A", "reboot=true"),
+        ),
     ],
 }
 
