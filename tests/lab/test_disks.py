@@ -217,7 +217,7 @@ def by_hand(lab: Lab, name: str, asked: str, doing: Any, **given: str) -> str:
     )  # fmt: skip
     said = io.StringIO()
     person.logfile_read = said
-    failed = r"\[retry/"  # what the menu after a failed step offers
+    failed = r"What now\?"  # what the menu after a failed step offers
     try:
         assert person.expect([asked, failed]) == 0, said.getvalue()[-4000:]
         doing()
