@@ -19,6 +19,7 @@ from tastyops.practice.bootmenu import ENTER, BootMenu
 from tastyops.practice.bootreadings import BootReadings
 from tastyops.practice.calls import Call, Command, Input, program_name
 from tastyops.practice.clock import PracticeClock
+from tastyops.practice.deadends import DEAD_ENDS
 from tastyops.practice.files import FileProblem, Files, NotModelled
 from tastyops.practice.grub import Grub
 from tastyops.practice.grubcfg import Entry, entry_path
@@ -335,7 +336,7 @@ class Machine:
     def _say(self, line: str) -> None:
         self.console.append(f"(practice console) {line}")
         if self.serial is not None:
-            text = line if line.endswith("> ") else f"{line}\n"
+            text = line if line.endswith(" ") else f"{line}\n"
             self.serial.say(text.replace("\n", "\r\n").encode())
 
     def _prompt(self) -> None:
@@ -393,13 +394,13 @@ class Machine:
             self._show_menu()
             return
         chosen = release or (entry.release if entry else None)
+        if self.serial is not None:
+            self.serial.say(b"\x1b[H\x1b[J")
         why = self._unbootable(chosen)
         if why or chosen is None:
             self.phase = "panicked"
             self._say(why)
             return
-        if self.serial is not None:
-            self.serial.say(b"\x1b[H\x1b[J")
         self._say(f"Loading Linux {chosen} ...")
         if entry is not None and entry.recovery:
             self.phase = "rescue"
@@ -425,6 +426,8 @@ class Machine:
 
     def _unbootable(self, release: str | None) -> str:
         """What the console shows of a boot that ends in nothing, empty for one that does not."""
+        if self._options.boots_end_at:
+            return DEAD_ENDS[self._options.boots_end_at]
         if release is None:
             return "grub rescue> "
         image, initrd = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"
