@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,18 @@ def test_both_kernels_fail(make: Make) -> None:
     assert "after a power cycle" in caught.value.why, caught.value.why
     assert caught.value.registered["reached"] == "not-back"
     assert "Power-cycled via the power switch." in driver.entries
+
+
+def test_the_new_kernel_panics_and_the_previous_one_is_picked(make: Make) -> None:
+    machine = make()
+    driver = drive(machine).watched()
+    driver.run(kernel_install, package="linux-image-amd64")
+    machine.files.add("/boot/initrd.img-6.1.0-49-amd64", "truncated")
+    driver.facts = replace(driver.facts, force="to see what becomes of it")
+    found = driver.run(reboot, grace=60.0, recover="power-cycle", fallback="previous")
+    assert found
+    assert found["recovered"] == "previous-kernel"
+    assert found["kernel"] == "6.1.0-48-amd64"
 
 
 def test_states_are_told_as_they_are_seen(machine: Machine) -> None:
