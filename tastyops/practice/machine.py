@@ -27,6 +27,7 @@ from tastyops.practice.consoleshell import (
     RESCUE,
     ConsoleShell,
 )
+from tastyops.practice.deadends import DEAD_ENDS
 from tastyops.practice.files import FileProblem, Files, NotModelled
 from tastyops.practice.filetools import FileTools
 from tastyops.practice.grub import Grub
@@ -421,7 +422,7 @@ class Machine:
     def _say(self, line: str) -> None:
         self.console.append(f"(practice console) {line}")
         if self.serial is not None:
-            text = line if line.endswith("> ") else f"{line}\n"
+            text = line if line.endswith(" ") else f"{line}\n"
             self.serial.say(text.replace("\n", "\r\n").encode())
 
     def _prompt(self) -> None:
@@ -582,6 +583,8 @@ class Machine:
 
     def _unbootable(self, release: str | None) -> str:
         """What the console shows of a boot that ends in nothing, empty for one that does not."""
+        if self._options.boots_end_at:
+            return DEAD_ENDS[self._options.boots_end_at]
         if release is None:
             return "grub rescue> "
         image, initrd = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"
