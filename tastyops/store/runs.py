@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tastyops.errors import JournalDamaged, Locked, UsageError
-from tastyops.journal.chain import GENESIS, Line, seal, unseal
+from tastyops.journal.chain import GENESIS, LONGEST_LINE, Line, lines_of, seal, unseal
 from tastyops.journal.envelope import (
     NOT_AN_EVENT,
     Event,
@@ -42,6 +42,9 @@ from tastyops.store.files import (
     write_whole,
 )
 from tastyops.store.masking import masked_in_run
+
+NOTHING_DONE = "No host was touched."
+_PIECE = 64 * 1024
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
 
@@ -232,15 +235,31 @@ def _put_aside_torn(directory: Path) -> LineTorn | None:
     """Moves the bytes after the last line's end into a file of their own."""
     path = directory / JOURNAL
     with must_write(path):
-        whole = path.read_bytes()
-        end = whole.rfind(b"\n") + 1
-        if end == len(whole):
+        tail = _after_the_last_line(path)
+        if not tail:
             return None
+        end = path.stat().st_size - len(tail)
         name = f"torn-{end}.bin"
-        write_whole(directory / name, whole[end:], 0o600)
+        write_whole(directory / name, tail, 0o600)
         os.truncate(path, end)
         sync_directory(directory)
-    return LineTorn(name, len(whole) - end)
+    return LineTorn(name, len(tail))
+
+
+def _after_the_last_line(path: Path) -> bytes:
+    """The bytes of a last line that has no end. Raises JournalDamaged where no line is so long."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        for length in (_PIECE, LONGEST_LINE):
+            file.seek(max(0, size - length))
+            data = file.read()
+            end = data.rfind(b"\n") + 1
+            if end or len(data) == size:
+                return data[end:]
+    raise JournalDamaged(
+        f"{path} ends in a line that is longer than any event is.", still_true=NOTHING_DONE,
+        next_step=f"`invoke verify {path.parent.name}` lists all that is wrong with it.",
+    )
 
 
 def _spool_files(directory: Path) -> list[Path]:
@@ -317,7 +336,7 @@ def noted_ids(directory: Path) -> set[str]:
     """The ids of the notes in a run's journal; reads past whatever is wrong with it."""
     found = set()
     with (directory / JOURNAL).open("rb") as file:
-        for line in file:
+        for line in lines_of(file):
             if b'"kind":"noted"' in line:
                 with contextlib.suppress(ValueError, RecursionError, AttributeError):
                     found.add(json.loads(line).get("body", {}).get("id", ""))
@@ -328,7 +347,7 @@ def read_lines(directory: Path) -> Iterator[Line]:
     """Every line of a run's journal with what is wrong with it."""
     try:
         with (directory / JOURNAL).open("rb") as file:
-            yield from unseal(file)
+            yield from unseal(lines_of(file))
     except OSError as error:
         raise JournalDamaged(f"{directory / JOURNAL} cannot be read: {error.strerror}.") from error
 
