@@ -287,7 +287,7 @@ def test_a_person_answers(
         if not number:
             keyboard.wait(said)
         keyboard.type(reply)
-    thread.join(20)
+    thread.join(60)
     assert answers == [(answer, "dwm") if answer is not None else None]
     assert calls == ["p", "r"]
 
@@ -300,7 +300,7 @@ def test_what_was_typed_before_the_question_is_no_answer(keyboard: Keyboard) -> 
     thread.start()
     keyboard.wait("Now? ")
     keyboard.type("no\n")
-    thread.join(20)
+    thread.join(60)
     assert answers == ["no"]
 
 
@@ -332,7 +332,7 @@ class Tmux:
     def _run(self, *words: str) -> str:
         return subprocess.run(
             [*self._command, *words], env=self._environment, check=True, capture_output=True,
-            encoding="utf-8", timeout=20,
+            encoding="utf-8", timeout=60,
         ).stdout
 
     def press(self, *keys: str) -> None:
