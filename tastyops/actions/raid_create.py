@@ -13,7 +13,7 @@ from tastyops.mirrors.storage import Storage, look
 from tastyops.model.action import Facts
 from tastyops.probes.disks import Device
 from tastyops.probes.signatures import signatures
-from tastyops.probes.uses import the_disk
+from tastyops.storage.disks import the_disk
 
 _ALIKE = 0.99
 """mdadm(8) asks where sizes differ by more than 1 %: what is too much would be lost."""

@@ -109,8 +109,3 @@ def _use(device: Device) -> str:
     if device.mountpoints:
         return "a mounted filesystem"
     return _CONTENT_USES.get(device.fstype) or _PARTITION_USES.get(device.parttype.lower(), "")
-
-
-def public_serial(serial: str) -> str:
-    """A serial number as a fact for the log: other characters than a word's become ``_``."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", serial)[:64] or "unknown"

@@ -14,7 +14,6 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,15 +41,7 @@ from tastyops.store.files import (
     try_lock,
     write_whole,
 )
-
-OWN_WORDS = frozenset({
-    "digest", "sha256", "runbook", "plan", "kind", "how", "outcome", "question", "action", "fate",
-    "boot_id", "directory", "log", "unknown", "decision", "choices", "id", "at",
-})  # fmt: skip
-"""Fields with words and digests of ours, made without secrets: one that looks alike stays."""
-
-FREE = frozenset({"inputs", "params", "registered"})
-"""Fields whose names and numbers are the author's, so a number may be a secret."""
+from tastyops.store.masking import masked_in_run
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
 
@@ -130,7 +121,7 @@ class RunJournal:
     def append(self, body: Body, at: Address, *, who: str, happened: datetime) -> Event:
         """Seals an event into the chain; it is written by the next ``commit``."""
         self._seq += 1
-        body = self._masked(body)
+        body = masked_in_run(body, self._masker)
         event = Event(
             self._run, self._seq, self.epoch, datetime.now(UTC), happened, who, at, body, self._head
         )
@@ -149,21 +140,6 @@ class RunJournal:
             event.prev,
             own,
         )
-
-    def _masked(self, body: Body) -> Body:
-        if not self._masker.longest:
-            return body
-        told = {
-            f.name: self._masker.data(getattr(body, f.name), OWN_WORDS, numbers=False)
-            for f in fields(body)
-            if f.name not in OWN_WORDS and f.name not in FREE
-        }
-        told |= {
-            f.name: self._masker.data(getattr(body, f.name))
-            for f in fields(body)
-            if f.name in FREE
-        }
-        return replace(body, **told)
 
     def commit(self, durable: bool = True) -> None:
         """Writes what is pending in one write, and one fdatasync. Raises JournalUnwritable."""
