@@ -47,6 +47,7 @@ class Attached:
         self._line, self.how, self._heard = line, how, heard
         self._masker, self._secret, self._pace = masker or Masker(), secret, pace
         self._drawing = Drawing()
+        self._tap: Callable[[bytes], bytes] | None = None
         self._changed = threading.Condition()
         self._lost, self._stopping, self._closing = "", False, False
         self._last = time.monotonic()
@@ -72,7 +73,8 @@ class Attached:
                 data = self._line.read()
                 if not data:
                     break
-                self._take(masked.feed(data))
+                tap = self._tap
+                self._take(masked.feed(tap(data) if tap else data))
         except (OSError, ValueError) as error:  # ValueError: closed by us meanwhile
             why = getattr(error, "strerror", None) or str(error)
         self._take(masked.finish())
@@ -139,6 +141,12 @@ class Attached:
         with self._changed:
             self._drawing = Drawing()
 
+    def tap(self, take: Callable[[bytes], bytes] | None) -> None:
+        """From now on ``take`` is given all that arrives, from the console's thread; what it gives
+        back is what the console said. None ends that.
+        """
+        self._tap = take
+
     # -- typing --------------------------------------------------------------------------------
 
     def type(self, keys: bytes) -> Ended:
@@ -157,6 +165,21 @@ class Attached:
                 raise self._gone() from error
             return Ended(-1, 0.0, "lost")
         return Ended(0, 0.0)
+
+    def send(self, data: bytes, at_once: int, pause: float) -> None:
+        """Types for a session that has the console: ``at_once`` bytes, a pause, and so on. Raises
+        ConsoleUnreachable.
+        """
+        sent = 0
+        try:
+            while not self._lost and sent < len(data):
+                sent += self._line.write(data[sent : sent + at_once])
+                if sent < len(data):
+                    time.sleep(pause)
+        except (OSError, ValueError) as error:
+            self._lost = getattr(error, "strerror", None) or str(error)
+        if self._lost:
+            raise self._gone()
 
     def type_secret(self, name: str) -> Ended:
         """Sends the secret of that name."""
