@@ -8,11 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from tastyops.commands import Blob, Output
 from tastyops.console.drawing import Drawing
 from tastyops.console.lines import Line
+from tastyops.console.session import session
 from tastyops.errors import ConsoleUnreachable
+from tastyops.inventory import Host
 from tastyops.ports import Ended, Sink
+from tastyops.probes.console import Screen
+from tastyops.probes.parsing import parse
 from tastyops.redact import Masker
+from tastyops.shell.armour import IN_USE
+from tastyops.ssh.session import SshSession
 
 IDLE = 0.2
 """Seconds without a byte after which what may be the start of a secret is taken to be none."""
@@ -25,6 +32,10 @@ MOST_DRAWING = 2.0
 
 KEYS_AT_ONCE, KEYS_PAUSE = 16, 0.02
 """A boot loader that polls its serial port loses what is typed faster."""
+
+
+SHELL, ENTERED = r"[#$] ?$", 3.0
+"""A shell's prompt, and the seconds it may take to come after Enter."""
 
 
 class Attached:
@@ -146,6 +157,20 @@ class Attached:
         back is what the console said. None ends that.
         """
         self._tap = take
+
+    def session(self, host: Host, run: str, *, left: bool = False) -> SshSession | None:
+        """A session at the root shell that is open here; None where the console shows none."""
+        if self._lost or self._tap is not None:
+            return None
+        if left:
+            self.type(b"\r")
+            self.until([SHELL, IN_USE], ENTERED)
+        with self._changed:
+            shown = parse("screen", Output(0, Blob.of(self._drawing.shown())))
+        if not isinstance(shown, Screen):
+            return None
+        used = left and shown.line.startswith(IN_USE)
+        return session(self, host.name, run) if shown.state == "shell" or used else None
 
     # -- typing --------------------------------------------------------------------------------
 

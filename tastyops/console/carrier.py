@@ -41,8 +41,13 @@ MOST_READ, LEAST_READ = 12_000, 150
 KEEP = 1 << 20
 """Bytes of what was read already that may stay on the host before they are dropped there."""
 
-QUICKEST, SLOWEST = 0.2, 1.0
+QUICKEST, SLOWEST = 0.4, 1.0
 """Seconds a request waits on the host for output: longer, the longer there is none."""
+
+PROMPTED = 2.0
+"""Seconds the shell's prompt may take to come back."""
+
+CLOSED = "it was closed"
 
 TRIES_AT_FULL_SPEED = 2
 
@@ -71,6 +76,9 @@ class Terminal(Protocol):
 
     def tap(self, take: Callable[[bytes], bytes] | None) -> None:
         """All that arrives goes through ``take``."""
+
+    def until(self, patterns: Sequence[str], seconds: float) -> str:
+        """Waits until one of them is in what was said; nothing is used up."""
 
     def send(self, data: bytes, at_once: int, pause: float) -> None:
         """Types. Raises ConsoleUnreachable."""
@@ -159,6 +167,8 @@ class ConsoleCarrier:
             pass
         finally:
             self._terminal.tap(None)
+            if not torn:
+                self._terminal.until([r"[#$] ?$"], PROMPTED)
 
     # -- what arrives --------------------------------------------------------------------------
 
@@ -221,7 +231,6 @@ class ConsoleCarrier:
         except Exception as error:  # a bug of ours must not leave others waiting for this thread
             self._gone = f"an error in tastyops: {type(error).__name__}: {error}"
         with self._wanted:
-            self._gone = self._gone or "it was closed"
             for wire in self._wires.values():
                 wire.bell.set()
             self._wanted.notify_all()
@@ -244,10 +253,15 @@ class ConsoleCarrier:
         busy = False
         for wire in wires:
             busy = self._work(wire) or busy
-        waiting = [wire for wire in wires if wire.waiting and not wire.beginning]
+        waiting = [] if busy else self._waiting()
         if waiting:
             self._poll(waiting)
         return busy or bool(waiting)
+
+    def _waiting(self) -> list[ConsoleWire]:
+        with self._wanted:
+            wires = list(self._wires.values())
+        return [wire for wire in wires if wire.waiting and not wire.beginning]
 
     def _work(self, wire: ConsoleWire) -> bool:
         """Starts a shell, writes to it, drops what was read, or ends it."""
@@ -262,7 +276,7 @@ class ConsoleCarrier:
                 del self._wires[wire.id]
         elif wire.outgoing:
             self._wait = QUICKEST
-            self._put(wire, key)
+            self._put(wire)
         elif wire.read - wire.dropped > KEEP and not wire.waiting:
             self._ask(lambda: ("r", key, str(wire.read)))
             wire.dropped = wire.read
@@ -270,32 +284,42 @@ class ConsoleCarrier:
             return False
         return True
 
-    def _put(self, wire: ConsoleWire, key: str) -> None:
+    def _put(self, wire: ConsoleWire) -> None:
+        """Types some of a shell's input, and asks for output where that was the rest of it."""
+        waiting: list[ConsoleWire] = []
+
         def words() -> Sequence[str]:
             piece = bytes(wire.outgoing[: self._write])
-            return (
-                "w", key, str(wire.written), str(len(piece)), base64.b64encode(piece).decode()
-            )  # fmt: skip
+            encoded = base64.b64encode(piece).decode()
+            whole = wire.waiting and len(piece) == len(wire.outgoing)
+            waiting[:] = self._waiting() if whole else []
+            asked = self._asked(waiting) if waiting else ()
+            return (str(wire.id), str(wire.written), str(len(piece)), encoded, *asked)
 
-        reached = int(self._ask(words).words[0])
+        reply = self._ask(lambda: ("w", *words()))
+        reached = int(reply.words[0])
         with self._wanted:
             del wire.outgoing[: reached - wire.written]
             wire.written = reached
             self._wanted.notify_all()
         self._write = min(LARGEST, self._write + SMALLEST)
+        if waiting:
+            self._got(waiting, reply.words[1:], reply.data)
 
     def _poll(self, waiting: Sequence[ConsoleWire]) -> None:
-        def words() -> Sequence[str]:
-            places = [word for wire in waiting for word in (str(wire.id), str(wire.read))]
-            return ("g", str(self._read), str(round(10 * self._wait)), *places)
+        reply = self._ask(lambda: ("g", *self._asked(waiting)))
+        self._got(waiting, reply.words, reply.data)
 
-        reply = self._ask(words)
-        name, *rest = reply.words
-        self._wait = QUICKEST if reply.data else min(SLOWEST, self._wait * 1.2)
+    def _asked(self, waiting: Sequence[ConsoleWire]) -> Sequence[str]:
+        places = [word for wire in waiting for word in (str(wire.id), str(wire.read))]
+        return (str(self._read), str(round(10 * self._wait)), *places)
+
+    def _got(self, waiting: Sequence[ConsoleWire], words: Sequence[str], data: bytes) -> None:
+        self._wait = QUICKEST if data else min(SLOWEST, self._wait * 1.2)
         for wire in waiting:
-            if name == str(wire.id):
+            if words[0] == str(wire.id):
                 self._read = min(MOST_READ, self._read + self._read // 2)
-                wire.take(reply.data, rest)
+                wire.take(data, words[1:])
 
     # -- shells --------------------------------------------------------------------------------
 
@@ -304,7 +328,7 @@ class ConsoleCarrier:
         with self._wanted:
             taken = {wire.descriptor for wire in self._wires.values()}
             free = [number for number in DESCRIPTORS if number not in taken]
-            if self._gone or not free:
+            if not self.active or not free:
                 raise GoneError(self._gone or "too many shells on one console")
             self._opened += 1
             wire = ConsoleWire(self, self._wanted, self._opened, free[0], command, bell)
@@ -356,11 +380,13 @@ class ConsoleWire:
     def send(self, data: bytes) -> None:
         """Hands it over, and waits while much of it has not been typed."""
         with self._changed:
+            if not self._carrier.active:
+                raise GoneError(self._carrier.gone or CLOSED)
             self.outgoing += data
             self._changed.notify_all()
             while len(self.outgoing) > BACKLOG:
-                if self._carrier.gone:
-                    raise GoneError(self._carrier.gone)
+                if not self._carrier.active:
+                    raise GoneError(self._carrier.gone or CLOSED)
                 self._changed.wait(0.5)
 
     def receive(self) -> bytes | None:
@@ -372,8 +398,8 @@ class ConsoleWire:
                 return data
             if self._status is not None:
                 return b""
-        if self._carrier.gone:
-            raise GoneError(self._carrier.gone)
+        if not self._carrier.active:
+            raise GoneError(self._carrier.gone or CLOSED)
         return None
 
     def status(self) -> int:

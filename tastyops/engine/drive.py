@@ -173,7 +173,7 @@ class Drive:
                 return moves
             for move in appends:
                 if isinstance(move.body, RunClosed):
-                    self._leave_consoles()
+                    self._leave_consoles(closing=True)
                 decided = isinstance(move.body, Decided)
                 who = self.state.decider(move.at.step) if decided else ""
                 self.append(move.body, move.at, who)
@@ -241,11 +241,12 @@ class Drive:
             left = self._left(move.at, move.command)
             return lambda: workers.sleep(key, move, left)
         if isinstance(move.command, Probe | Change) and move.command.via != "host" and link:
-            return self._out_of_band(key, move, self._outside(link.host))
+            work = self._out_of_band(key, move, self._outside(link.host))
+            return self._with_console(link.host, work) if move.command.via == "console" else work
         if link is None:
             nowhere = Settled(move.digest, "unreachable", why="this step has no host")
             return lambda: Done(key, ((move.at, nowhere, ""),))
-        if link.session is None:
+        if link.session is None or (link.over_console and _asks_whether_up(move)):
             return lambda: workers.connect(key, move, link)
         if isinstance(move, PickUp):
             return lambda: workers.change(key, move, link, Kept(move.boot_id, move.record))
@@ -262,6 +263,23 @@ class Drive:
             self.append(intended(move, "", ""), move.at)
         return lambda: workers.act(key, move, outside)
 
+    def _with_console(self, host: Host, work: Work) -> Work:
+        """Whatever is looked at or typed on a console: no session goes over it meanwhile."""
+        links = [link for (name, _), link in self._links.items() if name == host.name]
+
+        def alone() -> Done:
+            for link in links:
+                link.leave_console()
+            return work()
+
+        return alone
+
+    def _console_session(self, host: Host) -> Session | None:
+        """A session over the host's console, where a root shell is open there."""
+        last = self.state.connected.get(host.name)
+        left = last is not None and last.over == "console"
+        return self._outside(host).session(self._claim.run, left=left)
+
     def _outside(self, host: Host) -> Outside:
         """The host's console and power switch, one for all its lanes."""
         if host.name not in self._outsides:
@@ -274,8 +292,15 @@ class Drive:
             self._outsides[host.name] = Outside(host, self._ways, record)
         return self._outsides[host.name]
 
-    def _leave_consoles(self) -> None:
-        """Before a run is closed, all that its consoles said goes into its journal."""
+    def _leave_consoles(self, *, closing: bool) -> None:
+        """Before a run is closed, all that its consoles said goes into its journal.
+
+        A session over one ends before that, as the others do once the run is closed.
+        """
+        for link in self._links.values():
+            if link.over_console:
+                self._journal.commit()
+                link.finish(forget=closing and not _in_doubt(self.state))
         for outside in self._outsides.values():
             outside.close()
         done = self._workers.done
@@ -299,7 +324,10 @@ class Drive:
             return None
         key = (host, step.id if step.background else "")
         if key not in self._links:
-            self._links[key] = Link(place, self._dialer, self._claim, self._stopping)
+            self._links[key] = Link(
+                place, self._dialer, self._claim, self._stopping,
+                lambda: self._console_session(place),
+            )  # fmt: skip
         return self._links[key]
 
     def _change(self, key: LaneKey, move: Perform, link: Link, session: Session) -> Work:
@@ -434,10 +462,14 @@ class Drive:
         closed = self.state.closed is not None
         if not closed:
             with contextlib.suppress(TastyopsError):
-                self._leave_consoles()
+                self._leave_consoles(closing=False)
                 self._journal.commit()
         for link in self._links.values():
             link.finish(forget=closed and not _in_doubt(self.state))
+
+
+def _asks_whether_up(move: Perform | PickUp) -> bool:
+    return isinstance(move.command, Probe) and move.command.offline
 
 
 def _in_doubt(state: RunState) -> bool:

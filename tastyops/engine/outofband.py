@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 
 from tastyops.commands import Change, Probe, blob_to_json
-from tastyops.errors import JournalUnwritable, NoConsole, NoPower
+from tastyops.errors import JournalUnwritable, Locked, NoConsole, NoPower, Unreachable
 from tastyops.inventory import Host
 from tastyops.journal.events import Body, ConsoleAttached, ConsoleDetached, ConsoleHeard
-from tastyops.ports import Capture, Console, Ended, JournalSink, OutOfBand, Power, Sink
+from tastyops.ports import Capture, Console, Ended, JournalSink, OutOfBand, Power, Session, Sink
 
 PIECE = 64 * 1024
 """Bytes of a console's output that stand in one event, about."""
@@ -134,6 +134,18 @@ class Outside:
                     self._attached(take=True)
                     return Ended(0, 0.0)
         raise ValueError(f"{' '.join(command.argv)!r} is nothing to do over the {command.via}")
+
+    def session(self, run: str, *, left: bool) -> Session | None:
+        """A session at the root shell that is open on the console, where the run has attached it;
+        ``left``: where a session of the run was there last. None where there is none.
+        """
+        with self._using:
+            if self._console is None and not left:
+                return None
+            try:
+                return self._attached().session(self._host, run, left=left)
+            except (Unreachable, Locked):
+                return None
 
     def _switch(self) -> Power:
         if self._power is None:

@@ -14,7 +14,8 @@ request may be sent again: positions are absolute, so that nothing is done twice
 verb    words                              answer
 ======  =================================  ====================================================
 ``o``   id descriptor base64               a shell command is started; ``ok``
-``w``   id position size base64            its input goes on; the position reached
+``w``   id position size base64 …          its input goes on; the position reached, and with
+                                           more words what ``g`` with them answers
 ``g``   size tenths (id position)…         the first output there is, waited for so long: the id
                                            and the bytes; ``- 0`` for none; id and ``= status``
                                            for a shell that has ended and was read to its end
@@ -46,6 +47,9 @@ DESCRIPTORS = (5, 6, 7, 8)
 LEAVE = b": tastyops lets go\r"
 """Ends a router that is still there; nothing to a shell."""
 
+IN_USE = "tastyops uses this shell"
+"""What the router says to whoever presses Enter."""
+
 _ROUTER = r"""
 m=$(umask); umask 077; u=$(id -u); D=/dev/shm/tastyops-$u
 if [ "$u" = 0 ]; then D=/run/tastyops
@@ -57,12 +61,30 @@ a() {
 c=$({ printf '%s\n' "$n $1"; cat "$d/p"; } | cksum)
 printf '{%s %s %s\n' "$h" "${c%% *}" "$n $1"; base64 <"$d/p"; printf '}'
 }
+g() {
+M=$1; T=$2; shift 2; k=0; H='- 0'
+while :; do
+i=$#
+while [ $i -gt 0 ]; do
+e=; [ -e "$d/$1.rc" ] && e=1
+eval "B=\$b$1"; s=$(($(wc -c <"$d/$1.out") + B))
+if [ $s -gt $2 ]; then
+H=$1; tail -c +$(($2 - B + 1)) "$d/$1.out" | head -c $M >"$d/p"; return
+elif [ $e ]; then
+read -r s <"$d/$1.rc"; H="$1 = $s"; return
+fi
+s=$1; e=$2; shift 2; set -- "$@" $s $e; i=$((i-2))
+done
+k=$((k+1)); [ $k -lt $T ] || return
+if [ $k -lt 4 ]; then sleep 0.02; else sleep 0.1; fi
+done
+}
 if mkdir "$d" && [ -O "$D" ] && : >"$d/p" && mkfifo "$d/f"; then n=0; a up
 else printf '{%s 0 no room\n}' "$h"; fi
 while IFS= read -r l; do
 case $l in
 :*) break ;;
-'') printf 'tastyops uses this shell; a line with a colon gives it back\n'; continue ;;
+'') printf '@IN_USE@; a line that begins with a colon gives it back\n'; continue ;;
 esac
 r=${l#* }; c=$(printf %s "$r" | cksum)
 if [ "${c%% *}" != "${l%% *}" ]; then printf '{%s ?}' "$h"; continue; fi
@@ -85,24 +107,9 @@ if [ "$2" = "$W" ] && [ -n "$F" ]; then
 [ -e "$d/$1.rc" ] || printf %s "$4" | base64 -d >&$F
 W=$((W+$3)); eval "w$1=$W"
 fi
-a "$W" ;;
+if [ $# -gt 4 ]; then shift 4; g "$@"; a "$W $H"; else a "$W"; fi ;;
 g)
-M=$1; T=$2; shift 2; k=0; H='- 0'
-while :; do
-i=$#
-while [ $i -gt 0 ]; do
-e=; [ -e "$d/$1.rc" ] && e=1
-eval "B=\$b$1"; s=$(($(wc -c <"$d/$1.out") + B))
-if [ $s -gt $2 ]; then
-H=$1; tail -c +$(($2 - B + 1)) "$d/$1.out" | head -c $M >"$d/p"; break 2
-elif [ $e ]; then
-read -r s <"$d/$1.rc"; H="$1 = $s"; break 2
-fi
-s=$1; e=$2; shift 2; set -- "$@" $s $e; i=$((i-2))
-done
-k=$((k+1)); [ $k -lt $T ] || break
-sleep 0.1
-done
+g "$@"
 a "$H" ;;
 r)
 eval "B=\$b$1"
@@ -142,7 +149,7 @@ def router_lines() -> bytes:
 
 
 def _router_text() -> bytes:
-    return base64.b64encode(_ROUTER.encode())
+    return base64.b64encode(_ROUTER.replace("@IN_USE@", IN_USE).encode())
 
 
 def _table() -> tuple[int, ...]:
