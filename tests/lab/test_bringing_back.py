@@ -34,7 +34,9 @@ OVER_SSH = """\
       - fs.mount: /recover"""
 ON_THE_CONSOLE = """\
       - console.run: 'grep -q "^/dev/mapper/vg0-root / xfs ro" /proc/mounts'
-      - console.run: vgchange --activate y && xfs_repair -n /dev/vg0/home"""
+      - run: grep -q "^/dev/mapper/vg0-root / xfs ro" /proc/mounts
+      - run: vgchange --activate y
+      - run: xfs_repair -n /dev/vg0/home"""
 
 
 def broken(lab: Lab, fault: str) -> None:
