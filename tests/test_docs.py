@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tastyops import errors
 from tastyops.catalogue import registry
 from tastyops.cli.verbs import VERBS
 from tastyops.errors import ExitCode, TastyopsError
-from tastyops.journal.events import KINDS
+from tastyops.journal.envelope import KINDS
 from tastyops.journal.public import KINDS as PUBLIC_KINDS
 from tastyops.validate import KEYS, LATER_KEYS, WORK_KEYS
 from tastyops.validate.steps import KEYS as STEP_KEYS
@@ -98,6 +99,20 @@ def test_every_promise_names_tests_that_exist() -> None:
         assert named, row
         for file, name in named:
             assert f"\ndef {name}(" in text(f"tests/{file}"), f"{file}::{name}"
+
+
+def test_every_guard_names_cases_and_tests_that_exist() -> None:
+    page = text("docs/guards.md")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| ")][1:]
+    assert rows
+    for refused, _, cases, _ in rows:
+        named = re.findall(r"`(\w+): ([^`]+)`", cases)
+        assert named, refused
+        for file, case in named:
+            known = yaml.safe_load(text(f"tests/actions/{file}.yml"))
+            assert case in [each["case"] for each in known], f"{file}: {case}"
+    for file, name in re.findall(r"`([\w/]+\.py)::(\w+)`", page):
+        assert f"\ndef {name}(" in text(f"tests/{file}"), f"{file}::{name}"
 
 
 def test_every_operation_names_what_does_it_and_a_test_that_exists() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,8 +56,20 @@ class Speaker:
         return got["out"], got["err"], got["end"].decode()
 
 
-def start(name: str, run: str, locks: Path, *, hold: bool = True) -> Speaker:
-    """A bootstrap in that shell; it keeps the lock in ``locks``, and with ``hold`` holds it."""
+def start(
+    name: str,
+    run: str,
+    locks: Path,
+    *,
+    hold: bool = True,
+    nonce: str = "Hello1",
+    user: int | None = None,
+    **more: str,
+) -> Speaker:
+    """A bootstrap in that shell; it keeps the lock in ``locks``, and with ``hold`` holds it.
+
+    ``user`` and ``more`` of an environment: that account's.
+    """
     argv = SHELLS[name]
     if not shutil.which(argv[0]):
         pytest.skip(f"{argv[0]} is not installed")
@@ -65,25 +79,27 @@ def start(name: str, run: str, locks: Path, *, hold: bool = True) -> Speaker:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={**os.environ, "TASTYOPS_LOCKS": str(locks)},
+        env={**os.environ, "TASTYOPS_LOCKS": str(locks), **more},
+        user=user,
+        cwd="/",
     )
     assert process.stdin
     assert process.stdout
     assert os.read(process.stdout.fileno(), 3) == b"hi\n"
-    process.stdin.write(shell.bootstrap(run, "Hello1").encode())
+    process.stdin.write(shell.bootstrap(run, nonce).encode())
     process.stdin.flush()
-    speaking = Speaker(process, shell.parse_hello(_greeting(process)))
+    speaking = Speaker(process, shell.parse_hello(_greeting(process, nonce)))
     if hold:
         assert speaking.ask("l", "", "1", "here", "")[0].startswith(b"taken\n")
     return speaking
 
 
-def _greeting(process: subprocess.Popen[bytes]) -> str:
+def _greeting(process: subprocess.Popen[bytes], nonce: str) -> str:
     assert process.stdout
     data = b""
     while not data.endswith(b"\n"):
         data += os.read(process.stdout.fileno(), 4096)
-    return data.decode().partition("\0Hello1 ")[2].rstrip("\n")
+    return data.decode().partition(f"\0{nonce} ")[2].rstrip("\n")
 
 
 @pytest.fixture(params=list(SHELLS))
@@ -171,6 +187,27 @@ def test_the_waiting_wrapper_ends_with_its_shell(tmp_path: Path) -> None:
     subprocess.run(["rm", "-rf", speaking.hello.directory], check=True)
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="to become another account needs root")
+@pytest.mark.parametrize("name", SHELLS)
+def test_an_account_whose_runtime_directory_is_no_use_has_another_place(name: str) -> None:
+    """logind removes it as an account's last session ends, also while the next one begins."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:  # pytest's own is closed to others
+        Path(place).chmod(0o777)
+        Path(place, "tastyops").touch()
+        run = f"other-{name}-{time.monotonic_ns()}"
+        speaking = start(name, run, Path(place), user=65534, XDG_RUNTIME_DIR=place)
+        assert speaking.hello.problem == ""
+        assert speaking.hello.directory.startswith("/dev/shm/tastyops-65534/")
+        assert speaking.ask("c", "s1", "sh", "-c", "exit 3")[2] == "3"
+        speaking.tell("z")
+        assert speaking.process.stdin
+        assert speaking.process.stdout
+        speaking.process.stdin.close()
+        speaking.process.wait(60)
+        speaking.process.stdout.close()
+        assert not Path(speaking.hello.directory).exists()
+
+
 def _cwd_argument(pid: int, directory: str) -> bool:
     try:
         return directory.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -210,9 +247,19 @@ def test_a_killed_change_is_lost(speaker: Speaker) -> None:
     answer = speaker.ask("c", "s1", "sh", "-c", "kill -s KILL 0")
     assert answer[2] == "lost"
     assert shell.parse_fate(speaker.ask("q", "s1")[0].decode()) == shell.Fate("lost")
-    deadline = time.monotonic() + 60  # until process 1 has reaped it
-    while speaker.ask("k", "TERM", "s1")[2] != "1":
-        assert time.monotonic() < deadline
+    record = Path(speaker.hello.directory, "s1.pid").read_text()
+    assert not _alive(int(record.split()[0]))
+
+
+def _alive(group: int) -> list[str]:
+    """The processes of that group; not what process 1 has still to reap."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = place.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(place.parent.name)
+    return found
 
 
 def test_late_output_of_a_daemon_stays_out_of_the_next_answer(speaker: Speaker) -> None:
@@ -247,6 +294,99 @@ def test_tail_and_kill_from_a_second_shell(speaker: Speaker, tmp_path: Path) -> 
     second.process.stdin.close()
     second.process.wait(10)
     second.process.stdout.close()
+
+
+# -- an account's runtime directory, which comes and goes with its sessions -------------------
+
+
+@dataclass
+class Account:
+    """An account without root whose runtime directory a test makes and takes away."""
+
+    uid: int
+    runtime: Path
+    run: str
+    locks: Path
+    speakers: list[Speaker]
+
+    def open(self, name: str) -> Speaker:
+        """Another session of the same run."""
+        speaking = start(
+            name, self.run, self.locks, hold=False, nonce=f"Hello{len(self.speakers)}",
+            user=self.uid, XDG_RUNTIME_DIR=str(self.runtime),
+        )  # fmt: skip
+        self.speakers.append(speaking)
+        return speaking
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    """Made for one test; what it leaves in shared memory goes too."""
+    if os.getuid() != 0:
+        pytest.skip("another account needs root")
+    uid = 64_123  # no system gives it to anybody
+    place = Path(tempfile.mkdtemp(prefix="tastyops-runtime-"))
+    place.chmod(0o755)
+    for name in ("user", "locks"):
+        (place / name).mkdir()
+        os.chown(place / name, uid, -1)
+    made = Account(uid, place / "user", f"run{time.monotonic_ns()}", place / "locks", [])
+    yield made
+    for speaking in made.speakers:
+        assert speaking.process.stdin
+        assert speaking.process.stdout
+        speaking.process.stdin.close()
+        speaking.process.wait(60)
+        speaking.process.stdout.close()
+    shutil.rmtree(place)
+    shutil.rmtree(f"/dev/shm/tastyops-{uid}", ignore_errors=True)
+
+
+def in_runtime(account: Account, speaking: Speaker) -> bool:
+    return speaking.hello.directory.startswith(f"{account.runtime}/tastyops/")
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_where_there_is_no_runtime_directory_the_fates_are_in_shared_memory(
+    account: Account, name: str
+) -> None:
+    shutil.rmtree(account.runtime)
+    first = account.open(name)
+    assert first.hello.problem == ""
+    assert first.hello.directory.startswith(f"/dev/shm/tastyops-{account.uid}/")
+    account.runtime.mkdir()
+    os.chown(account.runtime, account.uid, -1)
+    again = account.open(name)  # it has come since, and the run is found where it began
+    assert (again.hello.directory, again.hello.record) == (
+        first.hello.directory,
+        first.hello.record,
+    )
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_directory_that_went_with_the_last_session_is_another_one_afterwards(
+    account: Account, name: str
+) -> None:
+    first = account.open(name)
+    assert in_runtime(account, first)
+    shutil.rmtree(account.runtime)
+    second = account.open(name)
+    assert second.hello.problem == ""
+    assert second.hello.record != first.hello.record  # what was begun there is in doubt
+    account.runtime.mkdir()
+    os.chown(account.runtime, account.uid, -1)
+    third = account.open(name)
+    assert third.hello.record == second.hello.record
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_directory_is_not_taken_from_another_account(account: Account, name: str) -> None:
+    shutil.rmtree(account.runtime)
+    theirs = Path(f"/dev/shm/tastyops-{account.uid}")
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (theirs / f"{account.run}.{boot}").mkdir(parents=True)
+    (theirs / f"{account.run}.{boot}" / ".born").write_text("forged\n")
+    assert account.open(name).hello.problem == "no_room"
 
 
 # -- the lock ----------------------------------------------------------------------------------

@@ -99,7 +99,10 @@ def _orderly(params: Boot, facts: Facts) -> Generator[Command, Any, tuple[str, s
     release = params.kernel or ""
     if release == "previous":
         release = yield from menuboot.previous(running)
-    yield from guard(before, facts, kernel=release or None, fallback=False, chosen=True)
+    edited = params.mode != "normal"
+    yield from guard(
+        before, facts, kernel=release or None, fallback=False, chosen=True, words=edited
+    )
     due = yield from order("reboot", params.grace, None, (), facts)
     try:
         yield from schedule(due, params.message, facts)

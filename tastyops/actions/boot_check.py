@@ -9,7 +9,7 @@ from tastyops.commands import Probe, Report, Steps
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.probes.system import KERNEL, Kernel
-from tastyops.reboot.starting import findings, starting
+from tastyops.reboot.starting import findings, menu_line, starting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def boot_check(params: BootCheck, facts: Facts) -> Steps:
     """Check what the next boot depends on; changes nothing (GRUB, BIOS, Debian's file names)."""
     running: Kernel = yield Probe(*KERNEL)
     found = yield from starting(running.release, params.kernel)
-    lines = findings(found)
+    lines = [*findings(found), *([menu_line(found)] if facts.console else ())]
     for line in lines:
         yield Report(note=str(line))
     registered = {

@@ -9,10 +9,14 @@ from typing import Any
 
 from tastyops.actions import APT_GET, action, kept_conffiles, param, require
 from tastyops.commands import Change, Command, Probe, Steps
-from tastyops.errors import Failed
+from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
 from tastyops.probes.boot import BOOT_ENVIRONMENT, BOOT_MENU, BootMenu
+from tastyops.probes.filesystems import Usage, usage_around
 from tastyops.probes.system import KERNEL, Package, file_sizes, package_status
+
+_MORE = 1.1
+"""How much larger the next kernel's files may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,7 @@ class KernelInstall:
 @action(
     "kernel.install",
     scalar="package",
+    guarded=True,
     returns={
         "version": "version",
         "package": "word",
@@ -43,6 +48,8 @@ def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
     running = yield Probe(*KERNEL)
     status = Probe(*package_status(params.package))
     before: Package = yield status
+    if not facts.force:
+        yield from _room(running.release)
     if params.update:
         updated = yield Change((*APT_GET, "update"), sudo=True)
         require(updated, "the package lists could not be refreshed")
@@ -65,6 +72,25 @@ def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
     }
 
 
+def _room(running: str) -> Generator[Command, Any, None]:
+    """Whether /boot has room for a kernel as large as the running one. Raises Refused.
+
+    An initial ramdisk is written beside the one it replaces; without room it ends truncated.
+    """
+    sizes: dict[str, int] = yield Probe(*file_sizes(*_files(running)), sudo=True)
+    boot: Usage = yield Probe(*usage_around("/boot"))
+    needed = round(sum(sizes.values()) * _MORE)
+    if boot.available < needed:
+        raise Refused(
+            f"/boot has {boot.available // 2**20} MiB free, and about {-(-needed // 2**20)} MiB are"
+            " needed for another kernel and its initial ramdisk: remove an old kernel first"
+        )
+
+
+def _files(release: str) -> tuple[str, str]:
+    return f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"
+
+
 def _release(package: str, status: Package) -> str:
     """The kernel release a package stands for; a meta-package depends on the real one."""
     for name in (package, *status.depends):
@@ -75,7 +101,7 @@ def _release(package: str, status: Package) -> str:
 
 
 def _check_files(release: str) -> Generator[Command, Any, None]:
-    image, initrd = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"
+    image, initrd = _files(release)
     sizes = yield Probe(*file_sizes(image, initrd), sudo=True)
     for path, what in ((image, "kernel image"), (initrd, "initial ramdisk")):
         if not sizes.get(path):

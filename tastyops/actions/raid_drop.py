@@ -8,13 +8,14 @@ from typing import Any
 
 from tastyops.actions import action, param
 from tastyops.commands import Command, Report, Steps
-from tastyops.errors import Refused
+from tastyops.errors import Failed, Refused
 from tastyops.mirrors import guards, leaving, suspects
-from tastyops.mirrors.storage import Storage, look, other_uses, public_serial, the_disk
+from tastyops.mirrors.storage import Storage, look, other_uses
 from tastyops.model.action import Facts
 from tastyops.model.text import PublicText
 from tastyops.probes.disks import Device
 from tastyops.probes.signatures import RAID_MEMBER
+from tastyops.storage.disks import public_serial, the_disk
 
 _DIRECT = ("disk", "part")
 
@@ -30,6 +31,9 @@ class RaidDrop:
     forget: bool = param(
         "boolean", "Clear its superblocks, so that nothing takes the old copy for a good one", False
     )
+    may_stay: bool = param(
+        "boolean", "With `forget`: go on where they cannot be cleared; the log says so", False
+    )
     absent: bool = param("boolean", "The disk may be gone already, its members with it", False)
 
 
@@ -39,9 +43,11 @@ class RaidDrop:
     returns={
         "disk": "word",
         "device": "device",
+        "present": "flag",
         "mirrors": "device",
         "removed": "device",
         "forgotten": "device",
+        "kept": "device",
         "also_used": "device",
         "suspect": "flag",
         "changed": "flag",
@@ -66,20 +72,32 @@ def raid_drop(params: RaidDrop, facts: Facts) -> Steps:
     if disk:
         yield from _told(uses)
         yield from leaving.drop(disk, storage, facts.force)
-    forgotten = []
+    fates: dict[str, leaving.Fate] = {}
     for device in stale:
-        if (yield from leaving.forget(device)):
-            forgotten.append(device.path)
-    return {
+        fates[device.path] = yield from leaving.forget(device)
+    forgotten, kept = _with(fates, "cleared"), _with(fates, "stays")
+    registered = {
         "disk": public_serial(_name(params, disk)),
         "device": disk.path if disk else None,
+        "present": bool(disk and storage.disks.device(disk.kname)),
         "mirrors": [array.path for array, _ in mine],
         "removed": [member.path for _, member in mine],
         "forgotten": forgotten,
+        "kept": kept,
         "also_used": sorted(uses),
         "suspect": params.suspect,
-        "changed": bool(mine or forgotten or marked),
+        "changed": bool(mine or forgotten or kept or marked),
     }
+    if kept and not params.may_stay:
+        raise Failed(leaving.stays(kept), registered)
+    if kept:
+        told = leaving.stays(kept)
+        yield _said(f"{told[0].upper()}{told[1:]}.")
+    return registered
+
+
+def _with(fates: dict[str, leaving.Fate], fate: leaving.Fate) -> list[str]:
+    return [path for path, became in fates.items() if became == fate]
 
 
 def _disk(params: RaidDrop, storage: Storage) -> Device | None:
@@ -102,8 +120,8 @@ def _is_missed(name: str, storage: Storage) -> None:
     if not any(array.degraded for array in storage.arrays):
         there = ", ".join(sorted(disk.serial for disk in storage.disks.disks if disk.serial))
         raise Refused(
-            f"no disk here has the serial number {name}, and no array lacks a disk, so none is"
-            f" gone (there are: {there or 'none known'})"
+            f"there is no disk called {name}, and no array lacks a disk, so none is gone"
+            f" (there are: {there or 'none known'})"
         )
 
 
@@ -126,5 +144,8 @@ def _stale(storage: Storage, disk: Device) -> list[Device]:
 def _told(uses: dict[str, str]) -> Generator[Command, Any, None]:
     """Says what else the disk is used for; it is left alone."""
     for path, use in sorted(uses.items()):
-        text = f"{path} on the same disk is {use}; it was left alone."
-        yield Report(entry=PublicText.fixed(text), note=text)
+        yield _said(f"{path} on the same disk is {use}; it was left alone.")
+
+
+def _said(text: str) -> Report:
+    return Report(entry=PublicText.fixed(text), note=text)

@@ -111,8 +111,16 @@ def _asking_here(args: Namespace, inventory: Inventory) -> tuple[Path, Board, Qu
         for question in board.questions
         if args.step in ("", question.step) and args.host in ("", question.host)
     ]
-    if os.getuid() in board.own and _asks_its_own(desk.parent / board.run, args):
+    ours = os.getuid() == 0 or os.getuid() in board.own
+    if ours and (not asked or _asks_its_own(desk.parent / board.run, args)):
         return None
+    if not board.questions:
+        raise UsageError(
+            f"The run {board.run} of {board.started_by} asks nothing of another operator now.",
+            still_true="Nothing was answered.",
+            next_step=f"What it asks its own operator is for {board.started_by} to answer; "
+            "`invoke note` and `invoke attend` reach the run from here.",
+        )
     if len(asked) != 1:
         raise _none_or_many([(question.step, question.host) for question in asked])
     return desk, board, asked[0]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tastyops.catalogue import registry
-from tastyops.cli import project, signals, writing
+from tastyops.cli import another, project, signals, writing
 from tastyops.errors import ExitCode, JournalDamaged, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.envelope import Event
@@ -21,6 +21,7 @@ from tastyops.journal.public import Attends
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
 from tastyops.plan import Plan, make_plan
+from tastyops.store.desk import put_joining
 from tastyops.store.following import Following
 from tastyops.store.logs import Copied, LogFile
 from tastyops.store.runs import RUNBOOK, hand_in, is_live, read_events, read_state, taken
@@ -50,6 +51,9 @@ def perform(args: Namespace, *, dry: bool) -> int:
     names = project.attending(args.name, inventory)
     if len(names) != 1:
         raise UsageError("--as takes one name.", still_true=writing.NOTHING)
+    found = another.meant(project.record_places(inventory, args), args.run)
+    if found is not None:
+        return _anothers(found, args, inventory, dry=dry)
     target = writing.find(args, args.run)
     run = _live(target)
     if dry:
@@ -61,6 +65,38 @@ def perform(args: Namespace, *, dry: bool) -> int:
     if not taken(told, PATIENCE):
         project.say(f"The run {run.name} has not taken it yet that {names[0]} attends; it will.")
     return _read_along(run, target.log, inventory)
+
+
+def _anothers(
+    found: another.Another, args: Namespace, inventory: Inventory, *, dry: bool
+) -> int:
+    """Joins a run of another account, as this one: its name is the login, and nobody else's."""
+    another.must_be_known(found, inventory)
+    name, board = another.me(), found.board
+    if args.name not in (None, name):
+        raise UsageError(
+            f"{found.words.capitalize()} is joined under your own login, {name}.",
+            still_true=writing.NOTHING,
+        )
+    if dry:
+        print(f"Would attend, and does not, for this is a dry run: {name}")  # noqa: T201
+        return int(ExitCode.COMPLETED)
+    try:
+        path = put_joining(found.desk, board)
+    except OSError as error:
+        raise UsageError(
+            f"{found.words.capitalize()} cannot be told: {error.strerror}.",
+            still_true=writing.NOTHING,
+        ) from error
+    if found.took(path):
+        print(f"{name} attends {board.log or board.run}.")  # noqa: T201
+    else:
+        print(f"Left for {found.words}, which has not taken it yet that {name} attends.")  # noqa: T201
+    print(  # noqa: T201
+        f"Its record is {board.started_by}'s alone, so there is no reading along; `invoke show "
+        f"{board.log}` has its log, `invoke status` what it asks, `invoke note` adds a remark."
+    )
+    return int(ExitCode.COMPLETED)
 
 
 def _live(target: writing.Target) -> Path | None:
@@ -149,7 +185,7 @@ def _runbook(run: Path, path: Path) -> bytes:
     """The runbook that is carried out: the one kept, or the edited one that was accepted."""
     wanted = [str(getattr(event.body, "runbook", "")) for event in read_events(run)]
     digest = next((each for each in reversed(wanted) if each), "")
-    kept = (run / RUNBOOK).read_bytes()
+    kept = project.read_bounded(run / RUNBOOK, "a runbook")
     if hashlib.sha256(kept).hexdigest() != digest:
         with contextlib.suppress(UsageError):
             now = project.read_bounded(path, "a runbook")

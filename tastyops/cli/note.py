@@ -6,11 +6,12 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from tastyops.cli import project, writing
+from tastyops.cli import another, project, writing
 from tastyops.errors import ExitCode, UsageError
 from tastyops.journal.envelope import stamp
 from tastyops.journal.events import Noted
 from tastyops.journal.public import Entry
+from tastyops.store.desk import put_note
 from tastyops.store.notes import Handed, Notes, hand_over, new_note, notes_of_log
 
 LONGEST_PRIVATE = 20_000
@@ -34,9 +35,13 @@ def arguments(parser: ArgumentParser) -> None:
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Writes the note where it belongs and says where that was."""
+    inventory = project.load_inventory(args.inventory)
+    found = another.meant(project.record_places(inventory, args), args.run)
+    if found is not None:
+        another.must_be_known(found, inventory)
+        return _to_another(found, args, writing.Target(inventory, found.log, None, found.runs), dry)
     target = writing.find(args, args.run) if args.run else writing.find_current(args)
-    text = _private(args.text) if args.private else writing.sentence(args.text, "The note")
-    live = target.live
+    text, live = _text(args), target.live
     at = writing.moment(args, target, live=live)
     if dry:
         print(f"Would be noted, and is not, for this is a dry run: {_where(target, args, at)}")  # noqa: T201
@@ -53,6 +58,48 @@ def perform(args: Namespace, *, dry: bool) -> int:
         _into_the_record(target, note, at)
     print(f"Noted {_where(target, args, at)}")  # noqa: T201
     return int(ExitCode.COMPLETED)
+
+
+def _to_another(
+    found: another.Another, args: Namespace, target: writing.Target, dry: bool
+) -> int:
+    """To a run of another account, by way of its desk."""
+    text, at = _text(args), writing.moment(args, target, live=True)
+    where = _where(target, args, at) if found.log else f"with {found.words}."
+    if dry:
+        print(f"Would be noted, and is not, for this is a dry run: {where}")  # noqa: T201
+        return int(ExitCode.COMPLETED)
+    note = new_note(text, public=not args.private, at=stamp(at) if args.at else "")
+    try:
+        path = put_note(found.desk, found.board, note)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"The note cannot be left for {found.words}: "
+            f"{getattr(error, 'strerror', None) or error}.", still_true=writing.NOTHING,
+        ) from error
+    if not found.took(path):
+        later = "it will" if found.board.lives else "its process ended; it does when it is resumed"
+        print(f"Left for {found.words}, which has not taken it yet; {later}.")  # noqa: T201
+    elif found.over and not _has(found, note):
+        raise UsageError(
+            f"{found.words.capitalize()} ended meanwhile; its log does not have the note.",
+            next_step=f"Have {found.board.started_by} note it.",
+        )
+    else:
+        print(f"Noted as {another.me()} {where}")  # noqa: T201
+    return int(ExitCode.COMPLETED)
+
+
+def _has(found: another.Another, note: Noted) -> bool:
+    """Whether the log has a note; nobody but its own account can see whether a run has one."""
+    if not note.public or found.log is None:
+        return False
+    texts = [getattr(event.body, "text", "") for event in found.log.latest()]
+    return note.text in texts
+
+
+def _text(args: Namespace) -> str:
+    return _private(args.text) if args.private else writing.sentence(args.text, "The note")
 
 
 def _private(text: str) -> str:

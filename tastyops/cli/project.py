@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tastyops.catalogue import registry
+from tastyops.cli.another import not_ours
 from tastyops.document.times import local, offset_minutes
 from tastyops.errors import JournalDamaged, UsageError, did_you_mean
-from tastyops.inventory import Host, Inventory, read_inventory
+from tastyops.inventory import Host, Inventory
+from tastyops.inventory.reading import read_inventory
 from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
 from tastyops.model.text import one_line
@@ -200,7 +202,7 @@ def find_record(args: Namespace, wanted: str) -> tuple[Path | None, LogFile | No
     found = [(run, book) for runs, book in places if (run := find_run(runs, wanted))]
     if not found:
         looked = ", ".join(f"{runs} and {book.directory}" for runs, book in places)
-        raise UsageError(
+        raise not_ours(places, wanted) or UsageError(
             f"There is no run or log {wanted!r} in {looked}.",
             next_step="`invoke list` shows what there is.",
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tastyops import __version__
 from tastyops.cli import places, project, secrets
+from tastyops.cli.another import not_ours
 from tastyops.cli.asitwas import as_it_was
 from tastyops.cli.conduct import Setting, conduct, may_ask
 from tastyops.cli.window import moved, window_end_argument
@@ -82,7 +83,10 @@ def run_and_log(args: Namespace, wanted: str) -> tuple[Path, LogFile]:
     """The run somebody means, with its log. Raises UsageError."""
     run, log = project.find_record(args, wanted)
     if run is None or log is None:
-        raise UsageError(
+        runs = log.document().runs if log else ()
+        places_ = project.record_places(project.load_inventory(args.inventory), args)
+        theirs = [not_ours(places_, each) for each in runs]
+        raise next(filter(None, theirs), None) or UsageError(
             f"{wanted} has no run and log to go on with.",
             next_step="Say where they are with --runs DIR and --logs DIR.",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,16 +42,17 @@ def perform(args: Namespace, *, dry: bool) -> int:
         for run in run_directories(runs)
         if (shown := _run(run, inventory)) is not None
     ]
-    asked = [
-        _asked(board, question, inventory)
+    others = [
+        board
         for runs, _ in places
         for _, board in boards(runs)
         if not any(run["run"] == board.run for run in found)
-        for question in board.questions
     ]
+    asked = [_asked(board, each, inventory) for board in others for each in board.questions]
     ahead = to_come(places, inventory)
     if args.json:
         told: dict[str, Any] = {"runs": found, "hosts": held, "approvals": asked}
+        told["others"] = [_others(board) for board in others]
         told["shutdowns"] = [each.to_json() for each in ahead]
         print(json.dumps(told, indent=2))  # noqa: T201
         return int(ExitCode.COMPLETED)
@@ -58,9 +60,9 @@ def perform(args: Namespace, *, dry: bool) -> int:
     lines += [
         f"{host} is held by {owner or 'a run that has just begun'}" for host, owner in held.items()
     ]
-    lines += [line for each in asked for line in _asked_lines(each)]
+    lines += [line for board in others for line in _others_lines(board, inventory)]
     lines += [each.line(inventory.timezone, datetime.now(UTC)) for each in ahead]
-    if not found and not asked and not ahead:
+    if not found and not others and not ahead:
         lines.append("Nothing is under way and nothing is unfinished.")
     for line in lines:
         words = line.lstrip(" ")
@@ -68,14 +70,30 @@ def perform(args: Namespace, *, dry: bool) -> int:
     return int(ExitCode.COMPLETED)
 
 
-def _asked_lines(each: dict[str, Any]) -> list[str]:
-    where = f"{each['step']} {each['host']}".strip()
-    return [
-        f"{each['log']} {each['title']} on {', '.join(each['hosts'])}",
-        f"  run {each['run']} of {each['started_by']}, another account's",
-        f"  asks {each['who']} at {where}: {each['text']}",
-        f"    `invoke answer {each['run']} yes|no`",
+def _others_lines(board: Board, inventory: Inventory) -> list[str]:
+    """Another account's run, as far as this one may know."""
+    how = "under way" if board.lives else "its controller ended"
+    lines = [
+        _named(board.log, board.title, board.hosts),
+        f"  run {board.run} of {board.started_by}, another account's ({how})",
     ]
+    for question in board.questions:
+        each = _asked(board, question, inventory)
+        where = f"{each['step']} {each['host']}".strip()
+        lines += [
+            f"  asks {each['who']} at {where}: {each['text']}",
+            f"    `invoke answer {board.run} yes|no`",
+        ]
+    return [*lines, f"  `invoke note TEXT --run {board.run}` adds a remark"]
+
+
+def _named(log: str, title: str, hosts: Sequence[str]) -> str:
+    return f"{log} {title}" + (f" on {', '.join(hosts)}" if hosts else "")
+
+
+def _others(board: Board) -> dict[str, Any]:
+    told = {name: getattr(board, name) for name in ("run", "log", "title", "hosts", "started_by")}
+    return told | {"live": board.lives}
 
 
 def _asked(board: Board, question: Question, inventory: Inventory) -> dict[str, Any]:
@@ -145,7 +163,7 @@ def _lines(run: dict[str, Any]) -> list[str]:
         return [f"{run['run']}: damaged: {run['damaged']}"]
     how = "under way" if run["live"] else "its controller ended; `invoke resume` goes on with it"
     lines = [
-        f"{run['log']} {run['title']} on {', '.join(run['hosts'])}",
+        _named(run["log"], run["title"], run["hosts"]),
         f"  run {run['run']} by {run['by']}: {run['status']} ({how})",
     ]
     lines += [f"  step {each['step']} {each['host']}".rstrip() for each in run["steps"]]

@@ -169,7 +169,7 @@ class Attached:
             shown = parse("screen", Output(0, Blob.of(self._drawing.shown())))
         if not isinstance(shown, Screen):
             return None
-        used = left and shown.line.startswith(IN_USE)
+        used = left and IN_USE in shown.line
         return session(self, host.name, run) if shown.state == "shell" or used else None
 
     # -- typing --------------------------------------------------------------------------------

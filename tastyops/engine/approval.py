@@ -37,6 +37,18 @@ def answers(
     )
 
 
+def may_speak(handed: HandedIn, operators: Collection[str] = ()) -> bool:
+    """Whether a note, or an operator who joins, is taken: another account's only if it may."""
+    return handed.account is None or stranger(handed.who, operators) == ""
+
+
+def stranger(who: str, operators: Collection[str]) -> str:
+    """Why another account's note is not taken; empty if it is. ``operators``: all, if empty."""
+    if operators and who not in operators:
+        return f"{who} is not among the inventory's operators"
+    return ""
+
+
 def why_not(state: RunState, account: int, who: str, approvers: Collection[str]) -> str:
     """Why that account is not another operator of this run; empty if it is."""
     opened = state.opened
@@ -52,6 +64,4 @@ def refusal(
         return "root is nobody in particular"
     if account in own or who == started_by:
         return f"{who} began this run"
-    if approvers and who not in approvers:
-        return f"{who} is not among the inventory's operators"
-    return ""
+    return stranger(who, approvers)

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from tastyops.commands import Change, Probe, blob_to_json
 from tastyops.errors import JournalUnwritable, Locked, NoConsole, NoPower, Unreachable
 from tastyops.inventory import Host
-from tastyops.journal.events import Body, ConsoleAttached, ConsoleDetached, ConsoleHeard
+from tastyops.journal.events import Body
+from tastyops.journal.ways import ConsoleAttached, ConsoleDetached, ConsoleHeard
 from tastyops.ports import Capture, Console, Ended, JournalSink, OutOfBand, Power, Session, Sink
 
 PIECE = 64 * 1024
@@ -97,7 +98,7 @@ class Outside:
     """The ways to one host that do not lead through it. ``record`` is None in a dry run."""
 
     def __init__(self, host: Host, ways: OutOfBand, record: ConsoleRecord | None = None) -> None:
-        self._host, self._ways, self._record = host, ways, record
+        self.host, self._ways, self._record = host, ways, record
         self._console: Console | None = None
         self._power: Power | None = None
         self._using = threading.Lock()
@@ -143,13 +144,13 @@ class Outside:
             if self._console is None and not left:
                 return None
             try:
-                return self._attached().session(self._host, run, left=left)
+                return self._attached().session(self.host, run, left=left)
             except (Unreachable, Locked):
                 return None
 
     def _switch(self) -> Power:
         if self._power is None:
-            self._power = self._ways.power(self._host)
+            self._power = self._ways.power(self.host)
         return self._power
 
     def _attached(self, *, take: bool = False) -> Console:
@@ -158,7 +159,7 @@ class Outside:
             self._detach()
         if self._console is None:
             heard = self._record.heard if self._record else _unheard
-            self._console = self._ways.console(self._host, heard=heard, take=take)
+            self._console = self._ways.console(self.host, heard=heard, take=take)
             self._tell(ConsoleAttached(self._console.how))
         return self._console
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, Literal
 
 from tastyops.commands import Change, Command, Output, Probe, Sleep, Unknown
 from tastyops.errors import Failed, ProbeFailed
@@ -79,8 +79,12 @@ def _released(array: Array, member: Member) -> Generator[Command, Any, None]:
         yield Sleep(1, f"{array.path} to let go of {member.path}")
 
 
-def forget(device: Device) -> Generator[Command, Any, bool]:
-    """Makes what is on a device in no running array unrecognisable; False if nothing was.
+Fate = Literal["cleared", "clear", "stays"]
+"""What became of an old copy: cleared, not there in the first place, or still there."""
+
+
+def forget(device: Device) -> Generator[Command, Any, Fate]:
+    """Makes what is on a device in no running array unrecognisable, if it can be read and written.
 
     The superblock alone would not do: with metadata 1.0 the member without it is a filesystem of
     the same UUID, which a boot loader or fstab would take for the mirror's.
@@ -88,45 +92,43 @@ def forget(device: Device) -> Generator[Command, Any, bool]:
     storage: Storage | None = yield from look()
     if storage is not None:
         in_no_array(storage, device)
-    seen = yield from _seen(device)
-    if seen == ():
-        return False
-    if seen is None or RAID_MEMBER in seen:
-        cleared = yield Change(
-            ("mdadm", "--zero-superblock", device.path),
+    try:
+        seen = yield from _seen(device)
+        if seen == ():
+            return "clear"
+        if seen is None or RAID_MEMBER in seen:
+            cleared = yield Change(
+                ("mdadm", "--zero-superblock", device.path),
+                sudo=True,
+                settle=Probe(_without(device.path, RAID_MEMBER), "holds", sudo=True),
+            )
+            if _failed_on(cleared):
+                return "stays"
+        wiped = yield Change(
+            ("wipefs", "--all", "--quiet", device.path),
             sudo=True,
-            settle=Probe(_without(device.path, RAID_MEMBER), "holds", sudo=True),
+            settle=Probe(_without(device.path, "."), "holds", sudo=True),
         )
-        _need(cleared, device)
-    wiped = yield Change(
-        ("wipefs", "--all", "--quiet", device.path),
-        sudo=True,
-        settle=Probe(_without(device.path, "."), "holds", sudo=True),
-    )
-    _need(wiped, device)
-    if (yield from _seen(device)):
-        raise Failed(_stays(device))
-    return True
+        return "stays" if _failed_on(wiped) or (yield from _seen(device)) else "cleared"
+    except ProbeFailed:
+        return "stays"
 
 
 def _seen(device: Device) -> Generator[Command, Any, tuple[str, ...] | None]:
     """The signatures on a device; None in a dry run after a withheld change."""
-    try:
-        seen: tuple[str, ...] | Unknown = yield Probe(*signatures(device.path), sudo=True)
-    except ProbeFailed as error:
-        raise Failed(_stays(device)) from error
+    seen: tuple[str, ...] | Unknown = yield Probe(*signatures(device.path), sudo=True)
     return None if isinstance(seen, Unknown) else seen
 
 
-def _need(output: Output | Unknown, device: Device) -> None:
-    if not isinstance(output, Unknown) and not output.ok:
-        raise Failed(_stays(device), {"status": output.status})
+def _failed_on(output: Output | Unknown) -> bool:
+    return not isinstance(output, Unknown) and not output.ok
 
 
-def _stays(device: Device) -> str:
+def stays(paths: Sequence[str]) -> str:
+    """What to tell of old copies that could not be cleared, and why it matters."""
     return (
-        f"the superblock on {device.path} could not be cleared: take the disk out"
-        " before the next boot, or it may be taken for a good member"
+        f"old copies on {', '.join(paths)} could not be cleared: take the disk out before the next"
+        " boot, or the firmware, the boot loader or md may take them for good ones"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from tastyops.practice import initramfs
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.files import Files, NotModelled
 from tastyops.practice.grub import Grub
@@ -17,7 +18,6 @@ _LOCK = "/var/lib/dpkg/lock-frontend"
 _RATE = 11_200_000
 """Bytes a second from the mirror."""
 
-_INITRD_SIZE = 38_902_311
 _KERNEL_SIZE = 8_208_320
 _KERNEL = "linux-image-"
 _FLAGS = {
@@ -68,7 +68,7 @@ class Apt:
         *,
         truncated_initrd: bool = False,
     ) -> None:
-        self._initrd_size = 262_144 if truncated_initrd else _INITRD_SIZE
+        self._initrd_size = initramfs.TRUNCATED if truncated_initrd else initramfs.SIZE
         self._packages = packages
         self._files = files
         self._grub = grub
@@ -240,7 +240,7 @@ class Apt:
             yield 1.0, "/etc/kernel/postinst.d/initramfs-tools:"
             yield 0.5, f"update-initramfs: Generating /boot/initrd.img-{release}"
             yield 46.0, ""
-            self._files.add_opaque(f"/boot/initrd.img-{release}", self._initrd_size)
+            initramfs.make(self._files, release, self._initrd_size)
             yield 1.0, "/etc/kernel/postinst.d/zz-update-grub:"
             for line in self._grub.update():
                 yield 2.5, line

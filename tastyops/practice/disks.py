@@ -23,6 +23,8 @@ class Partition:
     holds: str = ""
     """``linux_raid_member``, ``xfs``, ``swap``, …; empty for no signature."""
     uuid: str = ""
+    beneath: str = ""
+    """A filesystem that begins where the partition does, below a superblock at its end."""
 
     @property
     def end(self) -> int:
@@ -49,6 +51,8 @@ class Disk:
     """Requests that have failed."""
     letters: str = "ata"
     """How it is attached."""
+    remains: list[Partition] = field(default_factory=list)
+    """What partitions that were held, and no table has any more."""
 
     @property
     def by_id(self) -> str:
@@ -70,9 +74,9 @@ class Disk:
 class Disks:
     """The disks that are attached, by their names of today."""
 
-    def __init__(self, disks: list[Disk]) -> None:
+    def __init__(self, disks: list[Disk], spare: list[Disk]) -> None:
         self.attached = disks
-        self.spare: list[Disk] = []
+        self.spare = spare
         """Blank ones in the cupboard."""
 
     def __iter__(self) -> Iterator[Disk]:

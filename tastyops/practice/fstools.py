@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
 from tastyops.practice.calls import Call, Commands
-from tastyops.practice.disks import Disks
 from tastyops.practice.files import NotModelled
 from tastyops.practice.mounts import Filesystem, Mounts
 from tastyops.practice.processes import Processes
@@ -19,10 +16,8 @@ _CHECK_RATE = 400 * 1024 * 1024
 class FsTools:
     """The programs."""
 
-    def __init__(
-        self, disks: Disks, volumes: Volumes, mounts: Mounts, processes: Processes
-    ) -> None:
-        self._disks, self._volumes, self._mounts = disks, volumes, mounts
+    def __init__(self, volumes: Volumes, mounts: Mounts, processes: Processes) -> None:
+        self._volumes, self._mounts = volumes, mounts
         self._processes = processes
 
     def commands(self) -> Commands:
@@ -33,7 +28,6 @@ class FsTools:
             "xfs_growfs": self._xfs_growfs,
             "resize2fs": self._resize2fs,
             "dumpe2fs": self._dumpe2fs,
-            "wipefs": self._wipefs,
         }
 
     def _on(self, device: str, kind: str, call: Call) -> Filesystem:
@@ -131,30 +125,3 @@ class FsTools:
         call.say(f"Block count:              {filesystem.size // _BLOCK}")
         call.say(f"Block size:               {_BLOCK}")
         return 0
-
-    def _wipefs(self, call: Call) -> int:
-        """wipefs(8), which says nothing at all of a device without a signature."""
-        words = [word for word in call.argv[1:] if not word.startswith("-")]
-        options = set(call.argv[1:]) - set(words)
-        if not options & {"-n", "--no-act"} or options - {"-n", "--no-act", "-J", "--json"}:
-            raise NotModelled(" ".join(call.argv))
-        found = [
-            {"device": word.removeprefix("/dev/"), "offset": "0x438", "type": kind, "uuid": None,
-             "label": None}
-            for word in words
-            for kind in self._signatures(word)
-        ]  # fmt: skip
-        if found:
-            call.say(json.dumps({"signatures": found}, indent=3))
-        return 0
-
-    def _signatures(self, device: str) -> list[str]:
-        place = self._disks.find(device)
-        if place is not None:
-            disk, part = place
-            kind = disk.table if part is None else part.holds
-            return [kind] if kind else []
-        filesystem = self._mounts.filesystem(device)
-        if filesystem is not None:
-            return [filesystem.type]
-        return ["LVM2_member"] if self._volumes.physical(device) else []

@@ -139,7 +139,7 @@ class Interpreter:
         status = self._command(inner, left[0])
         return int(not status) if pipeline.negated else status
 
-    def _command(self, shell: Shell, command: tree.Simple | tree.Group) -> int:
+    def _command(self, shell: Shell, command: tree.Command) -> int:
         try:
             streams = self._redirected(shell, command.redirects)
         except FileProblem as problem:
@@ -147,14 +147,25 @@ class Interpreter:
             return 2
         if isinstance(command, tree.Simple):
             return self._simple(shell, command, streams)
-        if command.subshell:
+        if isinstance(command, tree.Group) and command.subshell:
             return self._top(shell.copy(streams), command.body)
         outer, shell.streams = shell.streams, streams
         try:
-            self._script(shell, command.body)
+            if isinstance(command, tree.Loop):
+                self._loop(shell, command)
+            else:
+                self._script(shell, command.body)
         finally:
             shell.streams = outer
         return shell.status
+
+    def _loop(self, shell: Shell, loop: tree.Loop) -> None:
+        words = [text for word in loop.words or () for text in self._fields(shell, word)]
+        shell.status = 0
+        for word in shell.positional if loop.words is None else words:
+            shell.process.check()
+            shell.variables[loop.name] = word
+            self._script(shell, loop.body)
 
     def _substitute(self, shell: Shell, body: tree.Script) -> str:
         out = bytearray()

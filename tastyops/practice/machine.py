@@ -13,28 +13,42 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tastyops.practice import kalimdor
+from tastyops.practice import initramfs, kalimdor
 from tastyops.practice.apt import Apt
 from tastyops.practice.bootmenu import ENTER, BootMenu
-from tastyops.practice.bootreadings import WHOLE_INITRD, BootReadings
-from tastyops.practice.calls import Call, Command, Input, program_name
+from tastyops.practice.bootreadings import BootReadings
+from tastyops.practice.calls import Call, Command, Input, Write, program_name
 from tastyops.practice.clock import PracticeClock
+from tastyops.practice.consoleshell import (
+    IN_THE_INITRAMFS,
+    INITRAMFS,
+    INITRAMFS_PROMPT,
+    MOUNTED,
+    RESCUE,
+    ConsoleShell,
+)
+from tastyops.practice.deadends import DEAD_ENDS
 from tastyops.practice.files import FileProblem, Files, NotModelled
+from tastyops.practice.filetools import FileTools
 from tastyops.practice.grub import Grub
 from tastyops.practice.grubcfg import Entry, entry_path
+from tastyops.practice.initramfs import Initramfs
 from tastyops.practice.interpreter import Interpreter
 from tastyops.practice.logind import Logind, Shutdown
 from tastyops.practice.looking import Looking
 from tastyops.practice.packages import Packages
 from tastyops.practice.processes import Killed, Process, Processes
 from tastyops.practice.serial import SerialConsole
-from tastyops.practice.storage import Storage
+from tastyops.practice.storage import Storage, forget
 from tastyops.practice.system import System
 from tastyops.practice.texttools import TextTools
 from tastyops.practice.timers import Timers
 from tastyops.practice.tools import Tools
 from tastyops.practice.units import Units
 from tastyops.practice.users import Terminal, Users
+
+RACK_GOES_DARK = "the rack goes dark"
+"""What a manual step says that has the power taken away, and given back."""
 
 DOWN = 45.0
 """Seconds from the shutdown until sshd accepts connections again."""
@@ -53,6 +67,12 @@ _MENU_REAL = 3.0
 
 _MENU_LONGEST = 240.0
 """Seconds it waits at most, however fast the clock runs: less than a reboot may take."""
+
+Phase = Literal["up", "down", "menu", "panicked", "initramfs", "rescue", "hung", "off"]
+"""``rescue`` is systemd's rescue or emergency mode; ``down`` goes on to something by itself."""
+
+_DARK = 20 * 60.0
+"""Seconds that the rack stays dark while somebody works on its power feed."""
 
 _PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
 
@@ -80,17 +100,22 @@ class Machine:
         self.lock = self.processes.lock
         self.clock_off = 0.0
         """Seconds the machine's own clock is ahead of the practice time."""
-        self.phase: Literal["up", "down", "menu", "panicked", "rescue", "off"] = "up"
+        self.phase: Phase = "up"
+        self._comes_to: Phase = "up"
+        """What a start that goes on ends in: up, initramfs or rescue."""
+        self._shell: ConsoleShell | None = None
         self.serial: SerialConsole | None = None
         """Its console, where somebody made one; with a listener the boot menu waits for keys."""
         self._menu: BootMenu | None = None
         self._menu_ends = 0.0
+        self._power_goes = False
+        self._power_back: float | None = None
         self.console: list[str] = []
         self._options = options
         self._other_build = False
         self._restarts = 0
         self._back_at = self._settled_at = clock.time() - kalimdor.UPTIME
-        self._booted: dict[str, int] = {}
+        self._booted = {kalimdor.OLDER_KERNEL: int(self._back_at - kalimdor.OLDER_RAN)}
         self._new_boot(kalimdor.OLD_KERNEL)
         self.files = Files()
         self.users = Users(name, clock)
@@ -103,6 +128,8 @@ class Machine:
         )
         self._furnish()
         self._programs = self._build()
+        self.units.go_on = self._to_default
+        self._begin()
 
     @property
     def terminals(self) -> Mapping[str, Terminal]:
@@ -151,13 +178,30 @@ class Machine:
             files.add(path, _made(make))
         default = self._options.grub_default
         files.add("/etc/default/grub", f"GRUB_DEFAULT={default}\nGRUB_TIMEOUT=5\n")
-        files.add_opaque(f"/boot/vmlinuz-{release}", 8_194_304, kalimdor.image_head(release))
-        files.add_opaque(f"/boot/initrd.img-{release}", 38_817_114)
+        for installed in (kalimdor.OLDER_KERNEL, release):
+            head = kalimdor.image_head(installed)
+            files.add_opaque(f"/boot/vmlinuz-{installed}", 8_194_304, head)
+        self.storage = Storage(self.clock, files, self.processes)
+        self.initramfs = Initramfs(files, self.processes)
+        for installed in (kalimdor.OLDER_KERNEL, release):
+            initramfs.make(files, installed)
         self.grub.set("saved_entry", entry_path(release))
         self.grub.update()
-        self.storage = Storage(self.clock, files, self.processes)
         for user, source, ago in kalimdor.USERS:
             self.users.log_in(user, source, ago)
+
+    def _begin(self) -> None:
+        """The faults it starts out with."""
+        options = self._options
+        if options.primary_panics:
+            initramfs.make(self.files, self.kernel, initramfs.TRUNCATED)
+        if options.root_not_found:
+            forget(self.files, self.storage, "md7")
+            initramfs.make(self.files, self.kernel)
+            self._start_kernel(self.clock.time(), self.kernel, "")
+            self._back_at = self.clock.time() + max(_KERNEL_STARTS, _MENU_REAL * self.clock.scale)
+        if options.hung:
+            self.phase = "hung"
 
     def _build(self) -> dict[str, Command]:
         apt = Apt(
@@ -174,6 +218,10 @@ class Machine:
             lambda: (self.kernel, self.build),
             lambda: self.clock_off,
         )
+        self._looking = Looking(
+            self.files, self.storage.mounts, self.users, self.storage.boot_code.links,
+            self.units.runs,
+        )  # fmt: skip
         parts = (
             self.users,
             self.logind,
@@ -184,13 +232,22 @@ class Machine:
             apt,
             system,
             self.storage,
-            Looking(self.files, self.storage.mounts, self.users),
+            self._looking,
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
+            FileTools(self.files, self.storage.mounts),
             Interpreter(
-                self.files, self.processes, self._dispatch, self._knows,
-                BootReadings(self.files, self._booted).scripts(),
+                self.files,
+                self.processes,
+                self._dispatch,
+                self._knows,
+                {
+                    **BootReadings(self.storage, self._booted, self._dispatch).scripts(),
+                    **self.initramfs.scripts(),
+                    **self.storage.scripts(),
+                },
             ),
+            self.initramfs,
         )
         programs: dict[str, Command] = {}
         for part in parts:
@@ -205,7 +262,10 @@ class Machine:
 
     def _dispatch(self, call: Call) -> int:
         """What a program uses to run another one. Raises NotModelled, FileProblem, Killed."""
-        program = self._programs.get(program_name(call.argv[0]))
+        name = program_name(call.argv[0])
+        if self.phase == "initramfs" and name not in IN_THE_INITRAMFS:
+            raise NotModelled(f"the command {call.argv[0]!r} at the initramfs prompt")
+        program = self._programs.get(name)
         if program is None:
             raise NotModelled(f"the command {call.argv[0]!r}")
         return program(call)
@@ -253,16 +313,52 @@ class Machine:
             self.processes.end(process)
         return Outcome(status, bytes(out), bytes(err))
 
+    def by_hand(self, text: str) -> bool:
+        """Does what a manual step asks for; False for what cannot be done."""
+        with self.lock:
+            self.catch_up()
+            if RACK_GOES_DARK in text.lower():
+                self._let_go_dark()
+            return self.storage.hotplug.by_hand(text)
+
+    @property
+    def dark(self) -> bool:
+        """Whether its rack has no power: neither it nor its power switch can be reached."""
+        return self._power_back is not None
+
+    def wait_for_power(self) -> None:
+        """Waits until the works on its power feed are over, if there are any."""
+        with self.lock:
+            self.catch_up()
+            while self._power_goes or self.dark:
+                due = self.next_due()
+                left = None if due is None else self.clock.real(due - self.clock.time())
+                self.lock.wait(None if left is None else max(left, 0.0))
+                self.catch_up()
+
+    def _let_go_dark(self) -> None:
+        """The rack loses its power once the machine is down; at once if it is not to go down."""
+        if self.phase == "up" and self.logind.scheduled:
+            self._power_goes = True
+            return
+        self._stop()
+        self._in_the_dark()
+
+    def _in_the_dark(self) -> None:
+        self.phase, self._menu, self._power_goes = "off", None, False
+        self._power_back = self.clock.time() + _DARK
+        self._changed()
+
     # -- its life ----------------------------------------------------------------------------
 
     @property
     def up(self) -> bool:
         """Whether sshd accepts connections."""
-        return self.phase == "up"
+        return self.phase == "up" or (self.phase == "rescue" and self.units.runs("ssh"))
 
     def next_due(self) -> float | None:
         """When something will happen by itself, in practice seconds; None when nothing will."""
-        if self.phase == "up":
+        if self.phase in ("up", "rescue"):
             scheduled = self.logind.scheduled
             restarts = self._settled_at - SETTLES / 2 if self._restarts else None
             going = scheduled.at if scheduled and not self._options.never_goes_down else None
@@ -270,7 +366,7 @@ class Machine:
             return min((at for at in moments if at is not None), default=None)
         if self.phase == "menu" and self._menu is not None:
             return None if self._menu.held else self._menu_ends
-        return self._back_at if self.phase == "down" else None
+        return self._back_at if self.phase == "down" else self._power_back
 
     def catch_up(self) -> None:
         """Lets everything happen that was due by now."""
@@ -282,11 +378,12 @@ class Machine:
         scheduled = self.logind.scheduled
         if self.phase == "menu":
             self._boot(due, None, menu=False)
-        elif self.phase != "up":
-            self.phase = "up"
-            self._say("OpenSSH server started.")
-            self._prompt()
+        elif self._power_back is not None:  # it starts by itself when power returns
+            self._power_back = None
+            self._boot(due, None)
             self._changed()
+        elif self.phase == "down":
+            self._came_up()
         elif scheduled and scheduled.at <= due and not self._options.never_goes_down:
             self._restarts = self._options.boot_loops
             self._go_down(scheduled)
@@ -325,7 +422,7 @@ class Machine:
     def _say(self, line: str) -> None:
         self.console.append(f"(practice console) {line}")
         if self.serial is not None:
-            text = line if line.endswith("> ") else f"{line}\n"
+            text = line if line.endswith(" ") else f"{line}\n"
             self.serial.say(text.replace("\n", "\r\n").encode())
 
     def _prompt(self) -> None:
@@ -333,19 +430,22 @@ class Machine:
             self.serial.say(f"\r\n{self.name} login: ".encode())
 
     def typed(self, key: bytes) -> None:
-        """A key at its console. It models the boot menu, and a login prompt that stands there."""
+        """A key at its console. At a login prompt only Enter is modelled."""
         with self.lock:
             self.catch_up()
             if self.phase == "menu" and self._menu is not None:
-                chosen = self._menu.key(key)
+                menu, now = self._menu, self.clock.time()
+                chosen = menu.key(key)
                 if chosen is None:
                     self._show_menu()
                 else:
-                    self._boot(self.clock.time(), chosen.release, menu=False, entry=chosen)
+                    self._boot(now, chosen.release, menu=False, entry=chosen, words=menu.words)
                 self._changed()
+            elif self._shell is not None:
+                self._shell.key(key)
             elif self.phase == "up" and key in ENTER:
                 self._prompt()
-            elif self.phase in ("up", "rescue") and key not in ENTER:
+            elif self.phase == "up":
                 self._say("\n(practice) logging in here is not modelled")
 
     def _show_menu(self) -> None:
@@ -368,12 +468,15 @@ class Machine:
             self._boot(shutdown.at, None)
         else:
             self.phase = "off"
+            if self._power_goes:
+                self._in_the_dark()
         self._changed()
 
     def _boot(
-        self, at: float, release: str | None, *, menu: bool = True, entry: Entry | None = None
-    ) -> None:
-        self._menu = None
+        self, at: float, release: str | None, *, menu: bool = True, entry: Entry | None = None,
+        words: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self._menu = self._shell = None
         entry = entry or self.grub.choice()
         if menu and release is None and entry and self.serial is not None and self.serial.attached:
             # So short in practice time that nobody could press a key: it waits real seconds.
@@ -384,28 +487,93 @@ class Machine:
             return
         chosen = release or (entry.release if entry else None)
         why = self._unbootable(chosen)
+        self._heard(b"\x1b[H\x1b[J")
+        if chosen is not None:
+            self._say(f"Loading Linux {chosen} ...")
         if why or chosen is None:
             self.phase = "panicked"
             self._say(why)
             return
-        if self.serial is not None:
-            self.serial.say(b"\x1b[H\x1b[J")
-        self._say(f"Loading Linux {chosen} ...")
-        if entry is not None and entry.recovery:
-            self.phase = "rescue"
-            self._say("You are in rescue mode.\nGive root password for maintenance")
-            return
-        self.phase = "down"
-        self._new_boot(chosen)
+        self._start_kernel(at, chosen, _mode(entry, words))
+
+    def _start_kernel(self, at: float, release: str, mode: str) -> None:
+        """``mode`` is rescue or emergency, or empty for the default target."""
+        self.phase, self._shell = "down", None
+        self._new_boot(release)
         self.processes.booted = at + _KERNEL_STARTS
         self._back_at, self._settled_at = at + DOWN, at + DOWN + SETTLES
-        self.units.boot()
+        self.units.boot(mode)
+        self._comes_to = "rescue" if mode else "up"
+        if mode:
+            self._settled_at = self._back_at
+        if not self.storage.assembled(self.initramfs.conf(release)):
+            self._comes_to = "initramfs"
+            return
         self._after_boot()
+
+    def _came_up(self) -> None:
+        """The start has come to where it leads."""
+        self.phase = self._comes_to
+        if self.phase == "up":
+            self._say("OpenSSH server started.")
+            self._prompt()
+        elif self.phase == "rescue":
+            mode = self.units.mode
+            self._open_shell(f"root@{self.name}:~# ", RESCUE.format(mode=mode), self._to_default)
+        else:
+            self._open_shell(INITRAMFS_PROMPT, INITRAMFS, self._leave_initramfs)
+        self._changed()
+
+    def _open_shell(self, prompt: str, greeting: str, leave: Callable[[], None]) -> None:
+        self._shell = ConsoleShell(
+            prompt, self._heard, self._run_typed, leave, asks=self.phase == "rescue"
+        )
+        self._shell.begin(greeting)
+
+    def _heard(self, data: bytes) -> None:
+        if self.serial is not None:
+            self.serial.say(data)
+
+    def _run_typed(self, line: str, write: Write) -> int:
+        process = self.processes.begin("sh", leader=True)
+        try:
+            return self.run(Call(("sh", "-c", line), process, Input(), write, write))
+        except Killed as killed:
+            return 128 + killed.signal
+        finally:
+            self.processes.end(process)
+            self._changed()
+
+    def _leave_initramfs(self) -> None:
+        """The shell's end has the ramdisk look for the root again."""
+        if not self.storage.root_there():
+            self._comes_to = "initramfs"
+            self._came_up()
+            return
+        now = self.clock.time()
+        self._say(MOUNTED)
+        self.phase, self._shell = "down", None
+        self._comes_to = "rescue" if self.units.mode else "up"
+        self._back_at = now + DOWN - _KERNEL_STARTS
+        self._settled_at = self._back_at + (0.0 if self.units.mode else SETTLES)
+        self._after_boot()
+        self._changed()
+
+    def _to_default(self) -> None:
+        """Out of rescue or emergency mode, on to the default target."""
+        if self.units.mode == "emergency":
+            self.storage.booted()
+        self.units.boot()
+        self.phase, self._shell = "up", None
+        self._settled_at = self.clock.time() + SETTLES / 2
+        self._prompt()
+        self._changed()
 
     def _after_boot(self) -> None:
         """What the host's settings have a boot bring about."""
         options = self._options
-        self.storage.booted()
+        self.storage.booted(self.units.mode)
+        self._looking.journal_in_var = True
         if options.disk_fails_at_boot:
             self.storage.fail_disk(options.disk_fails_at_boot)
         mounts = self.storage.mounts
@@ -415,6 +583,8 @@ class Machine:
 
     def _unbootable(self, release: str | None) -> str:
         """What the console shows of a boot that ends in nothing, empty for one that does not."""
+        if self._options.boots_end_at:
+            return DEAD_ENDS[self._options.boots_end_at]
         if release is None:
             return "grub rescue> "
         image, initrd = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"
@@ -422,7 +592,7 @@ class Machine:
             return f"error: file `/vmlinuz-{release}' not found."
         if not self.files.exists(initrd):
             return _PANIC
-        if self.files.size(initrd) < WHOLE_INITRD:
+        if self.files.size(initrd) < initramfs.WHOLE:
             return f"Initramfs unpacking failed\n{_PANIC}"
         return ""
 
@@ -430,6 +600,14 @@ class Machine:
         """Ends every process and its thread."""
         self.processes.end_all()
         self.processes.join()
+
+
+def _mode(entry: Entry | None, words: Sequence[str]) -> str:
+    """What systemd starts by the kernel's command line (kernel-command-line(7))."""
+    for mode in ("rescue", "emergency"):
+        if f"systemd.unit={mode}.target" in words:
+            return mode
+    return "rescue" if entry is not None and entry.recovery else ""
 
 
 def _made(make: Callable[[], str]) -> Callable[[], bytes]:

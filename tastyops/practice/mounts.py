@@ -98,6 +98,8 @@ class Mounts:
                 columns = words.pop(0)
             elif word in ("--mountpoint", "-M") and words:
                 place = words.pop(0)
+            elif word in ("--target", "-T") and words:
+                place = self._around(words.pop(0))
             else:
                 flags.add(word)
         if "--json" not in flags or not columns or flags - {
@@ -115,6 +117,11 @@ class Mounts:
             told = [{name: row[name] for name in wanted} for row in rows]
             call.say(json.dumps({"filesystems": told}, indent=3))
         return 0 if rows else 1
+
+    def _around(self, path: str) -> str:
+        """Where the filesystem is mounted that a path is on."""
+        above = [each.target for each in self.mounted if f"{path}/".startswith(f"{each.target}/")]
+        return max(above, key=len, default="/")
 
     def _table(self) -> list[dict[str, Any]]:
         return [

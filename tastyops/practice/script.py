@@ -1,8 +1,9 @@
 """The part of the shell's language the practice host understands, as a tree.
 
-Lists with ``;`` ``&`` ``&&`` ``||`` and newlines, pipelines, ``( … )`` and ``{ …; }``, words with
-quotes, variables and ``$( … )``, assignments, redirections, comments. The whole script is read
-before any of it runs; anything else in it is NotModelled, and nothing of it has been done.
+Lists with ``;`` ``&`` ``&&`` ``||`` and newlines, pipelines, ``( … )`` and ``{ …; }``,
+``for … do … done``, words with quotes, variables and ``$( … )``, assignments, redirections,
+comments. The whole script is read before any of it runs; anything else in it is NotModelled, and
+nothing of it has been done.
 """
 
 from __future__ import annotations
@@ -100,10 +101,23 @@ class Group:
 
 
 @dataclass
+class Loop:
+    """``for name in words; do body; done``; ``words`` is None for the positional parameters."""
+
+    name: str
+    words: list[Word] | None
+    body: Script
+    redirects: list[Redirect] = field(default_factory=list)
+
+
+Command = Simple | Group | Loop
+
+
+@dataclass
 class Pipeline:
     """Commands whose outputs feed the next one's input."""
 
-    commands: list[Simple | Group]
+    commands: list[Command]
     negated: bool = False
 
 
@@ -173,7 +187,7 @@ class _Parser:
         script = Script()
         while True:
             self._skip(newlines=True)
-            if self.at >= len(self.text) or (until and self._ahead(until)):
+            if self.at >= len(self.text) or (until and self._ends(until)):
                 break
             if self.text[self.at] in ";&|)":
                 raise SyntaxProblem(f'"{self.text[self.at]}" unexpected')
@@ -188,6 +202,18 @@ class _Parser:
                 break
         self._depth -= 1
         return script
+
+    def _ends(self, until: str) -> bool:
+        """Whether what ends the list stands here: a sign, or a whole word."""
+        if not until.isalpha():
+            return self._ahead(until)
+        return bool(re.compile(rf"{until}(?![^ \t\n;&|<>()])").match(self.text, self.at))
+
+    def _word_is(self, word: str) -> bool:
+        """Takes a reserved word, if it is the one that stands here."""
+        found = self._ends(word)
+        self.at += len(word) if found else 0
+        return found
 
     def _item(self) -> Item:
         item = Item([("", self._pipeline())])
@@ -211,8 +237,10 @@ class _Parser:
             self._skip(newlines=True)
             pipeline.commands.append(self._command())
 
-    def _command(self) -> Simple | Group:
+    def _command(self) -> Command:
         self._skip()
+        if self._word_is("for"):
+            return self._loop()
         if self._take("("):
             return self._group(")", subshell=True)
         if re.compile(r"\{[ \t\n]").match(self.text, self.at):
@@ -224,13 +252,40 @@ class _Parser:
         body = self.script(close)
         if not self._take(close):
             raise SyntaxProblem(f'end of file unexpected (expecting "{close}")')
-        group = Group(body, subshell)
+        return Group(body, subshell, self._redirects())
+
+    def _loop(self) -> Loop:
+        self._skip()
+        name = re.compile(_NAME.pattern).match(self.text, self.at)
+        if name is None:
+            raise SyntaxProblem("Bad for loop variable")
+        self.at = name.end()
+        self._skip(newlines=True)
+        words: list[Word] | None = None
+        if self._word_is("in"):
+            words = []
+            self._skip()
+            while self.at < len(self.text) and self.text[self.at] not in "\n;&|<>()":
+                words.append(self._word())
+                self._skip()
+        self._take(";")
+        self._skip(newlines=True)
+        if not self._word_is("do"):
+            raise SyntaxProblem('"do" expected')
+        body = self.script("done")
+        if not self._word_is("done"):
+            raise SyntaxProblem('end of file unexpected (expecting "done")')
+        return Loop(name[0], words, body, self._redirects())
+
+    def _redirects(self) -> list[Redirect]:
+        """Those behind a group or a loop."""
+        found: list[Redirect] = []
         while True:
             self._skip()
             redirect = self._redirect()
             if redirect is None:
-                return group
-            group.redirects.append(redirect)
+                return found
+            found.append(redirect)
 
     def _simple(self) -> Simple:
         simple = Simple()

@@ -30,6 +30,8 @@ class BootEntry:
     title: str
     kernel: str
     path: str
+    open: bool = True
+    """Whether it starts without a password where the menu has one (``--unrestricted``)."""
 
     @property
     def release(self) -> str:
@@ -50,6 +52,24 @@ class BootMenu:
     entries: tuple[BootEntry, ...]
     top: tuple[str, ...]
     """Ids of the first level in order, submenus included; a numeric default counts these."""
+    hidden: bool = False
+    """Whether nobody sees it: a timeout of 0, or a style that waits for a key first."""
+    locked: bool = False
+    """Whether it has users with passwords: editing an entry wants one."""
+
+    def unpickable(self, entry: BootEntry | None = None, *, words: bool = False) -> str:
+        """What keeps an entry from being picked on the console; empty if nothing does.
+
+        ``words`` says that its command line is edited. Another than ``entry`` starts too late.
+        """
+        if self.hidden:
+            return (
+                "the boot menu is not shown (in /etc/default/grub: GRUB_TIMEOUT=5,"
+                " GRUB_TIMEOUT_STYLE=menu; then update-grub)"
+            )
+        if self.locked and (words or entry is None or not entry.open):
+            return "the boot menu asks for a user name and a password (superusers in grub.cfg)"
+        return ""
 
     def find(self, wanted: str) -> BootEntry | None:
         """The entry a default of GRUB's stands for: number, id, title, or a path of them."""
@@ -83,30 +103,58 @@ def _settings(answer: Answer) -> dict[str, str]:
 def _boot_menu(answer: Answer) -> BootMenu:
     """grub.cfg as grub-mkconfig writes it: one ``menuentry`` or ``submenu`` a line, then ``{``."""
     default, entries, top = "0", [], []
-    open_blocks: list[str | None] = []
+    open_blocks: list[tuple[str, bool] | None] = []
     entry: tuple[str, str] | None = None
-    for line in need_ok(answer).splitlines():
+    text = need_ok(answer)
+    for line in text.splitlines():
         words = _words(line)
         if words[:1] in (["menuentry"], ["submenu"]) and words[-1] == "{":
             title = words[1]
             at = words.index("$menuentry_id_option") + 1 if "$menuentry_id_option" in words else 1
-            inside = [block for block in open_blocks if block is not None]
-            if not inside:
+            if not any(open_blocks):
                 top.append(words[at])
             entry = (words[at], title) if words[0] == "menuentry" else None
-            open_blocks.append(words[at])
+            open_blocks.append((words[at], "--unrestricted" in words))
         elif words[-1:] == ["{"]:
             open_blocks.append(None)
         elif words == ["}"] and open_blocks:
             open_blocks.pop()
             entry = None
         elif words[:1] in (["linux"], ["linuxefi"]) and entry and len(words) > 1:
-            path = ">".join(block for block in open_blocks if block is not None)
-            entries.append(BootEntry(entry[0], entry[1], words[1], path))
+            blocks = [block for block in open_blocks if block is not None]
+            path = ">".join(name for name, _ in blocks)
+            unrestricted = all(free for _, free in blocks)
+            entries.append(BootEntry(entry[0], entry[1], words[1], path, unrestricted))
         elif words[:1] == ["set"] and len(words) == 2 and words[1].startswith("default="):
             value = words[1].partition("=")[2]
             default = value if value != "${next_entry}" else default
-    return BootMenu("saved" if default == "${saved_entry}" else default, tuple(entries), tuple(top))
+    default = "saved" if default == "${saved_entry}" else default
+    return BootMenu(default, tuple(entries), tuple(top), _hidden(text), _locked(text))
+
+
+_TIMEOUT = re.compile(r"(?m)^\s*set timeout(_style)?=[\"']?([\w-]+)")
+
+
+def _hidden(text: str) -> bool:
+    """Whether the menu is not shown (GRUB's manual, ``timeout`` and ``timeout_style``).
+
+    grub-mkconfig sets the style and then the timeout that goes with it; a timeout it sets before
+    is for a boot after one that failed, one after it for a GRUB that knows no styles.
+    """
+    style, timeout, styled = "menu", "", False
+    for name, value in _TIMEOUT.findall(text):
+        if name:
+            style, styled = value, True
+            timeout = ""
+        elif not (styled and timeout):
+            timeout = value
+    return style in ("hidden", "countdown") or timeout == "0"
+
+
+def _locked(text: str) -> bool:
+    """Whether there are superusers (GRUB's manual, Authentication and authorisation)."""
+    found = re.search(r"(?m)^\s*set superusers=[\"']?([^\s\"']*)", text)
+    return bool(found and found[1])
 
 
 def _words(line: str) -> list[str]:

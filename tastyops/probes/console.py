@@ -16,9 +16,9 @@ from tastyops.errors import ProbeFailed
 from tastyops.probes.reading import Answer, Parsers, Reading, from_json
 
 State = Literal[
-    "silent", "boot-menu", "grub-prompt", "grub-rescue", "boot-error", "no-boot-device", "booting",
-    "panic", "initramfs", "rescue", "emergency", "maintenance", "passphrase", "login", "password",
-    "shell", "halted",
+    "silent", "boot-menu", "grub-prompt", "grub-rescue", "grub-password", "boot-error",
+    "no-boot-device", "booting", "panic", "initramfs", "rescue", "emergency", "maintenance",
+    "passphrase", "login", "password", "shell", "halted",
 ]  # fmt: skip
 """``maintenance`` asks for root's password and does not say in which mode; ``boot-error`` is GRUB
 waiting for a key after an error; ``booting`` is anything that is said and asks for nothing."""
@@ -26,6 +26,7 @@ waiting for a key after an error; ``booting`` is anything that is said and asks 
 PROMPTS: tuple[tuple[State, str], ...] = (
     ("grub-rescue", r"^grub rescue> ?"),
     ("grub-prompt", r"^grub> ?"),
+    ("grub-password", r"^Enter (username|password): ?"),
     ("boot-error", r"^Press any key to continue"),
     ("initramfs", r"^\(initramfs\)"),
     ("passphrase", r"(Please unlock disk|[Ee]nter passphrase for) .*: ?(\(.*\) ?)?\S*$"),
@@ -49,7 +50,8 @@ PANIC = r"Kernel panic - not"
 
 BOOT_MENU = r"GNU GRUB +version"
 WAITING = (
-    BOOT_MENU, PANIC, r"(?m)^grub( rescue)?> ?$", r"(?m)^\(initramfs\)", r"(?m)^\S+ login: ?$",
+    BOOT_MENU, PANIC, r"(?m)^grub( rescue)?> ?$", r"(?m)^Enter username: ?$",
+    r"(?m)^\(initramfs\)", r"(?m)^\S+ login: ?$",
     r"for maintenance", r"Please unlock disk|[Ee]nter passphrase for", r"No bootable device",
     r"Press any key to continue",
 )  # fmt: skip

@@ -30,12 +30,17 @@ _PROCESS = re.compile(r"^/proc/(\d{1,9})/(?:cwd|root|exe|fd/)", re.MULTILINE)
 _UNIT = re.compile(r"/([A-Za-z0-9:_.@\\-]+\.(?:service|scope|socket))(?:/|$)")
 
 
+_USAGE = ("--json", "--bytes", "--output", "TARGET,SIZE,USED,AVAIL")
+
+
 def usage(mountpoint: str) -> Reading:
     """Bytes of one mounted filesystem: in all, used, available to ordinary users."""
-    columns = "TARGET,SIZE,USED,AVAIL"
-    return Reading(
-        ("findmnt", "--json", "--bytes", "--output", columns, "--mountpoint", mountpoint), "usage"
-    )
+    return Reading(("findmnt", *_USAGE, "--mountpoint", mountpoint), "usage")
+
+
+def usage_around(path: str) -> Reading:
+    """The same of the filesystem that a file or directory is on."""
+    return Reading(("findmnt", *_USAGE, "--target", path), "usage")
 
 
 def xfs_size(mountpoint: str) -> Reading:

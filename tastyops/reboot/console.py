@@ -16,6 +16,7 @@ _DEAD_ENDS = {
     "initramfs": "the initramfs prompt",
     "grub-prompt": "GRUB's prompt",
     "grub-rescue": "GRUB's rescue prompt",
+    "grub-password": "that GRUB asks for a user name and a password",
     "boot-error": "an error of the boot loader",
     "no-boot-device": "that no disk can be booted",
     "rescue": "the prompt of single-user mode",

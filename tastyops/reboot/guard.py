@@ -22,6 +22,7 @@ def guard(
     kernel: str | Unknown | None,
     fallback: bool,
     chosen: bool = False,
+    words: bool = False,
 ) -> Generator[Command, Any, str]:
     """Refuses what would hurt: the wrong machine, our own, a shutdown already set, and what
     ``guard_start`` refuses. Gives the kernel there is to fall back on, empty where none is known.
@@ -30,8 +31,9 @@ def guard(
     """
     yield from guard_host(before.boot_id, before.hostname, facts)
     other, found = yield from guard_start(
-        before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen
-    )
+        before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen,
+        words=words,
+    )  # fmt: skip
     yield from need_word(facts, found)
     return other
 

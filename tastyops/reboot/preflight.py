@@ -14,7 +14,7 @@ from tastyops.probes.console import Screen
 from tastyops.probes.reading import Reading
 from tastyops.probes.system import CLOCK, EPOCH, KERNEL, HostClock, Kernel
 from tastyops.reboot.console import Sight
-from tastyops.reboot.starting import Finding, findings, starting
+from tastyops.reboot.starting import Finding, findings, menu_line, starting
 from tastyops.window import format_duration
 
 CLOCK_OFF = 60.0
@@ -31,7 +31,10 @@ def preflight(facts: Facts, backup: str = "") -> Generator[Command, Any, list[Fi
     """Everything; only reads. ``backup`` is a file whose age is that of the last backup."""
     found = [(yield from console_line(facts)), (yield from power_line(facts))]
     running: Kernel = yield Probe(*KERNEL)
-    found += findings((yield from starting(running.release)))
+    start = yield from starting(running.release)
+    found += findings(start)
+    if facts.console:
+        found.append(menu_line(start))
     found.append((yield from _clock()))
     found.append((yield from _backup(backup)))
     return found

@@ -110,6 +110,14 @@ def findings(found: Starting) -> list[Finding]:
     return [_disks(found), _target(found), _fallback(found), *_space(found)]
 
 
+def menu_line(found: Starting) -> Finding:
+    """Whether a kernel can be picked at the boot menu, on the console."""
+    if found.menu is None:
+        return Finding("boot menu", "not known", "it cannot be read")
+    problem = found.menu.unpickable(found.menu.starting(found.fallback))
+    return Finding("boot menu", "failed" if problem else "ok", problem)
+
+
 def _disks(found: Starting) -> Finding:
     disks = found.disks
     if disks.unjudged:
@@ -171,17 +179,22 @@ def guard_start(
     kernel: str | Unknown | None,
     fallback: bool,
     chosen: bool = False,
+    words: bool = False,
 ) -> Generator[Command, Any, tuple[str, list[Finding]]]:
-    """Refuses a reboot after which the host would not start; ``force:`` overrules it.
+    """Refuses a reboot after which the host would not start; ``force:`` overrules it, and what
+    is to be fallen back on is known then, too.
 
-    ``fallback`` asks for another kernel that has been seen running; without it a doubtful one is
-    only spoken of. ``chosen`` says that ``kernel`` will be picked at the boot menu, so that the
-    menu's default does not matter. Gives the kernel to fall back on, empty where none is good,
-    and what was found of all else but the arrays: one that is merely degraded is a warning.
+    ``fallback`` asks for another kernel that has been seen running and can be picked at the menu;
+    without it a doubtful one is only spoken of. ``chosen`` says that ``kernel`` will be picked
+    there, so that the menu's default does not matter, ``words`` that its entry will be edited.
+    Gives the kernel to fall back on, empty where none is good, and what was found of all else but
+    the arrays: one that is merely degraded is a warning.
     """
-    if facts.force:
+    if facts.force and not fallback:
         return "", []
     found = yield from starting(running, kernel)
+    if facts.force:
+        return found.fallback, []
     disks, target, other, *more = findings(found)
     if disks.state == "failed":
         raise Refused(
@@ -193,6 +206,10 @@ def guard_start(
     known = None if isinstance(kernel, Unknown) else kernel
     if not chosen and known and found.default not in ("", known):
         raise Refused(f"the boot menu starts kernel {found.default}, not {kernel}")
+    if chosen and found.menu is not None:
+        _need_pickable(found.menu, known or found.default, words=words)
+    if fallback and found.menu is not None and found.fallback:
+        _need_pickable(found.menu, found.fallback)
     if fallback and other.state != "ok":
         raise Refused(f"there is no kernel to fall back on: {other.detail}")
     if found.disks.flawed:
@@ -201,3 +218,9 @@ def guard_start(
         if finding.state != "ok":
             yield Report(note=str(finding))
     return found.fallback if other.state != "failed" else "", [disks, target, *more[:1]]
+
+
+def _need_pickable(menu: BootMenu, release: str, *, words: bool = False) -> None:
+    problem = menu.unpickable(menu.starting(release), words=words)
+    if problem:
+        raise Refused(f"no kernel can be picked on the console: {problem}")

@@ -1,7 +1,8 @@
 """The script a host's ``sh`` runs: one speaker of the protocol that ``tastyops.shell`` frames.
 
 It has to run in dash, bash and busybox sh, start without a file of its own, and never be in the
-way of the commands it runs: they get neither its descriptors, its umask nor its variables.
+way of the commands it runs: they get neither its descriptors, its umask nor its variables. It works
+in ``/``, and so do they: in the account's home a session would keep /home from being unmounted.
 
 Names: R the run, H the greeting's nonce (set in front of the script). d the run's directory, m the
 account's umask, u its uid, b the boot id, i counts probes, pw the password line, N a newline,
@@ -60,21 +61,20 @@ N=$(printf '\nx'); N=${N%x}
 unset LANGUAGE
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH
+cd /
 m=$(umask); umask 077
 u=$(id -u)
 IFS= read -r b </proc/sys/kernel/random/boot_id
-D=/dev/shm/tastyops-$u
+set -- /dev/shm/tastyops-$u
 if [ "$u" = 0 ]; then
-D=/run/tastyops
+set -- /run/tastyops
 elif [ -n "$XDG_RUNTIME_DIR" ] && [ -w "$XDG_RUNTIME_DIR" ]; then
-D=$XDG_RUNTIME_DIR/tastyops
+set -- "$XDG_RUNTIME_DIR/tastyops" "$@"
 fi
-d=$D/$R.$b
-L=$D
-for t in /dev/shm /run/lock; do
-if [ -k "$t" ] && [ -w "$t" ]; then L=$t; fi
+# before all others the one where the run's directory is, made when this one was not to be had
+for D; do
+if [ -s "$D/$R.$b/.born" ] && [ -O "$D" ] && [ ! -L "$D" ]; then set -- "$D" "$@"; fi
 done
-L=${TASTYOPS_LOCKS:-$L}/tastyops.lock
 i=0; pw=; W=; Q=; E=
 w='@WRAPPER@'
 v='@WAITING@'
@@ -142,14 +142,25 @@ for t in setsid cat rm base64 tail sleep mkfifo ln mv; do
 command -v $t >/dev/null || problem=no_$t
 done
 A=
+# the first directory that can be made and written: logind may be about to remove the runtime
+# directory of an account whose last session has just ended, though a new one begins
+room=
+for D; do
+d=$D/$R.$b
 mkdir -p "$d" 2>/dev/null
 chmod 700 "$D" "$d" 2>/dev/null
-if [ -z "$problem" ]; then
-problem=no_room
 if [ -d "$d" ] && [ -O "$d" ] && [ -O "$D" ] && [ ! -L "$D" ] && [ ! -L "$d" ]; then
-: >"$d/.room" && problem=
+if (: >"$d/.room") 2>/dev/null; then room=1; break; fi
 fi
+done
+if [ -z "$problem" ] && [ -z "$room" ]; then
+problem=no_room
 fi
+L=$D
+for t in /dev/shm /run/lock; do
+if [ -k "$t" ] && [ -w "$t" ]; then L=$t; fi
+done
+L=${TASTYOPS_LOCKS:-$L}/tastyops.lock
 if [ -z "$problem" ]; then
 if [ ! -s "$d/.born" ]; then
 printf '%s\n' "$H" >"$d/.born.$H"

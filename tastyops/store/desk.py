@@ -1,10 +1,10 @@
-"""``runs/.desk-<run id>/``: where another account answers what a run asks another operator.
+"""``runs/.desk-<run id>/``: what another account may hand to a run.
 
-A run's directory is its account's alone. While it asks for another operator's yes there is a desk
-beside it: ``board.json``, for anybody of the machine to read, says what is asked; answers are
-files that any account may put there and none but the run's may list, or remove another's (mode
-1733). Whose an answer is, its owner says, which the kernel recorded; a name in it counts for
-nothing. Nothing but answers is taken, each of at most 4 KiB.
+A run's directory is its account's alone. Until the run is over there is a desk beside it:
+``board.json``, for anybody of the machine to read, says whose run it is and what it asks another
+operator; answers and notes are files that any account may put there and none but the run's may
+list, or remove another's (mode 1733). Whose one is, its owner says, which the kernel recorded; a
+name in it counts for nothing. Nothing else is taken, and each is of at most 4 KiB.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tastyops.engine.controller import Controller, this_controller
 from tastyops.journal.envelope import NOT_AN_EVENT, Event
-from tastyops.journal.events import Address, Answered, Asked
+from tastyops.journal.events import Address, Answered, Asked, Joined, Noted, RunClosed
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
 from tastyops.ports import HandedIn
@@ -53,7 +54,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What a run asks, for accounts that cannot read its journal."""
+    """Whose run it is and what it asks, for accounts that cannot read its journal."""
 
     run: str
     log: str
@@ -62,6 +63,13 @@ class Board:
     started_by: str
     own: tuple[int, ...]
     questions: tuple[Question, ...]
+    process: Controller | None = None
+    """The one that carries the run on, or did when the board was written."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether that process still runs, as far as it can be seen from here."""
+        return self.process is not None and self.process.lives() is True
 
 
 def desk_of(run: Path) -> Path:
@@ -70,7 +78,7 @@ def desk_of(run: Path) -> Path:
 
 
 class DeskKeeper:
-    """A listener that keeps the desk: there while the run asks another operator, else gone."""
+    """A listener that keeps the desk: there until the run is over."""
 
     def __init__(self, run: Path, state: RunState) -> None:
         self._run, self._state = run, state
@@ -80,27 +88,33 @@ class DeskKeeper:
     def event(self, event: Event) -> None:
         """One event; after some the questions may be others."""
         asked = isinstance(event.body, Asked) and bool(event.body.by)
-        self._stale |= asked or self._shown is not None
+        waiting = self._shown is not None and bool(self._shown.questions)
+        self._stale |= asked or waiting or isinstance(event.body, RunClosed)
 
     def caught_up(self) -> None:
         """Writes the board anew, or takes the desk away. Raises JournalUnwritable."""
         if not self._stale:
             return
         self._stale = False
+        if self._state.closed is not None:
+            remove_desk(self._run)
+            return
         board = _board(self._run.name, self._state)
-        if board.questions and board != self._shown:
+        if board != self._shown:
             _put_up(desk_of(self._run), board)
-        elif not board.questions:
-            shutil.rmtree(desk_of(self._run), ignore_errors=True)
-        self._shown = board if board.questions else None
+        self._shown = board
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """Not its business."""
 
 
+def remove_desk(run: Path) -> None:
+    """Takes a run's desk away, with all that still lies on it."""
+    shutil.rmtree(desk_of(run), ignore_errors=True)
+
+
 def _board(run: str, state: RunState) -> Board:
-    opened = state.opened
-    asked = [] if state.closed else state.questions()
+    opened, asked = state.opened, state.questions()
     return Board(
         run, opened.log if opened else "", opened.title if opened else "",
         tuple(opened.hosts) if opened else (), state.started_by,
@@ -112,6 +126,7 @@ def _board(run: str, state: RunState) -> Board:
             )
             for at, question in asked if question.by
         ),
+        this_controller(),
     )  # fmt: skip
 
 
@@ -154,22 +169,40 @@ def read_board(desk: Path) -> Board | None:
             data = json.loads(file.read(LARGEST_BOARD))
         questions = tuple(Question(**each) for each in data.pop("questions"))
         hosts, uids = tuple(data.pop("hosts")), (*data.pop("own"), there.st_uid)
-        return Board(hosts=hosts, own=uids, questions=questions, **data)
+        process = Controller(**data.pop("process"))
+        return Board(hosts=hosts, own=uids, questions=questions, process=process, **data)
     except (OSError, *NOT_AN_EVENT):
         return None
 
 
 def put_answer(desk: Path, board: Board, question: Question, value: str) -> Path:
     """Lays an answer on the desk, as this process's account; gives the file. Raises OSError."""
-    data = {
+    return _put(desk, {
         "run": board.run, "value": value, "question": question.digest, "host": question.host,
         "step": question.step, "attempt": question.attempt, "n": question.n,
-    }
+    })  # fmt: skip
+
+
+def put_note(desk: Path, board: Board, note: Noted) -> Path:
+    """Lays a note on the desk; gives the file. Raises OSError, ValueError for one too long."""
+    told = {"text": note.text, "public": note.public, "at": note.at, "id": note.id}
+    return _put(desk, {"run": board.run, "note": told})
+
+
+def put_joining(desk: Path, board: Board) -> Path:
+    """Has the run know that this process's account attends. Raises OSError."""
+    return _put(desk, {"run": board.run, "joins": True})
+
+
+def _put(desk: Path, data: dict[str, Any]) -> Path:
+    whole = json.dumps(data).encode()
+    if len(whole) > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES:,} bytes")
     name = secrets.token_hex(8)
     draft, path = desk / f".{name}", desk / f"{name}.json"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
-        file.write(json.dumps(data).encode())
+        file.write(whole)
         file.flush()
         os.fchmod(fd, 0o644)
         os.fsync(fd)
@@ -180,8 +213,8 @@ def put_answer(desk: Path, board: Board, question: Question, value: str) -> Path
 # -- the run's side ----------------------------------------------------------------------------
 
 
-def answers_on(run: Path) -> list[tuple[Path, HandedIn]]:
-    """The answers that lie on a run's desk; what is none is removed."""
+def laid_on(run: Path) -> list[tuple[Path, HandedIn]]:
+    """The answers and notes that lie on a run's desk; what is neither is removed."""
     desk = desk_of(run)
     try:
         with os.scandir(desk) as entries:
@@ -192,7 +225,7 @@ def answers_on(run: Path) -> list[tuple[Path, HandedIn]]:
     found = []
     for entry in some:
         path = desk / entry.name
-        handed = _answer(path, run.name)
+        handed = _laid(path, run.name)
         if handed is not None:
             found.append((path, handed))
         else:
@@ -201,8 +234,8 @@ def answers_on(run: Path) -> list[tuple[Path, HandedIn]]:
     return found
 
 
-def _answer(path: Path, run: str) -> HandedIn | None:
-    """An answer to this run, by the account that owns the file.
+def _laid(path: Path, run: str) -> HandedIn | None:
+    """What was laid there for this run, by the account that owns the file.
 
     A second link could be another account's own file, put here by somebody else.
     """
@@ -215,11 +248,18 @@ def _answer(path: Path, run: str) -> HandedIn | None:
             data: dict[str, Any] = json.loads(file.read(MOST_BYTES + 1))
         if data["run"] != run:
             return None
-        at = Address(
-            str(data["host"]), str(data["step"]), int(data["attempt"]), int(data["n"])
-        )
-        value = one_line(str(data["value"]))
-        who = login_name(own.st_uid)
-        return HandedIn(who, Answered(value), at, own.st_uid, str(data["question"]))
+        return _word(data, login_name(own.st_uid), own.st_uid)
     except (OSError, *NOT_AN_EVENT):
         return None
+
+
+def _word(data: dict[str, Any], who: str, uid: int) -> HandedIn:
+    if "note" in data:
+        note = data["note"]
+        text, when, mark = one_line(str(note["text"])), str(note["at"]), str(note["id"])
+        return HandedIn(who, Noted(text, note["public"] is True, when, mark), account=uid)
+    if "joins" in data:
+        return HandedIn(who, Joined(who), account=uid)
+    at = Address(str(data["host"]), str(data["step"]), int(data["attempt"]), int(data["n"]))
+    answer = Answered(one_line(str(data["value"])))
+    return HandedIn(who, answer, at, uid, str(data["question"]))

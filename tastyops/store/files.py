@@ -28,14 +28,20 @@ def must_write(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Replaces ``path`` in one step: readers see the old bytes or the new ones. Durable."""
+def write_whole(path: Path, data: bytes, mode: int = 0o644, *, like: Path | None = None) -> None:
+    """Replaces ``path`` in one step: readers see the old bytes or the new ones. Durable.
+
+    ``like``: whose owner the file gets, where root writes for another account.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
+            if like is not None and os.geteuid() == 0:
+                whose = like.stat()
+                os.fchown(file.fileno(), whose.st_uid, whose.st_gid)
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:

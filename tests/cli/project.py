@@ -98,7 +98,7 @@ class Project:
     def runs(self) -> list[Path]:
         """Every run's directory."""
         place = self.path / "practice" / "runs"
-        return sorted(place.iterdir()) if place.is_dir() else []
+        return sorted(place.glob("[!.]*")) if place.is_dir() else []
 
     def events(self, run: Path | None = None) -> list[dict[str, Any]]:
         """The events of a run, the last one's unless another is given; whole lines only."""

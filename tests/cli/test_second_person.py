@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.cli.project import ROOT, isolated
+from tests.cli.project import ROOT, isolated, wait_for
 from tests.sshd.accounts import Accounts
 
 pytestmark = pytest.mark.skipif(
@@ -93,6 +94,12 @@ class Two:
         )  # fmt: skip
         return ended.returncode, ended.stdout + ended.stderr
 
+    @property
+    def run(self) -> str:
+        """The id of the only run."""
+        (run,) = (path.name for path in (self.folder / "runs").iterdir() if path.name[0] != ".")
+        return run
+
     def page(self) -> str:
         (page,) = self.folder.glob("logs/*/*.md")
         return page.read_text()
@@ -167,3 +174,92 @@ def test_an_answer_waits_for_a_run_whose_controller_ended(two: Two) -> None:
     code, said = two.says(two.first, "resume", "--yes")
     assert code == 5, said  # it was declined: the rest needs a person at a terminal
     assert "Step 1.1 (confirm) was cancelled" in said
+
+
+ALONE = """
+title: A disk is changed
+hosts: none
+works:
+  - work: Change it
+    steps:
+      - manual: Pull the disk.
+"""
+
+
+def test_another_account_reaches_a_live_run(two: Two) -> None:
+    (two.folder / "book.yml").write_text(ALONE)
+    with contextlib.closing(two.begin("run", "book.yml")) as screen:
+        screen.expect("Pull the disk")
+        code, said = two.says(two.second, "status")
+        assert (code, f"{two.first}, another account's (under way)" in said) == (0, True), said
+        assert "Nothing is under way" not in said
+        code, said = two.says(two.second, "status", "--json")
+        (other,) = json.loads(said)["others"]
+        assert (other["run"], other["live"]) == (two.run, True)
+        code, said = two.says(two.second, "note", "Smoke seen in the rack.")
+        assert (code, f"Noted as {two.second} in " in said) == (0, True), said
+        wait_for(lambda: "] Smoke seen in the rack.\n" in two.page(), "it stands in the log")
+        code, said = two.says(two.second, "note", "The key is in the drawer.", "--private")
+        assert (code, "privately" in said) == (0, True), said
+        code, said = two.says(two.second, "attend", "last")
+        assert (code, f"{two.second} attends " in said) == (0, True), said
+        code, said = two.says(two.second, "attend", "last", "--as", "ncm")
+        assert (code, "joined under your own login" in said) == (2, True), said
+        code, said = two.says("root", "note", "Root was here.", "--run", two.run)
+        assert code == 0, said
+        assert screen.isalive()
+        screen.sendline("done")
+        assert ended(screen) == 0
+    page = two.page()
+    assert f"**Attending:** {two.first}, {two.second}\n" in page
+    assert [line in page for line in ("Smoke seen", "drawer", "Root was here")] == [True, False, True]
+    journal = (two.folder / "runs" / two.run / "journal.jsonl").read_text()
+    lines = [json.loads(line) for line in journal.splitlines()]
+    noted = [(line["who"], line["body"]["text"]) for line in lines if line["kind"] == "noted"]
+    assert noted[:2] == [
+        (two.second, "Smoke seen in the rack."), (two.second, "The key is in the drawer."),
+    ]
+    assert [path.name for path in (two.folder / "runs").iterdir()] == [two.run]
+
+
+def test_what_another_account_may_not_is_refused_and_says_whom_to_ask(two: Two) -> None:
+    (two.folder / "book.yml").write_text(ALONE)
+    with contextlib.closing(two.begin("run", "book.yml")) as screen:
+        screen.expect("Pull the disk")
+        for words in (["cancel", "last"], ["show", "last"], ["verify", "last"], ["summary", "last", "x"],
+                      ["resume", "--run", two.run], ["cancel", "2026/001"]):  # fmt: skip
+            if "/" in words[-1]:
+                words[-1] = f"{two.page().split('/')[0][-4:]}/001"
+            code, said = two.says(two.second, *words)
+            assert (code, f"The run {two.run} is {two.first}'s" in said) == (2, True), said
+        code, said = two.says(two.second, "answer", "last", "done")
+        assert (code, "asks nothing of another operator" in said) == (2, True), said
+        assert f"for {two.first} to answer" in said
+        inventory = two.folder / "inventory.yml"
+        inventory.write_text(f"hosts: {{web1: {{}}}}\noperators: [{two.first}]\n")
+        code, said = two.says(two.second, "note", "x")
+        assert (code, "is not among the inventory's operators" in said) == (2, True), said
+        screen.sendline("done")
+        assert ended(screen) == 0
+    assert "] x\n" not in two.page()
+    code, said = two.says(two.second, "note", "Afterwards.")
+    assert (code, f"is {two.first}'s: {two.second} may not write it" in said) == (2, True), said
+
+
+def test_a_note_waits_for_a_run_whose_controller_ended(two: Two) -> None:
+    (two.folder / "book.yml").write_text(ALONE)
+    screen = two.begin("run", "book.yml")
+    screen.expect("Pull the disk")
+    wait_for(lambda: list(two.folder.glob("runs/.desk-*/board.json")), "its desk stands there")
+    screen.kill(signal.SIGKILL)
+    screen.expect(pexpect.EOF)
+    screen.close()
+    code, said = two.says(two.second, "status")
+    assert (code, "another account's (its controller ended)" in said) == (0, True), said
+    code, said = two.says(two.second, "note", "It went dark.", "--run", two.run)
+    assert (code, "it does when it is resumed" in said) == (0, True), said
+    with contextlib.closing(two.begin("resume")) as screen:
+        screen.expect("Pull the disk")
+        screen.sendline("done")
+        assert ended(screen) == 0
+    assert two.page().count("It went dark.") == 1

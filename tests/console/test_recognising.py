@@ -58,6 +58,7 @@ def test_every_state_of_the_lab(name: str, state: str) -> None:
     [
         (b"", "silent"),
         (b"grub rescue> ", "grub-rescue"),
+        (b"Enter username: ", "grub-password"),
         (b"error: file `/vmlinuz-6' not found.\r\n\r\nPress any key to continue...", "boot-error"),
         (b"Please unlock disk md1_crypt: ", "passphrase"),
         (b"Enter passphrase for /dev/sda2: ", "passphrase"),

@@ -14,7 +14,7 @@ from tastyops.errors import NeedsPerson, WaitsForPerson
 from tastyops.journal.events import Answered
 from tastyops.plan import need_another_operator, need_nobody
 from tastyops.practice.hands import Hands
-from tastyops.store.desk import BOARD, DeskKeeper, answers_on, desk_of, put_answer, read_board
+from tastyops.store.desk import BOARD, DeskKeeper, desk_of, laid_on, put_answer, read_board
 from tastyops.store.runs import hand_in
 from tests.core.driving import Ran, drive, dry, plan_of
 from tests.core.fake import FakeClock, FakeHost
@@ -172,7 +172,7 @@ def answer(**other: object) -> bytes:
 
 def test_an_answer_is_its_files_owners(desk: Path) -> None:
     (desk / "a.json").write_bytes(answer(who="ncm", account=1))
-    ((path, handed),) = answers_on(desk.parent / "r1")
+    ((path, handed),) = laid_on(desk.parent / "r1")
     assert (path, handed.account, handed.body) == (desk / "a.json", os.getuid(), Answered("yes"))
     assert handed.who != "ncm"
 
@@ -184,7 +184,7 @@ def test_an_answer_is_its_files_owners(desk: Path) -> None:
 )  # fmt: skip
 def test_what_is_no_answer_to_this_run_is_removed(desk: Path, data: bytes) -> None:
     (desk / "a.json").write_bytes(data)
-    assert answers_on(desk.parent / "r1") == []
+    assert laid_on(desk.parent / "r1") == []
     assert not (desk / "a.json").exists()
 
 
@@ -194,7 +194,7 @@ def test_links_and_pipes_are_no_answers(desk: Path, tmp_path: Path) -> None:
     os.symlink(tmp_path / "elsewhere", desk / "soft.json")
     os.mkfifo(desk / "pipe.json")
     (desk / "folder.json").mkdir()
-    assert answers_on(desk.parent / "r1") == []
+    assert laid_on(desk.parent / "r1") == []
     assert (tmp_path / "elsewhere").exists()
 
 
@@ -202,7 +202,7 @@ def test_a_flood_is_looked_at_in_parts(desk: Path) -> None:
     for number in range(250):
         (desk / f"{number}.json").write_bytes(b"")
     for _ in range(3):
-        assert answers_on(desk.parent / "r1") == []
+        assert laid_on(desk.parent / "r1") == []
     assert list(desk.iterdir()) == []
 
 

@@ -43,7 +43,10 @@ SESSION = {
 GIVEN = {"disk": "LAB-DISK-1", "old": "LAB-DISK-1", "new": "LAB-DISK-1", "serial": "LAB-DISK-1"}
 """Inputs that have no default."""
 
-PLACES = {"filesystem-check": ("background=/recover",)}
+PLACES = {
+    "filesystem-check": ("background=/recover",),
+    "filesystem-check-single-user": ("background=/recover",),
+}
 """Inputs whose default is the practice host's."""
 
 STATE = r"""

@@ -16,6 +16,7 @@ from tests.lab.machine import ROOT, SESSION_SECONDS, Lab
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
 
 CHECK = ROOT / "runbooks/filesystem-check.yml"
+SINGLE_USER = ROOT / "runbooks/filesystem-check-single-user.yml"
 GROW = ROOT / "runbooks/filesystem-grow.yml"
 HOME_USERS = "serial-getty@ttyS1.service,user@1000.service,user@1001.service"
 
@@ -89,6 +90,37 @@ def test_damage_is_found_repaired_and_found_gone(pristine: Lab, tmp_path: Path) 
     assert {"/home", "/boot", "/recover"} <= set(mounted)
     assert not [place for place in mounted if place.startswith("/run/tastyops-replay")]
     assert "tastyops_check" not in guest.run("lvs --noheadings -o lv_name")
+
+
+@pytest.mark.long
+def test_checks_in_single_user_mode_and_back(pristine: Lab, tmp_path: Path) -> None:
+    guest = pristine.guest
+    assert pristine.tastyops("lab.break", "xfs-home").returncode == 0
+    guest.run(LOST, timeout=300)
+    said = run(
+        pristine, tmp_path, SINGLE_USER, "--var", "background=/recover", "--var", "grace=5s",
+        timeout=1800,
+    )  # fmt: skip
+    assert said.endswith("exit 0"), said
+    text = page(pristine)
+    at = len(text)
+    for sentence in (  # the newest entry is on top
+        "Machine started in single-user mode",
+        "Filesystem check of /dev/md0 complete, no errors.",
+        "Filesystem check of /dev/mapper/vg0-var complete, no errors.",
+        "Filesystem check of /dev/mapper/vg0-home complete, errors found.",
+        " 2 disconnected inode(s) moved to lost+found.",
+        "Second filesystem check of /dev/mapper/vg0-home complete, no errors.",
+        "2 disconnected file(s) in lost+found of /dev/mapper/vg0-home, 13B in all.",
+        "Filesystem check of /dev/mapper/vg0-root complete, no errors.",
+        "Machine started in normal mode",
+        "Filesystem check of /dev/mapper/vg0-recover complete, no errors.",
+    ):
+        found = text.rfind(sentence, 0, at)
+        assert found >= 0, f"{sentence!r} is not there, or out of its order:\n{text}"
+        at = found
+    assert {"/home", "/boot", "/var", "/recover"} <= set(guest.run("findmnt -rno TARGET").split())
+    assert guest.run("systemctl is-system-running || true").strip() == "running"
 
 
 def test_a_full_var_is_grown_and_what_failed_is_back(pristine: Lab, tmp_path: Path) -> None:

@@ -118,3 +118,33 @@ def test_a_new_mirror_is_recorded_once(pristine: Lab, tmp_path: Path) -> None:
     assert again.endswith("exit 0"), again
     assert "Already so" in again
     assert pristine.guest.run("cat /etc/mdadm/mdadm.conf; ls /boot") == once
+
+
+def test_a_sound_disk_comes_back_quickly_and_a_mirror_is_resized(
+    pristine: Lab, tmp_path: Path
+) -> None:
+    """md1 has a bitmap and takes it back as it was; md0 has none, shrinks, and grows again."""
+    said = said_by(
+        pristine,
+        book(
+            tmp_path,
+            "raid.drop: LAB-DISK-3",
+            "raid.resize_members: {array: md0, members: 2}",
+            "raid.add: {disk: LAB-DISK-3, members: {md1: 2}, quick: true}\n"
+            "        register: back\n"
+            '        log: "Taken back quickly: {{ back.quickly | join }}."',
+            "raid.watch:",
+            "raid.add: {disk: LAB-DISK-3, members: {md0: 1}, spare: true}",
+            "raid.resize_members: {array: md0, members: 3}",
+            "raid.watch:",
+            "raid.status: {whole: true}",
+        ),
+    )
+    assert said.endswith("exit 0"), said
+    third = device(pristine, "LAB-DISK-3")
+    assert f"Taken back quickly: /dev/{third}2." in said
+    assert pristine.guest.run("cat /proc/mdstat").count("[UUU]") == 2
+    assert "2 of 2 RAID arrays whole." in said
+    assert pristine.guest.run("cat /sys/block/md0/md/raid_disks /sys/block/md1/md/raid_disks") == (
+        "3\n3\n"
+    )

@@ -69,6 +69,14 @@ SAME = [
     "env -i A=1 /usr/bin/env",
     ":; echo $?",
     "command -v echo",
+    "for a in b 'c d' $(echo e f); do echo \"$a\"; done; echo $a $?",
+    "sh -c 'for a; do printf \"[%s]\" \"$a\"; done | cat' sh x 'y z' ",
+    "for a in\ndo\n echo never\ndone; echo $?",
+    "for a in 1 2; do for b in 3 4; do echo $a$b; done; done",
+    "for a in 1 2; do echo done $a; test $a = 1 || exit 4; done",
+    "for a in 1 2; do echo $a; done >/dev/null; echo b",
+    "for a in 1; echo $a",
+    "for 1 in a; do :; done",
 ]
 
 
@@ -94,7 +102,7 @@ def test_the_same_as_dash(machine: Machine, text: str) -> None:
 UNMODELLED = [
     "if true; then echo a; fi",
     "while true; do :; done",
-    "for a in b; do echo $a; done",
+    "for a in b; do break; done",
     "case a in a) ;; esac",
     "f() { echo a; }",
     "echo `id`",

@@ -147,13 +147,19 @@ def test_a_name_is_used_once(session: SshSession, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["probe", "change"])
-def test_the_tail_of_a_running_command(session: SshSession, way: str) -> None:
+def test_the_tail_of_a_running_command(
+    session: SshSession, way: str, tmp_path: Path
+) -> None:
     seen: list[tuple[bytes, bytes]] = []
-    argv = ["sh", "-c", "echo begun; echo warned >&2; sleep 1.2; echo done"]
+    enough = tmp_path / "enough"
+    until = f"until [ -e {enough} ]; do sleep 0.1; done"
+    argv = ["sh", "-c", f"echo begun; echo warned >&2; {until}; echo done"]
     sink = Collected()
 
     def tail(out: bytes, err: bytes) -> None:
         seen.append((out, err))
+        if err:
+            enough.touch()
 
     # The files of a probe are numbered: not only the first is to be found.
     session.probe(["true"], sink=Collected())
@@ -161,8 +167,7 @@ def test_the_tail_of_a_running_command(session: SshSession, way: str) -> None:
         session.probe(argv, sink=sink, tail=tail)
     else:
         session.change("tail", argv, sink=sink, tail=tail)
-    assert seen
-    assert seen[0] == (b"begun\n", b"warned\n")
+    assert seen[-1] == (b"begun\n", b"warned\n")
     assert sink.stdout == b"begun\ndone\n"
 
 

@@ -1,0 +1,66 @@
+"""Electrical works: a shutdown at a clock time, dark, power again over IPMI, services verified."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tastyops.lab import record
+from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
+
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
+
+AHEAD = 150
+"""Seconds until the minute chosen, at least: the checks before it take their time."""
+
+
+def test_a_shutdown_at_a_clock_time_and_power_again(pristine: Lab, tmp_path: Path) -> None:
+    first = pristine.record().qemu
+    boot_id = pristine.guest.run("cat /proc/sys/kernel/random/boot_id")
+    before = len(record.visitor_log().read_bytes())
+    due = (int(time.time()) + AHEAD + 59) // 60 * 60
+    at = time.strftime("%H:%M", time.gmtime(due))
+    screen = pexpect.spawn(
+        str(Path(sys.executable).with_name("tastyops")),
+        ["run", "runbooks/power-works.yml", "--inventory", "lab", "--var", f"at={at}"],
+        cwd=str(ROOT), env=pristine.environment, timeout=600, encoding="utf-8",
+        dimensions=(50, 200),
+    )  # fmt: skip
+    screen.logfile_read = (tmp_path / "screen.txt").open("w")
+    try:
+        screen.expect("The rack goes dark: kalimdor")
+        until(lambda: pristine.record().qemu is None, AHEAD + 300, "it shuts down")
+        assert due - 5 <= time.time() <= due + 120, "it did not go down when it was to"
+        screen.sendline("done")
+        screen.expect(pexpect.EOF, timeout=900)
+        screen.wait()
+    finally:
+        if screen.isalive():
+            screen.kill(signal.SIGKILL)
+    said = (tmp_path / "screen.txt").read_text()
+    assert screen.exitstatus == 0, said
+    shown = record.visitor_log().read_bytes()[before:].decode("utf-8", "replace")
+    for wall in (f"kalimdor shuts down at {at} for electrical works.", "(1m left)"):
+        assert wall in shown
+    (page,) = (pristine.folder / "state/tastyops/lab/logs").glob("*/*-electrical-works.md")
+    text = page.read_text()
+    entries = (
+        "Warning sent via wall to all logged-in users.",
+        f"Delayed-effect shutdown instruction executed; shutdown will occur at {at}hrs.",
+        "Power restored.",
+        "The power switch says: off.",
+        "It had stayed dark and was switched on.",
+        "Reboot in progress; the console shows: login.",
+        "Services verified as functioning correctly.",
+    )
+    places = [text.find(entry) for entry in entries]
+    assert -1 not in places, text
+    assert places == sorted(places, reverse=True), f"the newest is not on top:\n{text}"
+    assert "**Status:** Completed at" in text
+    assert pristine.guest.run("cat /proc/sys/kernel/random/boot_id") != boot_id
+    assert pristine.record().qemu not in (None, first)
