@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
+from tastyops.console.wire import ConsoleWire
 from tastyops.errors import ConsoleUnreachable, HostUnsuitable, TastyopsError
 from tastyops.shell.armour import (
     BROKEN,
@@ -29,9 +30,6 @@ from tastyops.shell.armour import (
 )
 from tastyops.ssh.wire import Bell, GoneError
 
-BACKLOG = 16 * 1024
-"""Bytes that may wait to be typed before whoever writes has to wait too."""
-
 LARGEST, SMALLEST = 2400, 150
 """Bytes typed at a time: in base64 they fit a terminal's line of 4095."""
 
@@ -46,8 +44,6 @@ QUICKEST, SLOWEST = 0.4, 1.0
 
 PROMPTED = 2.0
 """Seconds the shell's prompt may take to come back."""
-
-CLOSED = "it was closed"
 
 TRIES_AT_FULL_SPEED = 2
 
@@ -343,80 +339,3 @@ class ConsoleCarrier:
     def gone(self) -> str:
         """Why it answers no more; empty while it does."""
         return self._gone
-
-
-class ConsoleWire:
-    """One shell's streams. Implements ``ssh.wire.Wire``; ``changed`` is its carrier's."""
-
-    noise = b""
-
-    def __init__(
-        self,
-        carrier: ConsoleCarrier,
-        changed: threading.Condition,
-        number: int,
-        descriptor: int,
-        command: str,
-        bell: Bell,
-    ) -> None:
-        self._carrier, self._changed, self.bell = carrier, changed, bell
-        self.id, self.descriptor, self.command = number, descriptor, command
-        self.beginning, self.ending, self.waiting = True, False, False
-        self.outgoing = bytearray()
-        self.written = self.read = self.dropped = 0
-        self._incoming = bytearray()
-        self._status: int | None = None
-
-    def take(self, data: bytes, ended: Sequence[str]) -> None:
-        """From the carrier: output, or that there will be none any more and the exit status."""
-        with self._changed:
-            self._incoming += data
-            self.read += len(data)
-            if not data and len(ended) == 2:
-                self._status = int(ended[1]) if ended[1].isdigit() else -1
-                self.waiting = False
-        self.bell.set()
-
-    def send(self, data: bytes) -> None:
-        """Hands it over, and waits while much of it has not been typed."""
-        with self._changed:
-            if not self._carrier.active:
-                raise GoneError(self._carrier.gone or CLOSED)
-            self.outgoing += data
-            self._changed.notify_all()
-            while len(self.outgoing) > BACKLOG:
-                if not self._carrier.active:
-                    raise GoneError(self._carrier.gone or CLOSED)
-                self._changed.wait(0.5)
-
-    def receive(self) -> bytes | None:
-        """What has arrived."""
-        with self._changed:
-            data = bytes(self._incoming)
-            self._incoming.clear()
-            if data:
-                return data
-            if self._status is not None:
-                return b""
-        if not self._carrier.active:
-            raise GoneError(self._carrier.gone or CLOSED)
-        return None
-
-    def status(self) -> int:
-        """How the shell ended."""
-        return -1 if self._status is None else self._status
-
-    def expect(self, waiting: bool) -> None:
-        """Output is asked for only while it is awaited."""
-        with self._changed:
-            self.waiting = waiting and self._status is None
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Ends its input once what was written has arrived."""
-        with self._changed:
-            if self._carrier.gone:
-                return
-            self.ending, self.waiting = True, False
-            self.outgoing.clear()
-            self._changed.notify_all()
