@@ -117,19 +117,16 @@ class ConsoleCarrier:
     def _load(self) -> None:
         until = monotonic() + 3 * self._patience.opening
         self._type(b"\x15" + loader(self._nonce), slow=True)
-        reply = self._next(monotonic() + self._patience.opening)
-        while monotonic() < until:
+        while monotonic() < until and not self._terminal.lost:
+            reply = self._next(min(until, monotonic() + self._patience.opening))
             if reply is None:
                 self._type(b"\n.\n", slow=True)  # has a loader that waits for lines ask again
             elif reply == READY:
                 self._type(router_lines(), slow=False)
+            elif reply.words == ("up",):
+                return
             elif reply.number == 0:
-                if reply.words == ("up",):
-                    return
                 raise self._unsuitable("there is no private, writable directory on it")
-            reply = self._next(min(until, monotonic() + self._patience.opening))
-            if reply is None and not self._number:
-                break
         raise self._unsuitable("the shell there did not take what was typed")
 
     def _unsuitable(self, why: str) -> TastyopsError:

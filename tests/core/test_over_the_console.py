@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+from tastyops.console.attached import Attached
+from tastyops.inventory import Host
+from tests.console.terminals import PtyLine
 from tests.core.driving import Ran, drive, dry, plan_of
 from tests.core.fake import FakeHost, FakeSession
 from tests.core.outside import FakeWays
@@ -78,3 +83,37 @@ def test_a_dry_run_types_nothing(tmp_path: Path) -> None:
     text = "{title: T, hosts: web1, works: [{work: W, steps: [{console.look: }, {run: touch}]}]}"
     dry(plan_of(text, "web1"), ways=ways, web1=FakeHost(refuse=99))
     assert (host.sent, ways.done, ways.asked) == ([], [], [])
+
+
+class Terminals(FakeWays):
+    """A console with a real shell at its other end."""
+
+    locks: Path
+
+    def console(
+        self, host: Host, *, heard: Callable[[bytes], None], take: bool = False
+    ) -> Attached:  # type: ignore[override]
+        self.attached += 1
+        found = Attached(PtyLine(("dash", "-i"), self.locks, noisy=0.02), "a pty", heard)
+        found.until([r"[#$] $"], 10)
+        return found
+
+
+def test_with_a_real_shell_at_the_other_end(tmp_path: Path) -> None:
+    ways = Terminals()
+    ways.locks = tmp_path
+    steps = (
+        "{console.look: }, {run: 'printf \"a\\377b\"; echo lost words >&2'},"
+        " {console.look: }, {run: echo after}"
+    )
+    found = ran(steps, tmp_path, ways, FakeHost(refuse=99))
+    ended = [(body.outcome, body.why) for body in found.bodies("step-ended")]
+    assert [outcome for outcome, _ in ended] == ["done"] * 4, ended
+    assert (ways.attached, len(found.bodies("connected"))) == (1, 2)
+    results = [body.result for body in found.bodies("settled") if body.how == "output"]
+    first = next(result for result in results if "err" in result)
+    assert first["out"]["head64"] == "Yf9i"
+    assert first["err"]["head"] == "lost words\n"
+    heard = json.dumps([body.out for body in found.bodies("console-heard")])
+    assert "tastyops lets go" in heard
+    assert "bG9zdCB3b3Jkcw" not in heard, "what travelled is not kept a second time"
