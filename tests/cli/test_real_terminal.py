@@ -31,7 +31,7 @@ class Tmux:
     def _run(self, *words: str) -> str:
         return subprocess.run(
             [*self._command, *words], env=self._environment, check=True, capture_output=True,
-            encoding="utf-8", timeout=20,
+            encoding="utf-8", timeout=60,
         ).stdout
 
     def press(self, *keys: str) -> None:

@@ -284,7 +284,7 @@ def test_a_person_answers(
         if not number:
             keyboard.wait(said)
         keyboard.type(reply)
-    thread.join(20)
+    thread.join(60)
     assert answers == [(answer, "dwm") if answer is not None else None]
     assert calls == ["p", "r"]
 
@@ -297,7 +297,7 @@ def test_what_was_typed_before_the_question_is_no_answer(keyboard: Keyboard) -> 
     thread.start()
     keyboard.wait("Now? ")
     keyboard.type("no\n")
-    thread.join(20)
+    thread.join(60)
     assert answers == ["no"]
 
 
