@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tastyops.practice import initramfs
+from tastyops.practice.deadends import DEAD_ENDS
 from tastyops.practice.files import Files
 from tastyops.practice.grubcfg import Entry
 
-PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
+PANIC = DEAD_ENDS["panic"]
 
 
-def unbootable(files: Files, release: str | None) -> str:
-    """What the console shows of a boot that ends in nothing, empty for one that does not."""
+BEFORE_A_KERNEL = ("grub-prompt", "grub-rescue", "grub-password", "no-boot-device")
+"""Dead ends of a machine that has loaded no kernel."""
+
+
+def unbootable(files: Files, release: str | None, ends_at: str = "") -> str:
+    """What the console shows of a boot that ends in nothing, empty for one that does not.
+
+    ``ends_at`` is a dead end that every boot of this machine comes to, if it is to.
+    """
+    if ends_at:
+        return DEAD_ENDS[ends_at]
     if release is None:
         return "grub rescue> "
     image, initrd = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"

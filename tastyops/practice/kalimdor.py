@@ -66,6 +66,8 @@ class Options:
     """A shutdown that is due does not happen."""
     boot_loops: int = 0
     """Times it restarts by itself once it is up after the next boot."""
+    boots_end_at: str = ""
+    """What every boot ends in, whichever kernel: a name of ``deadends.DEAD_ENDS``."""
     truncated_initrd: bool = False
     """The new kernel's initial ramdisk comes out truncated: it will not boot."""
     hung: bool = False

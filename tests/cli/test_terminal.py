@@ -44,6 +44,7 @@ from tastyops.terminal.view import RunView
 from tests.cli.project import Project, wait_for
 from tests.core.driving import drive, plan_of
 from tests.core.fake import FakeHost
+from tests.sshd.server import Sshd
 
 START = datetime(2026, 2, 11, 13, 20, tzinfo=UTC)
 LANE = Address("web1", "1.1", 1)
@@ -415,3 +416,109 @@ def test_a_run_in_a_real_terminal(tmux: Tmux, project: Project) -> None:
     assert " ✔ Show and ask (Completed)\n ✘ Wait (Not completed)\n - Never (Cancelled)\n" in end
     assert end.rstrip().endswith("code=3\n$")
     assert "sdb" not in project.page()
+
+
+FAILING = """
+title: Every choice
+hosts: box
+inputs: {ledger: {}, good: {default: "false"}}
+works:
+  - work: Retried
+    steps: [{run: "echo one >> {{ ledger }}; test $(grep -c one {{ ledger }}) -ge 2"}]
+  - work: Skipped
+    steps: [{run: "echo two >> {{ ledger }}; exit 3"}, {run: "echo three >> {{ ledger }}"}]
+  - work: Cancelled
+    steps: [{run: "exit 3"}, {run: "echo never >> {{ ledger }}"}]
+  - work: Doubted
+    steps: [{run: "echo four >> {{ ledger }}; kill -s KILL 0"}]
+  - work: Mended
+    steps: [{run: "echo five >> {{ ledger }}; {{ good | raw }}"}]
+  - work: Aborted
+    steps: [{run: "exit 3"}, {run: "echo never >> {{ ledger }}"}]
+  - work: Left
+    steps: [{run: "echo never >> {{ ledger }}"}]
+"""
+
+CHOICES = """\
+[HHMM] Step 6.1 (run) failed.
+[HHMM] Step 5.1 (run) completed.
+[HHMM] Step 5.1 (run) is tried again.
+[HHMM] A fuse had blown.
+[HHMM] Step 5.1 (run) failed.
+[HHMM] Step 4.1 (run) was done, as an operator found.
+[HHMM] Step 4.1 (run) is in doubt: what became of it is not known.
+[HHMM] The rest of 'Cancelled' was cancelled.
+[HHMM] Step 3.1 (run) failed.
+[HHMM] Step 2.2 (run) completed.
+[HHMM] Step 2.1 (run) was skipped.
+[HHMM] Step 2.1 (run) failed.
+[HHMM] Step 1.1 (run) completed.
+[HHMM] Step 1.1 (run) is tried again.
+[HHMM] Step 1.1 (run) failed."""
+
+
+@pytest.mark.sshd
+def test_each_choice_of_the_failure_menu_in_a_real_terminal(
+    tmux: Tmux, project: Project, sshd: Sshd, tmp_path: Path
+) -> None:
+    project.write("inventory.yml", f"""\
+        hosts:
+          box: {{address: 127.0.0.1, port: {sshd.port}, known_hosts: {sshd.folder}/known_hosts,
+                identity_file: {sshd.key}}}
+    """)
+    project.write("book.yml", FAILING)
+    ledger = tmp_path / "ledger"
+    words = f"run book.yml --var ledger={ledger}"
+    tmux.press(f"clear; {sys.executable} -m invoke {words}; echo code=$?", "Enter")
+
+    def asked(step: str, how: str = "failed") -> str:
+        return tmux.wait(rf"^Step {step} \(run\) {how}(?s:.*)^What now\?$")
+
+    menu = asked("1.1")
+    for letter in "rscaion":
+        assert f"\n  [{letter}] " in menu
+    assert "[d]" not in menu
+    tmux.press("x", "Enter")
+    tmux.wait(r"^Please type one of r s c a i o n\.\nWhat now\?$")
+    tmux.press("r", "Enter")
+    asked("2.1")
+    tmux.press("s", "Enter")
+    asked("3.1")
+    tmux.press("c", "Enter")
+    assert "\n  [d] it was done: go on" in asked("4.1", "is in doubt")
+    tmux.press("d", "Enter")
+    asked("5.1")
+    tmux.press("o", "Enter")
+    tmux.wait(r"[#$] $|[#$]$")
+    tmux.press("echo from-the-shell >> " + str(ledger) + "; exit", "Enter")
+    wait_for(lambda: "from-the-shell" in ledger.read_text(), "the shell is on the host")
+    tmux.wait(r"^What now\?$")
+    tmux.press("n", "Enter")
+    tmux.wait(r"^Note for the log:$")
+    tmux.press("A fuse had blown.", "Enter")
+    tmux.wait(r"A fuse had blown\.(?s:.*)^What now\?$")
+    tmux.press("i", "Enter")
+    tmux.wait(r"  good = false(?s:.*)^NAME=VALUE, or nothing to leave it:$")
+    tmux.press("good=true", "Enter")
+    asked("6.1")
+    tmux.press("a", "Enter")
+    assert tmux.wait(r"^code=\d+$").rstrip().endswith("code=1\n$")
+
+    assert ledger.read_text().split() == ["one", "one", "two", "three", "four", "five",
+                                          "from-the-shell", "five"]  # fmt: skip
+    (page,) = (path.read_text() for path in project.path.glob("logs/*/*.md"))
+    assert "**Status:** Ended without completion at " in page
+    works = re.findall(r"^  - (.*)$", page, re.M)
+    assert works == [
+        "Retried (Completed)",
+        "Skipped (Not completed: step 2.1 (run) failed and was skipped)",
+        "Cancelled (Not completed: step 3.1 (run) failed)",
+        "Doubted (Completed)",
+        "Mended (Completed)",
+        "Aborted (Not completed: step 6.1 (run) failed)",
+        "Left (Cancelled: step 6.1 (run) failed)",
+    ]
+    said = [re.sub(r"^- \[\d{4}\]", "[HHMM]", line) for line in page.splitlines()]
+    assert "\n".join(line for line in said if line.startswith("[HHMM]")) == CHOICES
+    assert "from-the-shell" not in page
+    assert str(ledger) not in page
