@@ -17,9 +17,19 @@ from tastyops.practice import initramfs, kalimdor
 from tastyops.practice.apt import Apt
 from tastyops.practice.bootmenu import ENTER, BootMenu
 from tastyops.practice.bootreadings import BootReadings
-from tastyops.practice.calls import Call, Command, Input, program_name
+from tastyops.practice.calls import Call, Command, Input, Write, program_name
 from tastyops.practice.clock import PracticeClock
+from tastyops.practice.consoleshell import (
+    IN_THE_INITRAMFS,
+    INITRAMFS,
+    INITRAMFS_PROMPT,
+    MOUNTED,
+    RESCUE,
+    ConsoleShell,
+)
+from tastyops.practice.deadends import DEAD_ENDS
 from tastyops.practice.files import FileProblem, Files, NotModelled
+from tastyops.practice.filetools import FileTools
 from tastyops.practice.grub import Grub
 from tastyops.practice.grubcfg import Entry, entry_path
 from tastyops.practice.initramfs import Initramfs
@@ -29,7 +39,7 @@ from tastyops.practice.looking import Looking
 from tastyops.practice.packages import Packages
 from tastyops.practice.processes import Killed, Process, Processes
 from tastyops.practice.serial import SerialConsole
-from tastyops.practice.storage import Storage
+from tastyops.practice.storage import Storage, forget
 from tastyops.practice.system import System
 from tastyops.practice.texttools import TextTools
 from tastyops.practice.timers import Timers
@@ -57,6 +67,9 @@ _MENU_REAL = 3.0
 
 _MENU_LONGEST = 240.0
 """Seconds it waits at most, however fast the clock runs: less than a reboot may take."""
+
+Phase = Literal["up", "down", "menu", "panicked", "initramfs", "rescue", "hung", "off"]
+"""``rescue`` is systemd's rescue or emergency mode; ``down`` goes on to something by itself."""
 
 _DARK = 20 * 60.0
 """Seconds that the rack stays dark while somebody works on its power feed."""
@@ -87,7 +100,10 @@ class Machine:
         self.lock = self.processes.lock
         self.clock_off = 0.0
         """Seconds the machine's own clock is ahead of the practice time."""
-        self.phase: Literal["up", "down", "menu", "panicked", "rescue", "off"] = "up"
+        self.phase: Phase = "up"
+        self._comes_to: Phase = "up"
+        """What a start that goes on ends in: up, initramfs or rescue."""
+        self._shell: ConsoleShell | None = None
         self.serial: SerialConsole | None = None
         """Its console, where somebody made one; with a listener the boot menu waits for keys."""
         self._menu: BootMenu | None = None
@@ -112,6 +128,8 @@ class Machine:
         )
         self._furnish()
         self._programs = self._build()
+        self.units.go_on = self._to_default
+        self._begin()
 
     @property
     def terminals(self) -> Mapping[str, Terminal]:
@@ -172,6 +190,19 @@ class Machine:
         for user, source, ago in kalimdor.USERS:
             self.users.log_in(user, source, ago)
 
+    def _begin(self) -> None:
+        """The faults it starts out with."""
+        options = self._options
+        if options.primary_panics:
+            initramfs.make(self.files, self.kernel, initramfs.TRUNCATED)
+        if options.root_not_found:
+            forget(self.files, self.storage, "md7")
+            initramfs.make(self.files, self.kernel)
+            self._start_kernel(self.clock.time(), self.kernel, "")
+            self._back_at = self.clock.time() + max(_KERNEL_STARTS, _MENU_REAL * self.clock.scale)
+        if options.hung:
+            self.phase = "hung"
+
     def _build(self) -> dict[str, Command]:
         apt = Apt(
             self.packages,
@@ -187,6 +218,10 @@ class Machine:
             lambda: (self.kernel, self.build),
             lambda: self.clock_off,
         )
+        self._looking = Looking(
+            self.files, self.storage.mounts, self.users, self.storage.boot_code.links,
+            self.units.runs,
+        )  # fmt: skip
         parts = (
             self.users,
             self.logind,
@@ -197,11 +232,10 @@ class Machine:
             apt,
             system,
             self.storage,
-            Looking(
-                self.files, self.storage.mounts, self.users, self.storage.boot_code.links
-            ),
+            self._looking,
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
+            FileTools(self.files, self.storage.mounts),
             Interpreter(
                 self.files,
                 self.processes,
@@ -228,7 +262,10 @@ class Machine:
 
     def _dispatch(self, call: Call) -> int:
         """What a program uses to run another one. Raises NotModelled, FileProblem, Killed."""
-        program = self._programs.get(program_name(call.argv[0]))
+        name = program_name(call.argv[0])
+        if self.phase == "initramfs" and name not in IN_THE_INITRAMFS:
+            raise NotModelled(f"the command {call.argv[0]!r} at the initramfs prompt")
+        program = self._programs.get(name)
         if program is None:
             raise NotModelled(f"the command {call.argv[0]!r}")
         return program(call)
@@ -317,11 +354,11 @@ class Machine:
     @property
     def up(self) -> bool:
         """Whether sshd accepts connections."""
-        return self.phase == "up"
+        return self.phase == "up" or (self.phase == "rescue" and self.units.runs("ssh"))
 
     def next_due(self) -> float | None:
         """When something will happen by itself, in practice seconds; None when nothing will."""
-        if self.phase == "up":
+        if self.phase in ("up", "rescue"):
             scheduled = self.logind.scheduled
             restarts = self._settled_at - SETTLES / 2 if self._restarts else None
             going = scheduled.at if scheduled and not self._options.never_goes_down else None
@@ -345,11 +382,8 @@ class Machine:
             self._power_back = None
             self._boot(due, None)
             self._changed()
-        elif self.phase != "up":
-            self.phase = "up"
-            self._say("OpenSSH server started.")
-            self._prompt()
-            self._changed()
+        elif self.phase == "down":
+            self._came_up()
         elif scheduled and scheduled.at <= due and not self._options.never_goes_down:
             self._restarts = self._options.boot_loops
             self._go_down(scheduled)
@@ -388,7 +422,7 @@ class Machine:
     def _say(self, line: str) -> None:
         self.console.append(f"(practice console) {line}")
         if self.serial is not None:
-            text = line if line.endswith("> ") else f"{line}\n"
+            text = line if line.endswith(" ") else f"{line}\n"
             self.serial.say(text.replace("\n", "\r\n").encode())
 
     def _prompt(self) -> None:
@@ -396,19 +430,22 @@ class Machine:
             self.serial.say(f"\r\n{self.name} login: ".encode())
 
     def typed(self, key: bytes) -> None:
-        """A key at its console. It models the boot menu, and a login prompt that stands there."""
+        """A key at its console. At a login prompt only Enter is modelled."""
         with self.lock:
             self.catch_up()
             if self.phase == "menu" and self._menu is not None:
-                chosen = self._menu.key(key)
+                menu, now = self._menu, self.clock.time()
+                chosen = menu.key(key)
                 if chosen is None:
                     self._show_menu()
                 else:
-                    self._boot(self.clock.time(), chosen.release, menu=False, entry=chosen)
+                    self._boot(now, chosen.release, menu=False, entry=chosen, words=menu.words)
                 self._changed()
+            elif self._shell is not None:
+                self._shell.key(key)
             elif self.phase == "up" and key in ENTER:
                 self._prompt()
-            elif self.phase in ("up", "rescue") and key not in ENTER:
+            elif self.phase == "up":
                 self._say("\n(practice) logging in here is not modelled")
 
     def _show_menu(self) -> None:
@@ -436,9 +473,10 @@ class Machine:
         self._changed()
 
     def _boot(
-        self, at: float, release: str | None, *, menu: bool = True, entry: Entry | None = None
-    ) -> None:
-        self._menu = None
+        self, at: float, release: str | None, *, menu: bool = True, entry: Entry | None = None,
+        words: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self._menu = self._shell = None
         entry = entry or self.grub.choice()
         if menu and release is None and entry and self.serial is not None and self.serial.attached:
             # So short in practice time that nobody could press a key: it waits real seconds.
@@ -449,28 +487,93 @@ class Machine:
             return
         chosen = release or (entry.release if entry else None)
         why = self._unbootable(chosen)
+        self._heard(b"\x1b[H\x1b[J")
+        if chosen is not None:
+            self._say(f"Loading Linux {chosen} ...")
         if why or chosen is None:
             self.phase = "panicked"
             self._say(why)
             return
-        if self.serial is not None:
-            self.serial.say(b"\x1b[H\x1b[J")
-        self._say(f"Loading Linux {chosen} ...")
-        if entry is not None and entry.recovery:
-            self.phase = "rescue"
-            self._say("You are in rescue mode.\nGive root password for maintenance")
-            return
-        self.phase = "down"
-        self._new_boot(chosen)
+        self._start_kernel(at, chosen, _mode(entry, words))
+
+    def _start_kernel(self, at: float, release: str, mode: str) -> None:
+        """``mode`` is rescue or emergency, or empty for the default target."""
+        self.phase, self._shell = "down", None
+        self._new_boot(release)
         self.processes.booted = at + _KERNEL_STARTS
         self._back_at, self._settled_at = at + DOWN, at + DOWN + SETTLES
-        self.units.boot()
+        self.units.boot(mode)
+        self._comes_to = "rescue" if mode else "up"
+        if mode:
+            self._settled_at = self._back_at
+        if not self.storage.assembled(self.initramfs.conf(release)):
+            self._comes_to = "initramfs"
+            return
         self._after_boot()
+
+    def _came_up(self) -> None:
+        """The start has come to where it leads."""
+        self.phase = self._comes_to
+        if self.phase == "up":
+            self._say("OpenSSH server started.")
+            self._prompt()
+        elif self.phase == "rescue":
+            mode = self.units.mode
+            self._open_shell(f"root@{self.name}:~# ", RESCUE.format(mode=mode), self._to_default)
+        else:
+            self._open_shell(INITRAMFS_PROMPT, INITRAMFS, self._leave_initramfs)
+        self._changed()
+
+    def _open_shell(self, prompt: str, greeting: str, leave: Callable[[], None]) -> None:
+        self._shell = ConsoleShell(
+            prompt, self._heard, self._run_typed, leave, asks=self.phase == "rescue"
+        )
+        self._shell.begin(greeting)
+
+    def _heard(self, data: bytes) -> None:
+        if self.serial is not None:
+            self.serial.say(data)
+
+    def _run_typed(self, line: str, write: Write) -> int:
+        process = self.processes.begin("sh", leader=True)
+        try:
+            return self.run(Call(("sh", "-c", line), process, Input(), write, write))
+        except Killed as killed:
+            return 128 + killed.signal
+        finally:
+            self.processes.end(process)
+            self._changed()
+
+    def _leave_initramfs(self) -> None:
+        """The shell's end has the ramdisk look for the root again."""
+        if not self.storage.root_there():
+            self._comes_to = "initramfs"
+            self._came_up()
+            return
+        now = self.clock.time()
+        self._say(MOUNTED)
+        self.phase, self._shell = "down", None
+        self._comes_to = "rescue" if self.units.mode else "up"
+        self._back_at = now + DOWN - _KERNEL_STARTS
+        self._settled_at = self._back_at + (0.0 if self.units.mode else SETTLES)
+        self._after_boot()
+        self._changed()
+
+    def _to_default(self) -> None:
+        """Out of rescue or emergency mode, on to the default target."""
+        if self.units.mode == "emergency":
+            self.storage.booted()
+        self.units.boot()
+        self.phase, self._shell = "up", None
+        self._settled_at = self.clock.time() + SETTLES / 2
+        self._prompt()
+        self._changed()
 
     def _after_boot(self) -> None:
         """What the host's settings have a boot bring about."""
         options = self._options
-        self.storage.booted()
+        self.storage.booted(self.units.mode)
+        self._looking.journal_in_var = True
         if options.disk_fails_at_boot:
             self.storage.fail_disk(options.disk_fails_at_boot)
         mounts = self.storage.mounts
@@ -480,6 +583,8 @@ class Machine:
 
     def _unbootable(self, release: str | None) -> str:
         """What the console shows of a boot that ends in nothing, empty for one that does not."""
+        if self._options.boots_end_at:
+            return DEAD_ENDS[self._options.boots_end_at]
         if release is None:
             return "grub rescue> "
         image, initrd = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"
@@ -495,6 +600,14 @@ class Machine:
         """Ends every process and its thread."""
         self.processes.end_all()
         self.processes.join()
+
+
+def _mode(entry: Entry | None, words: Sequence[str]) -> str:
+    """What systemd starts by the kernel's command line (kernel-command-line(7))."""
+    for mode in ("rescue", "emergency"):
+        if f"systemd.unit={mode}.target" in words:
+            return mode
+    return "rescue" if entry is not None and entry.recovery else ""
 
 
 def _made(make: Callable[[], str]) -> Callable[[], bytes]:

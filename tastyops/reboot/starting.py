@@ -181,7 +181,8 @@ def guard_start(
     chosen: bool = False,
     words: bool = False,
 ) -> Generator[Command, Any, tuple[str, list[Finding]]]:
-    """Refuses a reboot after which the host would not start; ``force:`` overrules it.
+    """Refuses a reboot after which the host would not start; ``force:`` overrules it, and what
+    is to be fallen back on is known then, too.
 
     ``fallback`` asks for another kernel that has been seen running and can be picked at the menu;
     without it a doubtful one is only spoken of. ``chosen`` says that ``kernel`` will be picked
@@ -189,9 +190,11 @@ def guard_start(
     Gives the kernel to fall back on, empty where none is good, and what was found of all else but
     the arrays: one that is merely degraded is a warning.
     """
-    if facts.force:
+    if facts.force and not fallback:
         return "", []
     found = yield from starting(running, kernel)
+    if facts.force:
+        return found.fallback, []
     disks, target, other, *more = findings(found)
     if disks.state == "failed":
         raise Refused(

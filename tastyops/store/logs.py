@@ -31,7 +31,7 @@ from tastyops.journal.public import (
 from tastyops.redact import Masker
 from tastyops.store.files import locked, must_write, write_whole
 from tastyops.store.masking import masked_in_log
-from tastyops.store.publicjournal import PublicJournal
+from tastyops.store.publicjournal import LARGEST, PublicJournal
 
 _NUMBERED = re.compile(r"(\d{3,})-.*\.(?:md|jsonl)")
 
@@ -318,7 +318,10 @@ class LogFile:
         """Whether the page is not the one that was written, nor the one before it (a crash)."""
         for _ in range(EDITED_LOOKS):
             try:
-                page = _digest(self.page.read_bytes())
+                if self.page.stat().st_size > LARGEST:
+                    return True  # no log of ours has such a page
+                with self.page.open("rb") as file:
+                    page = hashlib.file_digest(file, "sha256").hexdigest()[:32]
             except FileNotFoundError:
                 return False
             self._lines.catch_up()  # another process may have written it since the last look

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tastyops.errors import JournalDamaged, Locked, UsageError
-from tastyops.journal.chain import GENESIS, Line, seal, unseal
+from tastyops.journal.chain import GENESIS, Line, lines_of, seal, unseal
 from tastyops.journal.envelope import (
     NOT_AN_EVENT,
     Event,
@@ -42,6 +42,7 @@ from tastyops.store.files import (
     write_whole,
 )
 from tastyops.store.masking import masked_in_run
+from tastyops.store.torn import put_aside_torn
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
 
@@ -109,7 +110,7 @@ class RunJournal:
         """
         journal = cls(directory, directory.name, masker, seq=0, head=GENESIS)
         try:
-            torn = _put_aside_torn(directory)
+            torn = put_aside_torn(directory / JOURNAL)
             state = read_state(directory)
         except BaseException:
             os.close(journal._fd)
@@ -228,21 +229,6 @@ def _handed_in(data: dict[str, Any]) -> HandedIn:
     return HandedIn(str(data["who"]), body, where)
 
 
-def _put_aside_torn(directory: Path) -> LineTorn | None:
-    """Moves the bytes after the last line's end into a file of their own."""
-    path = directory / JOURNAL
-    with must_write(path):
-        whole = path.read_bytes()
-        end = whole.rfind(b"\n") + 1
-        if end == len(whole):
-            return None
-        name = f"torn-{end}.bin"
-        write_whole(directory / name, whole[end:], 0o600)
-        os.truncate(path, end)
-        sync_directory(directory)
-    return LineTorn(name, len(whole) - end)
-
-
 def _spool_files(directory: Path) -> list[Path]:
     spool = directory / SPOOL
     return sorted(spool / name for name in os.listdir(spool) if name.endswith(".json"))
@@ -317,7 +303,7 @@ def noted_ids(directory: Path) -> set[str]:
     """The ids of the notes in a run's journal; reads past whatever is wrong with it."""
     found = set()
     with (directory / JOURNAL).open("rb") as file:
-        for line in file:
+        for line in lines_of(file):
             if b'"kind":"noted"' in line:
                 with contextlib.suppress(ValueError, RecursionError, AttributeError):
                     found.add(json.loads(line).get("body", {}).get("id", ""))
@@ -328,7 +314,7 @@ def read_lines(directory: Path) -> Iterator[Line]:
     """Every line of a run's journal with what is wrong with it."""
     try:
         with (directory / JOURNAL).open("rb") as file:
-            yield from unseal(file)
+            yield from unseal(lines_of(file))
     except OSError as error:
         raise JournalDamaged(f"{directory / JOURNAL} cannot be read: {error.strerror}.") from error
 

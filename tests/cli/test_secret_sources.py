@@ -274,6 +274,24 @@ def test_a_secret_is_typed_without_echo(project: Project) -> None:
     assert [path for path in files if told(path.read_bytes().decode("utf-8", "replace"))] == []
 
 
+def test_secrets_that_only_the_run_knows_are_named_before_something_is_written_by_hand(
+    run: Run, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", SECRET)
+    inputs = (
+        "  password: {secret: true, source: {env: DB_PASSWORD}}\n"
+        "  key: {secret: true, source: {command: [echo, from-a-command]}}\n"
+    )
+    load(project, inputs, "run: {command: cat, stdin: '{{ password }}{{ key }}'}")
+    assert run("run", "book.yml", "--yes").code == 0
+    ended = run("summary", "last", "All is well.")
+    assert (ended.code, ended.err) == (
+        0, "Not looked for in what you write, since only its run knows: key.\n",
+    )  # fmt: skip
+    monkeypatch.delenv("DB_PASSWORD")
+    assert "only its run knows: password, key." in run("summary", "last", "And so on.").err
+
+
 @pytest.mark.usefixtures("project")
 def test_what_is_written_by_hand_tells_no_secret_that_can_be_had_here(
     run: Run, project: Project, monkeypatch: pytest.MonkeyPatch

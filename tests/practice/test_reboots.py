@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tastyops.actions.kernel_install import kernel_install
 from tastyops.actions.reboot import reboot
 from tastyops.actions.shutdown import shutdown
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
+from tastyops.practice.deadends import DEAD_ENDS
 from tastyops.practice.machine import Machine
 from tests.practice.conftest import Make
 from tests.practice.driver import Driver
@@ -36,6 +39,52 @@ def test_a_way_it_can_go(make: Make, settings: dict[str, Any], reached: str, why
         drive(make(**settings)).run(reboot, grace=60.0)
     assert caught.value.why.startswith(why) or why in caught.value.why
     assert caught.value.registered["reached"] == reached
+
+
+DEAD = {
+    "panic": "a kernel panic",
+    "initramfs": "the initramfs prompt",
+    "grub-prompt": "GRUB's prompt",
+    "grub-rescue": "GRUB's rescue prompt",
+    "grub-password": "that GRUB asks for a user name and a password",
+    "emergency": "the prompt of emergency mode",
+    "passphrase": "a prompt for a passphrase",
+    "no-boot-device": "that no disk can be booted",
+}
+
+
+@pytest.mark.parametrize("where", DEAD_ENDS)
+def test_a_dead_end_on_the_console(make: Make, where: str) -> None:
+    driver = drive(make(boots_end_at=where)).watched()
+    began = driver.machine.clock.time()
+    with pytest.raises(Failed) as caught:
+        driver.run(reboot, grace=60.0)
+    assert f"; the console shows {DEAD[where]}" in caught.value.why
+    assert caught.value.registered["reached"] == "not-back"
+    assert caught.value.registered["seen"] == where
+    assert driver.machine.clock.time() - began < 400, "a dead end is not waited at to the end"
+
+
+def test_both_kernels_fail(make: Make) -> None:
+    driver = drive(make(boots_end_at="panic")).watched()
+    driver.run(kernel_install, package="linux-image-amd64")
+    with pytest.raises(Failed) as caught:
+        driver.run(reboot, grace=60.0, recover="power-cycle", fallback="previous")
+    assert "after a power cycle" in caught.value.why, caught.value.why
+    assert caught.value.registered["reached"] == "not-back"
+    assert "Power-cycled via the power switch." in driver.entries
+
+
+def test_the_new_kernel_panics_and_the_previous_one_is_picked(make: Make) -> None:
+    machine = make()
+    driver = drive(machine).watched()
+    driver.run(kernel_install, package="linux-image-amd64")
+    machine.files.add("/boot/initrd.img-6.1.0-49-amd64", "truncated")
+    driver.facts = replace(driver.facts, force="to see what becomes of it")
+    found = driver.run(reboot, grace=60.0, recover="power-cycle", fallback="previous")
+    assert found
+    assert found["recovered"] == "previous-kernel"
+    assert found["kernel"] == "6.1.0-48-amd64"
 
 
 def test_states_are_told_as_they_are_seen(machine: Machine) -> None:
