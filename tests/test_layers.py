@@ -32,6 +32,7 @@ ALLOWED_WITHIN = {
     ("actions", "mirrors"),
     ("actions", "storage"),
     ("advance", "plan"),
+    ("console", "ssh"),
 }
 """Same-layer imports, each written down in docs/decisions/0001-units-of-the-layer-table.md."""
 
