@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tastyops.errors import JournalDamaged, Locked, UsageError
-from tastyops.journal.chain import GENESIS, LONGEST_LINE, Line, lines_of, seal, unseal
+from tastyops.journal.chain import GENESIS, Line, lines_of, seal, unseal
 from tastyops.journal.envelope import (
     NOT_AN_EVENT,
     Event,
@@ -42,9 +42,7 @@ from tastyops.store.files import (
     write_whole,
 )
 from tastyops.store.masking import masked_in_run
-
-NOTHING_DONE = "No host was touched."
-_PIECE = 64 * 1024
+from tastyops.store.torn import put_aside_torn
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
 
@@ -112,7 +110,7 @@ class RunJournal:
         """
         journal = cls(directory, directory.name, masker, seq=0, head=GENESIS)
         try:
-            torn = _put_aside_torn(directory)
+            torn = put_aside_torn(directory / JOURNAL)
             state = read_state(directory)
         except BaseException:
             os.close(journal._fd)
@@ -229,37 +227,6 @@ def _handed_in(data: dict[str, Any]) -> HandedIn:
     )
     body = body_from_json(str(data["kind"]), dict(data["body"]))
     return HandedIn(str(data["who"]), body, where)
-
-
-def _put_aside_torn(directory: Path) -> LineTorn | None:
-    """Moves the bytes after the last line's end into a file of their own."""
-    path = directory / JOURNAL
-    with must_write(path):
-        tail = _after_the_last_line(path)
-        if not tail:
-            return None
-        end = path.stat().st_size - len(tail)
-        name = f"torn-{end}.bin"
-        write_whole(directory / name, tail, 0o600)
-        os.truncate(path, end)
-        sync_directory(directory)
-    return LineTorn(name, len(tail))
-
-
-def _after_the_last_line(path: Path) -> bytes:
-    """The bytes of a last line that has no end. Raises JournalDamaged where no line is so long."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        for length in (_PIECE, LONGEST_LINE):
-            file.seek(max(0, size - length))
-            data = file.read()
-            end = data.rfind(b"\n") + 1
-            if end or len(data) == size:
-                return data[end:]
-    raise JournalDamaged(
-        f"{path} ends in a line that is longer than any event is.", still_true=NOTHING_DONE,
-        next_step=f"`invoke verify {path.parent.name}` lists all that is wrong with it.",
-    )
 
 
 def _spool_files(directory: Path) -> list[Path]:

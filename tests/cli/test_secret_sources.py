@@ -254,7 +254,7 @@ def test_a_secret_is_typed_without_echo(project: Project) -> None:
     load(project, "  password: {secret: true, help: The key}\n", *STEPS[:1])
     starter = [sys.executable, "-m", "invoke", "run", "book.yml"]
     child = pexpect.spawn(
-        shlex.join(starter), cwd=str(project.path), timeout=30, encoding="utf-8",
+        shlex.join(starter), cwd=str(project.path), timeout=60, encoding="utf-8",
         env={**project.environment, "LC_ALL": "C.UTF-8", "TERM": "xterm"},
     )  # fmt: skip
     seen = []
