@@ -14,7 +14,7 @@ from tastyops.announce import caller
 from tastyops.announce.caller import Caller
 from tastyops.announce.command import CommandAnnouncer
 from tastyops.errors import WaitsForPerson
-from tastyops.inventory import read_inventory
+from tastyops.inventory.reading import read_inventory
 from tastyops.journal.events import Body, Called
 from tastyops.journal.state import fold
 from tastyops.store.runs import hand_in, read_events

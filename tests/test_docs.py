@@ -12,7 +12,7 @@ from tastyops import errors
 from tastyops.catalogue import registry
 from tastyops.cli.verbs import VERBS
 from tastyops.errors import ExitCode, TastyopsError
-from tastyops.journal.events import KINDS
+from tastyops.journal.envelope import KINDS
 from tastyops.journal.public import KINDS as PUBLIC_KINDS
 from tastyops.validate import KEYS, LATER_KEYS, WORK_KEYS
 from tastyops.validate.steps import KEYS as STEP_KEYS

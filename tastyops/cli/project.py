@@ -13,7 +13,8 @@ from tastyops.catalogue import registry
 from tastyops.cli.another import not_ours
 from tastyops.document.times import local, offset_minutes
 from tastyops.errors import JournalDamaged, UsageError, did_you_mean
-from tastyops.inventory import Host, Inventory, read_inventory
+from tastyops.inventory import Host, Inventory
+from tastyops.inventory.reading import read_inventory
 from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
 from tastyops.model.text import one_line

@@ -13,7 +13,8 @@ from tastyops.commands import Change, Output, Probe, output_to_json
 from tastyops.engine.holding import Claim, Hold
 from tastyops.errors import LinkLost, TastyopsError, Unreachable
 from tastyops.inventory import Host
-from tastyops.journal.events import Connected, Settled
+from tastyops.journal.events import Settled
+from tastyops.journal.ways import Connected
 from tastyops.ports import Capture, Dialer, Ended, Session, Tail
 from tastyops.shell import Hello
 

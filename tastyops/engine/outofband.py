@@ -14,7 +14,8 @@ from collections.abc import Callable
 from tastyops.commands import Change, Probe, blob_to_json
 from tastyops.errors import JournalUnwritable, NoConsole, NoPower
 from tastyops.inventory import Host
-from tastyops.journal.events import Body, ConsoleAttached, ConsoleDetached, ConsoleHeard
+from tastyops.journal.events import Body
+from tastyops.journal.ways import ConsoleAttached, ConsoleDetached, ConsoleHeard
 from tastyops.ports import Capture, Console, Ended, JournalSink, OutOfBand, Power, Sink
 
 PIECE = 64 * 1024

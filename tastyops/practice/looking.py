@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
+from collections.abc import Callable, Iterable
+
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.files import Files, NotModelled
 from tastyops.practice.mounts import Mounts
@@ -24,8 +27,11 @@ _KERNEL_LOG = ("--dmesg", "--boot", "--output=json", "--no-pager")
 class Looking:
     """The programs. Those who are logged in use /home until they log out."""
 
-    def __init__(self, files: Files, mounts: Mounts, users: Users) -> None:
-        self._files, self._mounts, self._users = files, mounts, users
+    def __init__(
+        self, files: Files, mounts: Mounts, users: Users,
+        links: Callable[[], Iterable[tuple[str, str]]],
+    ) -> None:  # fmt: skip
+        self._files, self._mounts, self._users, self._links = files, mounts, users, links
         mounts.busy = lambda target: bool(self._using(target))
         shells = [
             (_FIRST_SHELL + n, "bash", f"user.slice/user-{1001 + n}.slice/session-{n + 1}.scope")
@@ -60,7 +66,16 @@ class Looking:
             return 0
         if len(words) == 5 and words[0].endswith("/lost+found") and words[3] == "-printf":
             return self._lost(call, words[0])
-        raise NotModelled(" ".join(call.argv))
+        match words:
+            case ["/dev/disk/by-id", "-type", "l", "-printf", "%f %l\\n"]:
+                found = [f"{name} {target}" for name, target in self._links()]
+            case [place, "-maxdepth", "1", "-name", shape, "-type", "f", "-printf", "%f\\n"]:
+                names = fnmatch.filter(self._files.names(place), shape)
+                found = [name for name in names if self._files.is_file(f"{place}/{name}")]
+            case _:
+                raise NotModelled(" ".join(call.argv))
+        call.say("".join(f"{line}\n" for line in found), end="")
+        return 0
 
     def _lost(self, call: Call, place: str) -> int:
         mount = self._mounts.at(place.removesuffix("/lost+found"))

@@ -38,6 +38,9 @@ from tastyops.practice.tools import Tools
 from tastyops.practice.units import Units
 from tastyops.practice.users import Terminal, Users
 
+RACK_GOES_DARK = "the rack goes dark"
+"""What a manual step says that has the power taken away, and given back."""
+
 DOWN = 45.0
 """Seconds from the shutdown until sshd accepts connections again."""
 
@@ -55,6 +58,9 @@ _MENU_REAL = 3.0
 
 _MENU_LONGEST = 240.0
 """Seconds it waits at most, however fast the clock runs: less than a reboot may take."""
+
+_DARK = 20 * 60.0
+"""Seconds that the rack stays dark while somebody works on its power feed."""
 
 _PANIC = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
 
@@ -87,12 +93,14 @@ class Machine:
         """Its console, where somebody made one; with a listener the boot menu waits for keys."""
         self._menu: BootMenu | None = None
         self._menu_ends = 0.0
+        self._power_goes = False
+        self._power_back: float | None = None
         self.console: list[str] = []
         self._options = options
         self._other_build = False
         self._restarts = 0
         self._back_at = self._settled_at = clock.time() - kalimdor.UPTIME
-        self._booted: dict[str, int] = {}
+        self._booted = {kalimdor.OLDER_KERNEL: int(self._back_at - kalimdor.OLDER_RAN)}
         self._new_boot(kalimdor.OLD_KERNEL)
         self.files = Files()
         self.users = Users(name, clock)
@@ -153,10 +161,13 @@ class Machine:
             files.add(path, _made(make))
         default = self._options.grub_default
         files.add("/etc/default/grub", f"GRUB_DEFAULT={default}\nGRUB_TIMEOUT=5\n")
-        files.add_opaque(f"/boot/vmlinuz-{release}", 8_194_304, kalimdor.image_head(release))
+        for installed in (kalimdor.OLDER_KERNEL, release):
+            head = kalimdor.image_head(installed)
+            files.add_opaque(f"/boot/vmlinuz-{installed}", 8_194_304, head)
         self.storage = Storage(self.clock, files, self.processes)
         self.initramfs = Initramfs(files, self.processes)
-        initramfs.make(files, release)
+        for installed in (kalimdor.OLDER_KERNEL, release):
+            initramfs.make(files, installed)
         self.grub.set("saved_entry", entry_path(release))
         self.grub.update()
         for user, source, ago in kalimdor.USERS:
@@ -187,7 +198,9 @@ class Machine:
             apt,
             system,
             self.storage,
-            Looking(self.files, self.storage.mounts, self.users),
+            Looking(
+                self.files, self.storage.mounts, self.users, self.storage.boot_code.links
+            ),
             Tools(self.files, self.processes, self._dispatch),
             TextTools(self.files),
             Interpreter(
@@ -264,6 +277,42 @@ class Machine:
             self.processes.end(process)
         return Outcome(status, bytes(out), bytes(err))
 
+    def by_hand(self, text: str) -> bool:
+        """Does what a manual step asks for; False for what cannot be done."""
+        with self.lock:
+            self.catch_up()
+            if RACK_GOES_DARK in text.lower():
+                self._let_go_dark()
+            return self.storage.hotplug.by_hand(text)
+
+    @property
+    def dark(self) -> bool:
+        """Whether its rack has no power: neither it nor its power switch can be reached."""
+        return self._power_back is not None
+
+    def wait_for_power(self) -> None:
+        """Waits until the works on its power feed are over, if there are any."""
+        with self.lock:
+            self.catch_up()
+            while self._power_goes or self.dark:
+                due = self.next_due()
+                left = None if due is None else self.clock.real(due - self.clock.time())
+                self.lock.wait(None if left is None else max(left, 0.0))
+                self.catch_up()
+
+    def _let_go_dark(self) -> None:
+        """The rack loses its power once the machine is down; at once if it is not to go down."""
+        if self.phase == "up" and self.logind.scheduled:
+            self._power_goes = True
+            return
+        self._stop()
+        self._in_the_dark()
+
+    def _in_the_dark(self) -> None:
+        self.phase, self._menu, self._power_goes = "off", None, False
+        self._power_back = self.clock.time() + _DARK
+        self._changed()
+
     # -- its life ----------------------------------------------------------------------------
 
     @property
@@ -281,7 +330,7 @@ class Machine:
             return min((at for at in moments if at is not None), default=None)
         if self.phase == "menu" and self._menu is not None:
             return None if self._menu.held else self._menu_ends
-        return self._back_at if self.phase == "down" else None
+        return self._back_at if self.phase == "down" else self._power_back
 
     def catch_up(self) -> None:
         """Lets everything happen that was due by now."""
@@ -293,6 +342,10 @@ class Machine:
         scheduled = self.logind.scheduled
         if self.phase == "menu":
             self._boot(due, None, menu=False)
+        elif self._power_back is not None:  # it starts by itself when power returns
+            self._power_back = None
+            self._boot(due, None)
+            self._changed()
         elif self.phase != "up":
             self.phase = "up"
             self._say("OpenSSH server started.")
@@ -379,6 +432,8 @@ class Machine:
             self._boot(shutdown.at, None)
         else:
             self.phase = "off"
+            if self._power_goes:
+                self._in_the_dark()
         self._changed()
 
     def _boot(

@@ -2,12 +2,14 @@
 
 Three disks, the second of them the old small one: md6 is /boot on all three, md7 holds most of
 LVM's volumes on all three, md0 the rest on the two large ones, as after February 9th 2008.
+In the cupboard lies a blank one, PRACTICE-D.
 """
 
 from __future__ import annotations
 
 import uuid
 
+from tastyops.practice.bootcode import BootCode
 from tastyops.practice.calls import Commands
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.disks import SECTOR, Disk, Disks
@@ -17,8 +19,10 @@ from tastyops.practice.lsblk import Lsblk
 from tastyops.practice.mdadm import MEMBER, Mdadm
 from tastyops.practice.mirrors import Leg, Mirror, Mirrors
 from tastyops.practice.mounts import Filesystem, Mounts
+from tastyops.practice.partitions import Partitions
 from tastyops.practice.processes import Processes
 from tastyops.practice.signatures import Signatures
+from tastyops.practice.smart import Smart
 from tastyops.practice.snapshots import Snapshots
 from tastyops.practice.sysfs import Sysfs
 from tastyops.practice.volumes import EXTENT, Physical, Volume, Volumes
@@ -36,15 +40,17 @@ class Storage:
     """Disks and all that lies on them."""
 
     def __init__(self, clock: PracticeClock, files: Files, processes: Processes) -> None:
-        self.disks = Disks(_disks())
+        self.disks = Disks(_disks(), [_spare()])
         self.mirrors = Mirrors(clock, self.disks, _mirrors(self.disks))
         self.volumes = Volumes(_physical(self.mirrors), _volumes(), self._size)
         self.mounts = Mounts(files, _filesystems(self.volumes, self.mirrors))
         files.add("/etc/mdadm/mdadm.conf", _mdadm_conf(self.mirrors))
         self._sysfs = Sysfs(files, self.disks, self.mirrors)
+        self.hotplug = self._sysfs.hotplug
         self._signatures = Signatures(
             self.disks, self.mirrors, self.volumes, self.mounts, self._sysfs.refresh
         )
+        self.boot_code = BootCode(self.disks, processes)
         self._parts = (
             self.volumes,
             self.mounts,
@@ -53,6 +59,9 @@ class Storage:
             Lsblk(self.disks, self.mirrors, self.volumes, self.mounts),
             FsTools(self.volumes, self.mounts, processes),
             self._signatures,
+            Partitions(self.disks, self.mirrors, self._sysfs.refresh),
+            Smart(self.disks),
+            self.boot_code,
         )
 
     def commands(self) -> Commands:
@@ -65,6 +74,7 @@ class Storage:
 
     def booted(self) -> None:
         """What a boot finds: arrays from superblocks, mounts from fstab."""
+        self.hotplug.scan()
         self.mirrors.reassemble()
         self.mounts.booted()
         self._sysfs.refresh()
@@ -102,6 +112,11 @@ def _disks() -> list[Disk]:
         if disk.sectors == large:
             disk.add(_REST_KIB, holds=MEMBER).uuid = _uuid("md0")
     return disks
+
+
+def _spare() -> Disk:
+    """A blank one, a little larger than the large ones."""
+    return Disk("", "PRACTICE-D", 320 * GB // SECTOR, "ST3320620AS", table="")
 
 
 def _mirrors(disks: Disks) -> list[Mirror]:

@@ -7,6 +7,9 @@ import re
 from tastyops.practice.calls import Call, Command, Commands
 from tastyops.practice.files import FileProblem, Files, NotModelled
 
+_GREP = {"--no-messages": "s", "--with-filename": "H", "--quiet": "q", "--count": "c"}
+"""Long names of grep's options."""
+
 
 class TextTools:
     """The programs, over the files of the machine."""
@@ -69,7 +72,11 @@ class TextTools:
         return 0
 
     def _grep(self, call: Call) -> int:
-        options = "".join(word[1:] for word in call.argv[1:] if word.startswith("-"))
+        options = "".join(
+            _GREP.get(word, word.removeprefix("-"))
+            for word in call.argv[1:]
+            if word.startswith("-")
+        )
         words = [word for word in call.argv[1:] if not word.startswith("-")]
         if set(options) - set("qcviFEsHh") or not words:
             raise NotModelled(" ".join(call.argv))

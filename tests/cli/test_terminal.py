@@ -34,6 +34,7 @@ from tastyops.journal.events import (
     WorkStarted,
 )
 from tastyops.plan import Plan
+from tastyops.probes.disks import BLOCK_DEVICES
 from tastyops.terminal import people
 from tastyops.terminal.live import LiveScreen
 from tastyops.terminal.losable import Losable
@@ -41,7 +42,8 @@ from tastyops.terminal.people import AtTerminal, Unattended, typed
 from tastyops.terminal.plain import PlainLines
 from tastyops.terminal.view import RunView
 from tests.cli.project import Project, wait_for
-from tests.core.driving import plan_of
+from tests.core.driving import drive, plan_of
+from tests.core.fake import FakeHost
 
 START = datetime(2026, 2, 11, 13, 20, tzinfo=UTC)
 LANE = Address("web1", "1.1", 1)
@@ -177,6 +179,23 @@ def test_plain_lines_say_what_failed_and_steer_no_terminal(plan: Plan) -> None:
         "14:20:00   | out",
         "14:20:00   | why",
     ]
+
+
+def test_a_refusal_shows_its_reason_and_not_what_the_guard_read(tmp_path: Path) -> None:
+    steps = "[{disk.detach: {disk: WD-1}}]"
+    plan = plan_of(f"{{title: T, hosts: web1, works: [{{work: W, steps: {steps}}}]}}", "web1")
+    lsblk = " ".join(BLOCK_DEVICES.argv)
+    host = FakeHost({lsblk: (0, '{"blockdevices": []}')})
+    ran = drive(plan, tmp_path, web1=host)
+    out = io.StringIO()
+    lines = PlainLines(RunView(plan), out, 0)
+    for each in ran.events:
+        lines.event(each)
+    (said,) = [line for line in out.getvalue().splitlines() if "WD-1" in line]
+    assert said.endswith("failed: there is no disk called WD-1 (there are: none known)")
+    assert "lsblk" not in out.getvalue()
+    assert "blockdevices" not in out.getvalue()
+    assert "blockdevices" in (ran.directory / "journal.jsonl").read_text()
 
 
 def test_a_listener_that_cannot_write_is_left_alone(plan: Plan) -> None:

@@ -243,7 +243,7 @@ def test_the_boot_menu(machine: Machine) -> None:
     change(machine, *APT_GET, "install", "linux-image-amd64")
     menu = menu_of(machine)
     assert menu.default == "saved"
-    assert len(menu.entries) == 5
+    assert len(menu.entries) == 7
     entry = menu.starting(NEW)
     assert entry
     assert entry.title == "Debian GNU/Linux"

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tastyops.cli.program import main
-from tastyops.journal.events import Connected, StepEnded
+from tastyops.journal.events import StepEnded
+from tastyops.journal.ways import Connected
 from tastyops.store.runs import read_events, run_directories
 from tests.sshd.server import Sshd
 from tests.sshd.test_runs import project as project  # a fixture
