@@ -111,7 +111,7 @@ def speaker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Speaker]
     assert speaking.process.stdin
     assert speaking.process.stdout
     speaking.process.stdin.close()
-    speaking.process.wait(10)
+    speaking.process.wait(60)
     speaking.process.stdout.close()
     assert not os.path.exists(speaking.hello.directory)
 
@@ -170,7 +170,7 @@ def test_commands_hold_nothing_of_the_shell_open(speaker: Speaker) -> None:
 def test_the_waiting_wrapper_ends_with_its_shell(tmp_path: Path) -> None:
     speaking = start("dash", f"wait-{time.monotonic_ns()}", tmp_path)
     speaking.ask("c", "s1", "true")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     waiting: list[int] = []
     while not waiting:
         pids = {int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()}
@@ -183,7 +183,7 @@ def test_the_waiting_wrapper_ends_with_its_shell(tmp_path: Path) -> None:
     assert speaking.process.stdout
     speaking.process.stdin.close()
     speaking.process.stdout.close()
-    speaking.process.wait(10)
+    speaking.process.wait(60)
     subprocess.run(["rm", "-rf", speaking.hello.directory], check=True)
 
 
@@ -231,7 +231,7 @@ def test_no_room_for_the_record_of_a_change_is_said_and_nothing_is_begun(tmp_pat
         assert speaking.process.stdout
         speaking.process.stdin.close()
         speaking.process.stdout.close()
-        speaking.process.wait(10)
+        speaking.process.wait(60)
         subprocess.run(["umount", "--lazy", place], check=True)
         subprocess.run(["rm", "-rf", place], check=True)
 
@@ -281,7 +281,7 @@ def test_tail_and_kill_from_a_second_shell(speaker: Speaker, tmp_path: Path) -> 
         shell.request("c", "nMain", ["s1", "sh", "-c", "echo up; sleep 60"])
     )
     speaker.process.stdin.flush()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while second.ask("t", "s1")[0] != b"up\n":
         assert time.monotonic() < deadline
     assert shell.parse_fate(second.ask("q", "s1")[0].decode()) == shell.Fate("running")
@@ -292,7 +292,7 @@ def test_tail_and_kill_from_a_second_shell(speaker: Speaker, tmp_path: Path) -> 
     assert second.process.stdin
     assert second.process.stdout
     second.process.stdin.close()
-    second.process.wait(10)
+    second.process.wait(60)
     second.process.stdout.close()
 
 
@@ -407,7 +407,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
         assert speaking.process.stdin
         assert speaking.process.stdout
         speaking.process.stdin.close()
-        speaking.process.wait(10)
+        speaking.process.wait(60)
         speaking.process.stdout.close()
         shutil.rmtree(speaking.hello.directory, ignore_errors=True)
 

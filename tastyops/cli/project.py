@@ -55,6 +55,14 @@ def inventory_argument(parser: ArgumentParser) -> None:
         )
 
 
+def take_over_argument(parser: ArgumentParser) -> None:
+    """``--take-over``, for what may find its hosts held by a run that died."""
+    parser.add_argument(
+        "--take-over", action="store_true", dest="take_over",
+        help="take hosts over from a run that is certainly over",
+    )
+
+
 def run_argument(parser: ArgumentParser) -> None:
     """``RUN``, for every verb that looks at one."""
     parser.add_argument(

@@ -14,6 +14,7 @@ from tastyops.cli import project, underway
 from tastyops.document.times import closing_time, offset_minutes, offset_name
 from tastyops.errors import JournalDamaged, Locked, UsageError
 from tastyops.inventory import Inventory
+from tastyops.journal.chain import lines_of
 from tastyops.journal.public import Entry
 from tastyops.journal.shutdowns import EXECUTED, Scheduled, scheduled, seen_since, still_to_come
 from tastyops.journal.state import RunState
@@ -79,8 +80,8 @@ def _runs(places: Places) -> list[_Kept]:
 
 
 def _may_tell(run: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return _MARK in (run / JOURNAL).read_bytes()
+    with contextlib.suppress(OSError), (run / JOURNAL).open("rb") as file:
+        return any(_MARK in line for line in lines_of(file))
     return False
 
 

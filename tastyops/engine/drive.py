@@ -114,6 +114,7 @@ class Drive:
             dialer,
             Claim(run, who, epoch, take_over),
             ways or NoWays(),
+            state=state,
             journal=journal,
             done=self._workers.done,
             stopping=self._stopping,
@@ -175,7 +176,7 @@ class Drive:
                 return moves
             for move in appends:
                 if isinstance(move.body, RunClosed):
-                    self._leave_consoles()
+                    self._leave_consoles(closing=True)
                 decided = isinstance(move.body, Decided)
                 who = self.state.decider(move.at.step) if decided else ""
                 self.append(move.body, move.at, who)
@@ -243,11 +244,12 @@ class Drive:
             left = self._left(move.at, move.command)
             return lambda: workers.sleep(key, move, left)
         if isinstance(move.command, Probe | Change) and move.command.via != "host" and link:
-            return self._out_of_band(key, move, self._reach.outside(link.host))
+            work = self._out_of_band(key, move, self._reach.outside(link.host))
+            return self._reach.alone(link.host, work) if move.command.via == "console" else work
         if link is None:
             nowhere = Settled(move.digest, "unreachable", why="this step has no host")
             return lambda: Done(key, ((move.at, nowhere, ""),))
-        if link.session is None:
+        if link.session is None or (link.over_console and _asks_whether_up(move)):
             return lambda: workers.connect(key, move, link)
         if isinstance(move, PickUp):
             return lambda: workers.change(key, move, link, Kept(move.boot_id, move.record))
@@ -264,9 +266,12 @@ class Drive:
             self.append(intended(move, "", ""), move.at)
         return lambda: workers.act(key, move, outside)
 
-    def _leave_consoles(self) -> None:
-        """Before a run is closed, all that its consoles said goes into its journal."""
-        self._reach.leave_consoles()
+    def _leave_consoles(self, *, closing: bool) -> None:
+        """Before a run is closed, all that its consoles said goes into its journal.
+
+        A session over one ends before that, as the others do once the run is closed.
+        """
+        self._reach.leave_consoles(forget=closing and not _in_doubt(self.state))
         done = self._workers.done
         while not done.empty():
             self._take(done.get())
@@ -390,9 +395,13 @@ class Drive:
         closed = self.state.closed is not None
         if not closed:
             with contextlib.suppress(TastyopsError):
-                self._leave_consoles()
+                self._leave_consoles(closing=False)
                 self._journal.commit()
         self._reach.hang_up(forget=closed and not _in_doubt(self.state))
+
+
+def _asks_whether_up(move: Perform | PickUp) -> bool:
+    return isinstance(move.command, Probe) and move.command.offline
 
 
 def _in_doubt(state: RunState) -> bool:

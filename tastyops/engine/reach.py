@@ -12,13 +12,13 @@ from collections.abc import Collection
 from tastyops.engine.holding import Claim
 from tastyops.engine.links import Link
 from tastyops.engine.outofband import ConsoleRecord, Outside
-from tastyops.engine.workers import Done
+from tastyops.engine.workers import Done, Work
 from tastyops.inventory import Host
 from tastyops.journal.events import Address
-from tastyops.journal.state import LaneKey
+from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.runbook import Step
 from tastyops.plan import Plan
-from tastyops.ports import Dialer, JournalSink, OutOfBand
+from tastyops.ports import Dialer, JournalSink, OutOfBand, Session
 
 
 class Reach:
@@ -34,11 +34,13 @@ class Reach:
         claim: Claim,
         ways: OutOfBand,
         *,
+        state: RunState,
         journal: JournalSink,
         done: queue.SimpleQueue[Done],
         stopping: threading.Event,
     ) -> None:
         self._plan, self._dialer, self._claim, self._ways = plan, dialer, claim, ways
+        self._state = state
         self._journal, self._done, self._stopping = journal, done, stopping
         self._links: dict[LaneKey, Link] = {}
         """One to each host, and one more to each for every step in the background."""
@@ -52,8 +54,29 @@ class Reach:
             return None
         key = (host, step.id if step.background else "")
         if key not in self._links:
-            self._links[key] = Link(place, self._dialer, self._claim, self._stopping)
+            outside = self.outside(place)
+            self._links[key] = Link(
+                place, self._dialer, self._claim, self._stopping,
+                lambda: self._over_console(outside),
+            )  # fmt: skip
         return self._links[key]
+
+    def _over_console(self, outside: Outside) -> Session | None:
+        """A session over a host's console, where a root shell is open there."""
+        last = self._state.connected.get(outside.host.name)
+        left = last is not None and last.over == "console"
+        return outside.session(self._claim.run, left=left)
+
+    def alone(self, host: Host, work: Work) -> Work:
+        """Whatever is looked at or typed on a console: no session goes over it meanwhile."""
+        links = [link for (name, _), link in self._links.items() if name == host.name]
+
+        def made_way() -> Done:
+            for link in links:
+                link.leave_console()
+            return work()
+
+        return made_way
 
     def outside(self, host: Host) -> Outside:
         """The host's console and power switch, one for all its lanes."""
@@ -75,8 +98,14 @@ class Reach:
                 if way is not None:
                     way.stop()
 
-    def leave_consoles(self) -> None:
-        """Lets go of the consoles; what they said is in the queue then."""
+    def leave_consoles(self, *, forget: bool) -> None:
+        """Lets go of the consoles; what they said is in the queue then. A session over one ends
+        before; ``forget`` as in ``hang_up``.
+        """
+        for link in self._links.values():
+            if link.over_console:
+                self._journal.commit()
+                link.finish(forget=forget)
         for outside in self._outsides.values():
             outside.close()
 

@@ -13,7 +13,7 @@ class Connected(Body):
     """A session with a host opened, and its lock was taken.
 
     ``skew``: seconds its clock is ahead of ours. ``epoch`` is the lock's; ``took_over`` says whose
-    lock it was, if it was taken over.
+    lock it was, if it was taken over. ``over``: ``console`` where there was no ssh, else empty.
     """
 
     kind: ClassVar[str] = "connected"
@@ -25,6 +25,7 @@ class Connected(Body):
     skew: float = 0.0
     epoch: int = 0
     took_over: str = ""
+    over: str = ""
 
 
 @dataclass(frozen=True)

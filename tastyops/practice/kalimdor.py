@@ -70,6 +70,12 @@ class Options:
     """What every boot ends in, whichever kernel: a name of ``deadends.DEAD_ENDS``."""
     truncated_initrd: bool = False
     """The new kernel's initial ramdisk comes out truncated: it will not boot."""
+    hung: bool = False
+    """It has stopped answering when the practice begins; only its power switch helps."""
+    primary_panics: bool = False
+    """The initial ramdisk of the kernel it runs is truncated: that one's next start panics."""
+    root_not_found: bool = False
+    """It is just starting, and its initial ramdisk does not know the array that root is on."""
     grub_default: str = "saved"
     """GRUB_DEFAULT."""
 
@@ -153,11 +159,13 @@ def units(options: Options) -> list[Unit]:
         Unit("dovecot.service", "Dovecot IMAP/POP3 email server"),
         Unit("exim4.service", "LSB: exim Mail Transport Agent", aliases=("exim.service",)),
         Unit("mdmonitor.service", "MD array monitor", aliases=("mdadm.service",)),
+        Unit("networking.service", "Raise network interfaces"),
         Unit("named.service", "BIND Domain Name Server", aliases=("bind9.service",)),
         Unit("rsyslog.service", "System Logging Service", aliases=("syslog.service",)),
         Unit("snmpd.service", "Simple Network Management Protocol (SNMP) Daemon."),
         Unit("ssh.service", "OpenBSD Secure Shell server", aliases=("sshd.service",)),
         Unit("systemd-logind.service", "User Login Management"),
+        Unit("systemd-user-sessions.service", "Permit User Sessions"),
     ]
     for name in (*options.failed, *options.fails_after_boot):
         full = name if "." in name else f"{name}.service"

@@ -29,8 +29,11 @@ class Looking:
 
     def __init__(
         self, files: Files, mounts: Mounts, users: Users,
-        links: Callable[[], Iterable[tuple[str, str]]],
+        links: Callable[[], Iterable[tuple[str, str]]], runs: Callable[[str], bool],
     ) -> None:  # fmt: skip
+        self._runs = runs
+        self.journal_in_var = True
+        """Whether journald writes into /var, which a boot makes it do."""
         self._files, self._mounts, self._users, self._links = files, mounts, users, links
         mounts.busy = lambda target: bool(self._using(target))
         shells = [
@@ -50,7 +53,12 @@ class Looking:
             terminals = list(self._users.terminals.values())
             here = self._users.logged_in()
             return [_FIRST_SHELL + n for n, each in enumerate(terminals) if each in here]
-        return [number for number, _, _ in _ALWAYS.get(target, ())]
+        idle = set[str]()
+        if not self._runs("rsyslog"):
+            idle.add("rsyslogd")
+        if not self.journal_in_var:
+            idle.add("systemd-journal")
+        return [number for number, name, _ in _ALWAYS.get(target, ()) if name not in idle]
 
     def _find(self, call: Call) -> int:
         words = list(call.argv[1:])
@@ -88,6 +96,9 @@ class Looking:
 
     def _journalctl(self, call: Call) -> int:
         """Nothing but the usual: a kernel without a complaint."""
+        if call.argv[1:] in (("--relinquish-var",), ("--flush",)):
+            self.journal_in_var = call.argv[1] == "--flush"
+            return 0
         if not set(_KERNEL_LOG) <= set(call.argv[1:]):
             raise NotModelled(" ".join(call.argv))
         return 0

@@ -55,7 +55,7 @@ class Storage:
             self.volumes,
             self.mounts,
             Snapshots(self.volumes, self.mounts),
-            Mdadm(self.disks, self.mirrors, self._sysfs.refresh),
+            Mdadm(files, self.disks, self.mirrors, self._sysfs.refresh),
             Lsblk(self.disks, self.mirrors, self.volumes, self.mounts),
             FsTools(self.volumes, self.mounts, processes),
             self._signatures,
@@ -72,11 +72,29 @@ class Storage:
         """tastyops' own readings of it, by the text of their script."""
         return self._signatures.scripts()
 
-    def booted(self) -> None:
-        """What a boot finds: arrays from superblocks, mounts from fstab."""
+    def assembled(self, conf: str) -> bool:
+        """The arrays a boot assembles whose initial ramdisk has that mdadm.conf (mdadm.conf(5)).
+
+        With ``AUTO -all`` only those it names. Gives whether all are there that LVM needs.
+        """
         self.hotplug.scan()
-        self.mirrors.reassemble()
+        named = "AUTO -all" in conf
+        self.mirrors.reassemble(lambda mirror: not named or mirror.digits in conf)
+        self._sysfs.refresh()
+        return self.root_there()
+
+    def root_there(self) -> bool:
+        """Whether all arrays are assembled that hold the volume group."""
+        return all(self._size(each.device) is not None for each in self.volumes.physicals)
+
+    def booted(self, mode: str = "") -> None:
+        """What the rest of a boot brings: mounts from fstab; in emergency mode only the root's."""
+        self.mirrors.assemble(lambda _: True)
         self.mounts.booted()
+        if mode == "emergency":
+            self.mounts.mounted = [each for each in self.mounts.mounted if each.target == "/"]
+            for mount in self.mounts.mounted:
+                mount.read_only = True
         self._sysfs.refresh()
 
     def fail_disk(self, serial: str) -> None:
@@ -133,6 +151,12 @@ def _mirrors(disks: Disks) -> list[Mirror]:
         Mirror("md7", _uuid("md7"), 121_966_592, "1.2", len(main), main, True,
                known_as="kalimdor:7"),
     ]  # fmt: skip
+
+
+def forget(files: Files, storage: Storage, name: str) -> None:
+    """Takes an array out of mdadm.conf, which then allows no other to be assembled."""
+    kept = [mirror.definition for mirror in storage.mirrors if mirror.name != name]
+    files.add("/etc/mdadm/mdadm.conf", "\n".join(["HOMEHOST <system>", "AUTO -all", *kept, ""]))
 
 
 def _mdadm_conf(mirrors: Mirrors) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from tastyops.practice.calls import Call, Command, Commands
@@ -78,12 +79,18 @@ class TextTools:
             if word.startswith("-")
         )
         words = [word for word in call.argv[1:] if not word.startswith("-")]
-        if set(options) - set("qcviFEsHh") or not words:
+        several = options.count("e")
+        if set(options) - set("qcviFEsHhe") or len(words) <= max(0, several - 1):
             raise NotModelled(" ".join(call.argv))
+        if several:  # each comes right behind its -e
+            given = [b for a, b in itertools.pairwise(call.argv) if a.startswith("-") and "e" in a]
+            if several != len(given) or words[:several] != given or "F" in options:
+                raise NotModelled(" ".join(call.argv))
+            words = ["|".join(given), *words[several:]]
         pattern = words[0]
         if "F" in options:
             pattern = re.escape(pattern)
-        elif re.search(r"[\\(){}|+?]", pattern):
+        elif re.search(r"[\\(){}+?]" if several else r"[\\(){}|+?]", pattern):
             raise NotModelled(f"grep's pattern {pattern}")
         found = re.compile(pattern.encode(), re.IGNORECASE if "i" in options else 0)
         named = "H" in options or (len(words) > 2 and "h" not in options)

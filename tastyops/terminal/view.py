@@ -237,6 +237,8 @@ def _of_link(event: Event) -> str:
             return f"Resumed by {event.who} after event {seq}."
         case InputChanged(name=name, value=value):
             return f"Input {name} is {value} from now on ({event.who})."
+        case Connected(over="console"):
+            return f"{event.at.host}: no ssh; the session goes over its console"
         case Connected(skew=skew) if abs(skew) > 2:
             which = "ahead" if skew > 0 else "behind"
             return f"{event.at.host}: its clock is {abs(skew):.0f}s {which}"

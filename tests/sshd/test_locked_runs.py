@@ -75,7 +75,7 @@ def test_a_second_controller_elsewhere_is_refused_by_the_host(host: Sshd, projec
             assert said in ended.why
         assert not mark.exists()
         first.send_signal(signal.SIGKILL)
-        first.wait(20)
+        first.wait(60)
         assert main(["run", book, "--yes", *apart]) == 6
         (ended,) = (body for body in last(project / "runs2") if isinstance(body, StepEnded))
         assert "process is gone" in ended.why
