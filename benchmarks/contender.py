@@ -88,7 +88,7 @@ class _Laps:
 def _planned(order: Order) -> Plan:
     """The steps as a plan, by way of an inventory and a runbook as files have them."""
     from tastyops.catalogue import registry
-    from tastyops.inventory import read_inventory
+    from tastyops.inventory.reading import read_inventory
     from tastyops.plan import make_plan
     from tastyops.validate import validate
 

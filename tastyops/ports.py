@@ -192,6 +192,13 @@ class Console(Protocol):
     def type_secret(self, name: str) -> Ended:
         """Sends a secret of the inventory, ``console-password``, without an Enter."""
 
+    def session(self, host: Host, run: str, *, left: bool = False) -> Session | None:
+        """A session at the root shell that is open on it; None where it shows none.
+
+        ``left``: one of the same run was there last, and may not have ended; Enter is pressed to
+        see. Until it is closed nothing else may be typed. Raises Unreachable.
+        """
+
     def stop(self) -> None:
         """From another thread: end the look that waits now."""
 

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tastyops.lab import processes, record
 from tests.sshd.accounts import Accounts
@@ -15,12 +16,38 @@ from tests.sshd.server import SSHD, Sshd
 NO_SSHD = "the sshd tests need openssh-server (Debian: apt-get install openssh-server)"
 SKIPPED = pytest.StashKey[int]()
 
+# How long an example takes says more of the machine than of the code; every test has a timeout.
+settings.register_profile("tastyops", deadline=None)
+settings.load_profile("tastyops")
+
+HERE = Path(__file__).parent
+NOT_FAST = (
+    "cli", "conformance", "durable", "machine", "properties",
+    "console/test_attaching.py", "lab/test_unit_hub.py", "lab/test_unit_processes.py",
+    "power/test_switch.py", "practice/test_leftovers.py", "practice/test_runbooks.py",
+    "practice/test_serial.py", "practice/test_server.py", "practice/test_sh.py",
+    "test_announce.py", "test_benchmarks.py", "test_locks.py", "test_packaging.py",
+    "test_retention.py", "test_shell.py", "test_together.py",
+)  # fmt: skip
+"""Where tests start shells, terminals, practice hosts or tastyops itself, or try thousands of inputs;
+`invoke test --fast` leaves them out."""
+
+for name in NOT_FAST:
+    assert (HERE / name).exists(), f"tests/{name} is gone: NOT_FAST in tests/conftest.py names it"
+
 
 @pytest.fixture(scope="session")
 def sshd_installed() -> None:
     """Fails on CI where there is no sshd; elsewhere such tests were not even collected."""
     if SSHD is None:
         pytest.fail(NO_SSHD, pytrace=False)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks what is not fast."""
+    place = item.path.relative_to(HERE)
+    if any(place.is_relative_to(name) for name in NOT_FAST):
+        item.add_marker("processes")
 
 
 @pytest.hookimpl(trylast=True)

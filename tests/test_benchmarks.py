@@ -26,7 +26,7 @@ from benchmarks.figures import (
 from benchmarks.order import Order, Target, inventory, runbook
 from benchmarks.table import TO, render
 from tastyops.catalogue import registry
-from tastyops.inventory import read_inventory
+from tastyops.inventory.reading import read_inventory
 from tastyops.validate import validate
 
 ONE, MANY = Scenario(1, 30), Scenario(40, 5)

@@ -16,7 +16,7 @@ from tastyops.probes.disks import Device, Disks
 from tastyops.probes.health import Counted, Smart
 from tastyops.probes.parsing import parse
 from tastyops.probes.tables import Partition, PartitionTable, Signature
-from tastyops.probes.uses import partition_node, under, uses
+from tastyops.storage.disks import partition_node, under, uses
 
 
 def answer(out: str, status: int = 0, err: str = "") -> Output:

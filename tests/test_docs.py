@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tastyops import errors
 from tastyops.catalogue import registry
 from tastyops.cli.verbs import VERBS
 from tastyops.errors import ExitCode, TastyopsError
-from tastyops.journal.events import KINDS
+from tastyops.journal.envelope import KINDS
 from tastyops.journal.public import KINDS as PUBLIC_KINDS
 from tastyops.validate import KEYS, LATER_KEYS, WORK_KEYS
 from tastyops.validate.steps import KEYS as STEP_KEYS
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 
 
+@cache
 def text(name: str) -> str:
     return (ROOT / name).read_text()
 
@@ -101,6 +103,12 @@ def test_every_promise_names_tests_that_exist() -> None:
             assert f"\ndef {name}(" in text(f"tests/{file}"), f"{file}::{name}"
 
 
+@cache
+def cases_of(file: str) -> set[str]:
+    known = yaml.load(text(f"tests/actions/{file}.yml"), yaml.CSafeLoader)
+    return {each["case"] for each in known}
+
+
 def test_every_guard_names_cases_and_tests_that_exist() -> None:
     page = text("docs/guards.md")
     rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| ")][1:]
@@ -109,8 +117,7 @@ def test_every_guard_names_cases_and_tests_that_exist() -> None:
         named = re.findall(r"`(\w+): ([^`]+)`", cases)
         assert named, refused
         for file, case in named:
-            known = yaml.safe_load(text(f"tests/actions/{file}.yml"))
-            assert case in [each["case"] for each in known], f"{file}: {case}"
+            assert case in cases_of(file), f"{file}: {case}"
     for file, name in re.findall(r"`([\w/]+\.py)::(\w+)`", page):
         assert f"\ndef {name}(" in text(f"tests/{file}"), f"{file}::{name}"
 

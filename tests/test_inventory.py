@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tastyops.errors import InvalidFile, UsageError
-from tastyops.inventory import Host, Inventory, read_inventory
+from tastyops.inventory import Host, Inventory
+from tastyops.inventory.reading import read_inventory
 from tastyops.model.outofband import ConsoleWay, Ipmi, PowerWay
 from tastyops.model.secret import SecretSource
 

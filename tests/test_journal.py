@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tastyops.journal.chain import GENESIS, seal, unseal
-from tastyops.journal.envelope import Event, event_from_json, event_to_json
-from tastyops.journal.events import Address, Noted, Settled, StepEnded, Unrecognised
+from tastyops.journal.envelope import KINDS, Event, event_from_json, event_to_json
+from tastyops.journal.events import Address, Body, Noted, Settled, StepEnded, Unrecognised
 
 NOW = datetime(2026, 2, 11, 13, 20, 1, 250, tzinfo=UTC)
 
@@ -61,6 +61,10 @@ def test_an_unknown_kind_is_kept_as_it_is() -> None:
     assert event.body == Unrecognised("of-the-future", {"a": [1]})
     assert event_to_json(event)["kind"] == "of-the-future"
     assert event_to_json(event)["body"] == {"a": [1]}
+
+
+def test_every_kind_there_is_is_known_to_the_envelope() -> None:
+    assert set(KINDS.values()) == {*Body.__subclasses__()} - {Unrecognised}
 
 
 def test_a_sound_chain_has_no_faults() -> None:

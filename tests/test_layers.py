@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -31,6 +32,7 @@ ALLOWED_WITHIN = {
     ("actions", "mirrors"),
     ("actions", "storage"),
     ("advance", "plan"),
+    ("console", "ssh"),
 }
 """Same-layer imports, each written down in docs/decisions/0001-units-of-the-layer-table.md."""
 
@@ -56,10 +58,21 @@ def unit(path: Path) -> str:
     return path.relative_to(ROOT).with_suffix("").parts[0]
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
+@cache
+def imports(path: Path) -> tuple[tuple[str, int], ...]:
     """Every import anywhere in the file, relative ones resolved, as dotted names."""
+    return tuple(_imports(path))
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All of the file's syntax tree; reading it takes longer than all that is asked of it."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, int]]:
     package = list(path.relative_to(ROOT.parent).with_suffix("").parts)
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -103,7 +116,7 @@ def test_imports_go_down(path: Path) -> None:
 def test_layers_0_to_3_do_no_io_and_read_no_clock(path: Path) -> None:
     for name, line in imports(path):
         assert name.split(".")[0] not in IMPURE_MODULES, f"{path}:{line} imports {name}"
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name):
                 assert node.func.id not in IMPURE_CALLS, f"{path}:{node.lineno}: {node.func.id}()"

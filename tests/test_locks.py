@@ -58,7 +58,7 @@ class Other:
     def end(self, *, kill: bool = False) -> None:
         if kill:
             self.process.send_signal(signal.SIGKILL)
-        self.process.communicate("\n" if not kill else None, timeout=20)
+        self.process.communicate("\n" if not kill else None, timeout=60)
 
 
 @contextmanager

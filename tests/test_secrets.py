@@ -15,7 +15,8 @@ from tastyops.advance.core import advance
 from tastyops.catalogue import registry
 from tastyops.commands import Ask, Change, Probe, Report, Sleep, concealed, describe, digest
 from tastyops.errors import InvalidFile, ProbeFailed, shown
-from tastyops.inventory import Host, read_inventory
+from tastyops.inventory import Host
+from tastyops.inventory.reading import read_inventory
 from tastyops.journal.envelope import event_to_json
 from tastyops.journal.events import Address, Intended, RunOpened, Settled, StepEnded, StepStarted
 from tastyops.model.secret import ASKED, SecretSource

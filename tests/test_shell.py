@@ -57,7 +57,14 @@ class Speaker:
 
 
 def start(
-    name: str, run: str, locks: Path, *, hold: bool = True, user: int | None = None, **more: str
+    name: str,
+    run: str,
+    locks: Path,
+    *,
+    hold: bool = True,
+    nonce: str = "Hello1",
+    user: int | None = None,
+    **more: str,
 ) -> Speaker:
     """A bootstrap in that shell; it keeps the lock in ``locks``, and with ``hold`` holds it.
 
@@ -79,20 +86,20 @@ def start(
     assert process.stdin
     assert process.stdout
     assert os.read(process.stdout.fileno(), 3) == b"hi\n"
-    process.stdin.write(shell.bootstrap(run, "Hello1").encode())
+    process.stdin.write(shell.bootstrap(run, nonce).encode())
     process.stdin.flush()
-    speaking = Speaker(process, shell.parse_hello(_greeting(process)))
+    speaking = Speaker(process, shell.parse_hello(_greeting(process, nonce)))
     if hold:
         assert speaking.ask("l", "", "1", "here", "")[0].startswith(b"taken\n")
     return speaking
 
 
-def _greeting(process: subprocess.Popen[bytes]) -> str:
+def _greeting(process: subprocess.Popen[bytes], nonce: str) -> str:
     assert process.stdout
     data = b""
     while not data.endswith(b"\n"):
         data += os.read(process.stdout.fileno(), 4096)
-    return data.decode().partition("\0Hello1 ")[2].rstrip("\n")
+    return data.decode().partition(f"\0{nonce} ")[2].rstrip("\n")
 
 
 @pytest.fixture(params=list(SHELLS))
@@ -104,7 +111,7 @@ def speaker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Speaker]
     assert speaking.process.stdin
     assert speaking.process.stdout
     speaking.process.stdin.close()
-    speaking.process.wait(10)
+    speaking.process.wait(60)
     speaking.process.stdout.close()
     assert not os.path.exists(speaking.hello.directory)
 
@@ -163,7 +170,7 @@ def test_commands_hold_nothing_of_the_shell_open(speaker: Speaker) -> None:
 def test_the_waiting_wrapper_ends_with_its_shell(tmp_path: Path) -> None:
     speaking = start("dash", f"wait-{time.monotonic_ns()}", tmp_path)
     speaking.ask("c", "s1", "true")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     waiting: list[int] = []
     while not waiting:
         pids = {int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()}
@@ -176,7 +183,7 @@ def test_the_waiting_wrapper_ends_with_its_shell(tmp_path: Path) -> None:
     assert speaking.process.stdout
     speaking.process.stdin.close()
     speaking.process.stdout.close()
-    speaking.process.wait(10)
+    speaking.process.wait(60)
     subprocess.run(["rm", "-rf", speaking.hello.directory], check=True)
 
 
@@ -224,7 +231,7 @@ def test_no_room_for_the_record_of_a_change_is_said_and_nothing_is_begun(tmp_pat
         assert speaking.process.stdout
         speaking.process.stdin.close()
         speaking.process.stdout.close()
-        speaking.process.wait(10)
+        speaking.process.wait(60)
         subprocess.run(["umount", "--lazy", place], check=True)
         subprocess.run(["rm", "-rf", place], check=True)
 
@@ -274,7 +281,7 @@ def test_tail_and_kill_from_a_second_shell(speaker: Speaker, tmp_path: Path) -> 
         shell.request("c", "nMain", ["s1", "sh", "-c", "echo up; sleep 60"])
     )
     speaker.process.stdin.flush()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while second.ask("t", "s1")[0] != b"up\n":
         assert time.monotonic() < deadline
     assert shell.parse_fate(second.ask("q", "s1")[0].decode()) == shell.Fate("running")
@@ -285,8 +292,101 @@ def test_tail_and_kill_from_a_second_shell(speaker: Speaker, tmp_path: Path) -> 
     assert second.process.stdin
     assert second.process.stdout
     second.process.stdin.close()
-    second.process.wait(10)
+    second.process.wait(60)
     second.process.stdout.close()
+
+
+# -- an account's runtime directory, which comes and goes with its sessions -------------------
+
+
+@dataclass
+class Account:
+    """An account without root whose runtime directory a test makes and takes away."""
+
+    uid: int
+    runtime: Path
+    run: str
+    locks: Path
+    speakers: list[Speaker]
+
+    def open(self, name: str) -> Speaker:
+        """Another session of the same run."""
+        speaking = start(
+            name, self.run, self.locks, hold=False, nonce=f"Hello{len(self.speakers)}",
+            user=self.uid, XDG_RUNTIME_DIR=str(self.runtime),
+        )  # fmt: skip
+        self.speakers.append(speaking)
+        return speaking
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    """Made for one test; what it leaves in shared memory goes too."""
+    if os.getuid() != 0:
+        pytest.skip("another account needs root")
+    uid = 64_123  # no system gives it to anybody
+    place = Path(tempfile.mkdtemp(prefix="tastyops-runtime-"))
+    place.chmod(0o755)
+    for name in ("user", "locks"):
+        (place / name).mkdir()
+        os.chown(place / name, uid, -1)
+    made = Account(uid, place / "user", f"run{time.monotonic_ns()}", place / "locks", [])
+    yield made
+    for speaking in made.speakers:
+        assert speaking.process.stdin
+        assert speaking.process.stdout
+        speaking.process.stdin.close()
+        speaking.process.wait(60)
+        speaking.process.stdout.close()
+    shutil.rmtree(place)
+    shutil.rmtree(f"/dev/shm/tastyops-{uid}", ignore_errors=True)
+
+
+def in_runtime(account: Account, speaking: Speaker) -> bool:
+    return speaking.hello.directory.startswith(f"{account.runtime}/tastyops/")
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_where_there_is_no_runtime_directory_the_fates_are_in_shared_memory(
+    account: Account, name: str
+) -> None:
+    shutil.rmtree(account.runtime)
+    first = account.open(name)
+    assert first.hello.problem == ""
+    assert first.hello.directory.startswith(f"/dev/shm/tastyops-{account.uid}/")
+    account.runtime.mkdir()
+    os.chown(account.runtime, account.uid, -1)
+    again = account.open(name)  # it has come since, and the run is found where it began
+    assert (again.hello.directory, again.hello.record) == (
+        first.hello.directory,
+        first.hello.record,
+    )
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_directory_that_went_with_the_last_session_is_another_one_afterwards(
+    account: Account, name: str
+) -> None:
+    first = account.open(name)
+    assert in_runtime(account, first)
+    shutil.rmtree(account.runtime)
+    second = account.open(name)
+    assert second.hello.problem == ""
+    assert second.hello.record != first.hello.record  # what was begun there is in doubt
+    account.runtime.mkdir()
+    os.chown(account.runtime, account.uid, -1)
+    third = account.open(name)
+    assert third.hello.record == second.hello.record
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_directory_is_not_taken_from_another_account(account: Account, name: str) -> None:
+    shutil.rmtree(account.runtime)
+    theirs = Path(f"/dev/shm/tastyops-{account.uid}")
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (theirs / f"{account.run}.{boot}").mkdir(parents=True)
+    (theirs / f"{account.run}.{boot}" / ".born").write_text("forged\n")
+    assert account.open(name).hello.problem == "no_room"
 
 
 # -- the lock ----------------------------------------------------------------------------------
@@ -307,7 +407,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
         assert speaking.process.stdin
         assert speaking.process.stdout
         speaking.process.stdin.close()
-        speaking.process.wait(10)
+        speaking.process.wait(60)
         speaking.process.stdout.close()
         shutil.rmtree(speaking.hello.directory, ignore_errors=True)
 

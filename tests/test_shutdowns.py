@@ -8,8 +8,9 @@ import pytest
 
 from tastyops.cli.underway import scheduled
 from tastyops.commands import Output
-from tastyops.journal.events import Connected, StepEnded
+from tastyops.journal.events import StepEnded
 from tastyops.journal.state import Lane, Past, RunState
+from tastyops.journal.ways import Connected
 from tastyops.probes.system import logind_call
 
 AT = 1_204_933_500  # 2008-03-07T23:45Z

@@ -86,10 +86,10 @@ REFUSED = {
 
 @pytest.mark.parametrize(("text", "said"), REFUSED.values(), ids=REFUSED)
 def test_refused_with_its_place(text: str, said: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     found = problems(text)
     assert any(line.startswith(said) for line in found), found
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_refused_template_does_not_run_either() -> None:
@@ -215,12 +215,12 @@ FAILING = [
 
 @pytest.mark.parametrize(("text", "said"), FAILING)
 def test_a_failure_is_an_error_with_its_place(text: str, said: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(TemplateError) as caught:
         templates.render(marked(text), {**VALUES, "big": "y" * 50_000}, "text")
     assert said in str(caught.value)
     assert str(caught.value).startswith("f.yml:3:")
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("value", [None, {"a": 1}, [["a"]], "a\0b"])

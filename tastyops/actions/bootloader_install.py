@@ -9,7 +9,6 @@ from typing import Any
 from tastyops.actions import PACKAGE_ENVIRONMENT, action, param, require
 from tastyops.commands import Change, Command, Probe, Steps, Unknown
 from tastyops.errors import Failed, Refused
-from tastyops.mirrors.storage import public_serial
 from tastyops.model.action import Facts
 from tastyops.probes.bootcode import (
     BY_ID,
@@ -21,7 +20,7 @@ from tastyops.probes.bootcode import (
 )
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import BIOS_BOOT, MIB, PartitionTable, partition_table
-from tastyops.probes.uses import the_disk, under
+from tastyops.storage.disks import public_serial, the_disk, under
 
 DEVICES = "grub-pc/install_devices"
 """debconf's list of the disks on which an upgrade of grub-pc installs GRUB again."""

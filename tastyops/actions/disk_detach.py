@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from tastyops.actions import action, param, require
 from tastyops.commands import Change, Probe, Steps, Unknown
 from tastyops.errors import Failed, Refused
-from tastyops.mirrors.storage import public_serial
 from tastyops.model.action import Facts
 from tastyops.probes.bootcode import succeeds
 from tastyops.probes.disks import BLOCK_DEVICES, Disks
-from tastyops.probes.uses import the_disk, uses
+from tastyops.storage.disks import public_serial, the_disk, uses
 
 
 @dataclass(frozen=True, kw_only=True)

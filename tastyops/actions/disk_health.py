@@ -10,7 +10,7 @@ from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Disks
 from tastyops.probes.health import Counted, Smart, counted, smart
-from tastyops.probes.uses import the_disk
+from tastyops.storage.disks import the_disk
 
 GOOD, BAD, NOT_KNOWN = "good", "bad", "not-known"
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from tastyops.actions import action, param
 from tastyops.commands import Probe, Steps
 from tastyops.errors import Failed
-from tastyops.mirrors.storage import public_serial
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Disks
 from tastyops.probes.reading import Reading
-from tastyops.probes.uses import the_disk, uses
+from tastyops.storage.disks import public_serial, the_disk, uses
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from tastyops.model.text import PublicText
 from tastyops.probes.bootcode import succeeds
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import MIB, Signature, signatures
-from tastyops.probes.uses import partition_node, the_disk, under, uses
+from tastyops.storage.disks import partition_node, the_disk, under, uses
 from tastyops.storage.filesystem import Filesystem, locate
 from tastyops.storage.sizes import format_size, parse_size
 from tastyops.storage.volume import extents, need_room, volume_of

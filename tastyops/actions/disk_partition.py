@@ -21,7 +21,7 @@ from tastyops.probes.tables import (
     kernel_partition,
     partition_table,
 )
-from tastyops.probes.uses import partition_node, the_disk
+from tastyops.storage.disks import partition_node, the_disk
 from tastyops.storage.sizes import parse_size
 
 TYPES = {

@@ -10,7 +10,6 @@ from typing import Any
 from tastyops.actions import action, param, require
 from tastyops.commands import Change, Command, Output, Probe, Steps, Unknown
 from tastyops.errors import Failed, Refused
-from tastyops.mirrors.storage import public_serial
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import (
@@ -27,7 +26,7 @@ from tastyops.probes.tables import (
     partition_table,
     signatures,
 )
-from tastyops.probes.uses import partition_node, the_disk, uses
+from tastyops.storage.disks import partition_node, public_serial, the_disk, uses
 
 COPY = 'dd if="$1" of="$2" bs=1M conv=fsync status=none'
 COPY_MOUNTED = f"""\

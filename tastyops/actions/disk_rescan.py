@@ -12,7 +12,7 @@ from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import SETTLED
-from tastyops.probes.uses import the_disk
+from tastyops.storage.disks import the_disk
 from tastyops.window import format_duration
 
 POLL = 2.0

@@ -10,11 +10,12 @@ from tastyops.actions import action, param
 from tastyops.commands import Command, Steps
 from tastyops.errors import Refused
 from tastyops.mirrors import joining, suspects
-from tastyops.mirrors.storage import Storage, look, public_serial, the_disk
+from tastyops.mirrors.storage import Storage, look
 from tastyops.model.action import Facts
 from tastyops.probes.disks import Device
 from tastyops.probes.md import Array
 from tastyops.probes.signatures import RAID_MEMBER
+from tastyops.storage.disks import public_serial, the_disk
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,11 @@ from tastyops.actions import action, param, require
 from tastyops.commands import Change, Probe, Steps, Unknown
 from tastyops.errors import Failed, Refused
 from tastyops.mirrors import guards, joining
-from tastyops.mirrors.storage import Storage, look, the_disk
+from tastyops.mirrors.storage import Storage, look
 from tastyops.model.action import Facts
 from tastyops.probes.disks import Device
 from tastyops.probes.signatures import signatures
+from tastyops.storage.disks import the_disk
 
 _ALIKE = 0.99
 """mdadm(8) asks where sizes differ by more than 1 %: what is too much would be lost."""

@@ -10,11 +10,12 @@ from tastyops.actions import action, param
 from tastyops.commands import Command, Report, Steps
 from tastyops.errors import Failed, Refused
 from tastyops.mirrors import guards, leaving, suspects
-from tastyops.mirrors.storage import Storage, look, other_uses, public_serial, the_disk
+from tastyops.mirrors.storage import Storage, look, other_uses
 from tastyops.model.action import Facts
 from tastyops.model.text import PublicText
 from tastyops.probes.disks import Device
 from tastyops.probes.signatures import RAID_MEMBER
+from tastyops.storage.disks import public_serial, the_disk
 
 _DIRECT = ("disk", "part")
 
@@ -119,8 +120,8 @@ def _is_missed(name: str, storage: Storage) -> None:
     if not any(array.degraded for array in storage.arrays):
         there = ", ".join(sorted(disk.serial for disk in storage.disks.disks if disk.serial))
         raise Refused(
-            f"no disk here has the serial number {name}, and no array lacks a disk, so none is"
-            f" gone (there are: {there or 'none known'})"
+            f"there is no disk called {name}, and no array lacks a disk, so none is gone"
+            f" (there are: {there or 'none known'})"
         )
 
 

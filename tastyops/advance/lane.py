@@ -27,7 +27,15 @@ from tastyops.commands import (
     describe,
     digest,
 )
-from tastyops.errors import ActionStopped, CannotKnow, Failed, ProbeFailed, Stopped, TemplateError
+from tastyops.errors import (
+    ActionStopped,
+    CannotKnow,
+    Failed,
+    ProbeFailed,
+    Refused,
+    Stopped,
+    TemplateError,
+)
 from tastyops.journal.events import (
     Address,
     Asked,
@@ -312,7 +320,8 @@ def _finish(view: LaneView, live: Live) -> Move:
         if again is not None:
             return again
     if failed:
-        return _end(view, Outcome.FAILED, registered, why=why)
+        refused = isinstance(error, Refused)
+        return _end(view, Outcome.FAILED, registered, why=why, refused=refused)
     withheld = any(p.settled and p.settled.how == "unknown" for p in view.lane.history.values())
     outcome = Outcome.ALREADY if registered.get("changed") is False else Outcome.DONE
     return _end(view, outcome, registered, unknown=view.step.address if withheld else "")
@@ -355,6 +364,7 @@ def _end(
     *,
     why: str = "",
     unknown: str = "",
+    refused: bool = False,
 ) -> Append:
     """The step's end on this host, with its entry for the log."""
     registered = registered or {}
@@ -369,7 +379,7 @@ def _end(
             entry = None
     elif not outcome.good and (view.lane.begun or view.state.stop is None):
         entry = failed_entry(view.step, view.names(), outcome)
-    body: Body = StepEnded(outcome.value, registered, _labelled(view, entry), why, unknown)
+    body: Body = StepEnded(outcome.value, registered, _labelled(view, entry), why, unknown, refused)
     return Append(view.at(), body)
 
 

@@ -72,7 +72,7 @@ def as_it_was(
             f"The inventory has no {', '.join(missing)}, on which the run {directory.name} is.",
             still_true=_UNTOUCHED, next_step="Give the run's own with --inventory F.",
         )
-    kept, path = (directory / RUNBOOK).read_bytes(), Path(opened.path)
+    kept, path = project.read_bounded(directory / RUNBOOK, "a runbook"), Path(opened.path)
     runbook = project.parse_runbook(kept, path, inventory)
     now = _now(path, kept)
     if now != kept:

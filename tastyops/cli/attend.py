@@ -185,7 +185,7 @@ def _runbook(run: Path, path: Path) -> bytes:
     """The runbook that is carried out: the one kept, or the edited one that was accepted."""
     wanted = [str(getattr(event.body, "runbook", "")) for event in read_events(run)]
     digest = next((each for each in reversed(wanted) if each), "")
-    kept = (run / RUNBOOK).read_bytes()
+    kept = project.read_bounded(run / RUNBOOK, "a runbook")
     if hashlib.sha256(kept).hexdigest() != digest:
         with contextlib.suppress(UsageError):
             now = project.read_bounded(path, "a runbook")

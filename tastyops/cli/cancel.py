@@ -23,10 +23,7 @@ def arguments(parser: ArgumentParser) -> None:
     project.run_argument(parser)
     parser.add_argument("--because", metavar="WHY", default="", help="why, for the private record")
     project.inventory_argument(parser)
-    parser.add_argument(
-        "--take-over", action="store_true", dest="take_over",
-        help="take hosts over from a run that is certainly over",
-    )
+    project.take_over_argument(parser)
     parser.set_defaults(yes=True, accept_changes=False, json=False, window_end=None)
 
 

@@ -46,7 +46,7 @@ def _status(text: str) -> str:
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Closes the log."""
-    target = writing.find(args, args.log)
+    target = writing.find_log(args)
     log, at = target.the_log(), writing.moment(args, target)
     why = writing.sentence(args.because, "The reason") if args.because else ""
 

@@ -142,6 +142,8 @@ class _Screen:
         else:
             listener = PlainLines(view, sys.stdout, self._offset)
         if may_ask(args):
+            if setting.place.hands is not None:
+                operators.append(setting.place.hands.helping())
             operators.append(person)
         elif setting.place.hands is not None:
             operators.append(setting.place.hands)

@@ -40,7 +40,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
 
 def change(args: Namespace, body: PublicBody, *, dry: bool, done: str) -> int:
     """Writes a change of one entry, once it is sure that there is one."""
-    target = writing.find(args, args.log)
+    target = writing.find_log(args)
     log, at = target.the_log(), target.present()
 
     def changing() -> list[Copied]:

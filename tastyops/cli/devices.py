@@ -47,7 +47,7 @@ def device_passwords(hosts: Sequence[Host]) -> DevicePasswords:
     missing: dict[SecretSource, str] = {}
     for host in hosts:
         shortest = 1 if host.practice else SHORTEST_SECRET
-        for source in _sources(host):
+        for source in sources_of(host):
             if source in values or source in missing:
                 continue
             try:
@@ -57,7 +57,8 @@ def device_passwords(hosts: Sequence[Host]) -> DevicePasswords:
     return DevicePasswords(values, missing)
 
 
-def _sources(host: Host) -> Iterator[SecretSource]:
+def sources_of(host: Host) -> Iterator[SecretSource]:
+    """Where the passwords of the host's console and power switch come from."""
     console, power = host.console, host.power
     for each in (
         console and console.password,

@@ -18,10 +18,11 @@ from tastyops.console.opening import attach
 from tastyops.engine.outofband import NoWays, no_console
 from tastyops.errors import UsageError
 from tastyops.inventory import Host
-from tastyops.ports import Clock, Console, Dialer, Operator, OutOfBand, Power, Prober, Session
+from tastyops.ports import Clock, Console, Dialer, OutOfBand, Power, Prober, Session
 
 if TYPE_CHECKING:
     from tastyops.practice.clock import PracticeClock
+    from tastyops.practice.hands import Hands
     from tastyops.practice.server import PracticeHost
 
 
@@ -57,7 +58,7 @@ class Place:
 
     dialer: Dialer
     clock: Clock
-    hands: Operator | None = None
+    hands: Hands | None = None
     ways: OutOfBand = field(default_factory=NoWays)
 
 
@@ -96,6 +97,20 @@ class PracticeDialer:
         """The practice host's power switch."""
         return self._practice(host).power
 
+    def by_hand(self, host: str, text: str, *, wait: bool) -> bool:
+        """What a manual step asks for, done to that practice host; a step of no host's, to all.
+
+        With ``wait`` it takes as long as it takes.
+        """
+        with self._starting:
+            running = dict(self._running)
+        meant = [running[host]] if host in running else list(running.values())
+        done = [each.machine.by_hand(text) for each in meant]
+        for each in meant:
+            if wait:
+                each.machine.wait_for_power()
+        return all(done)
+
     def prober(self, host: Host, run: str) -> Prober:
         """A link that has no way to send a change."""
         return self._dialer.prober(self._host(host), run)
@@ -126,7 +141,7 @@ def enter(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Place:
         clock = PracticeClock()
         dialer = SshDialer(ssh_config=Path(os.devnull), now=lambda: clock.now().timestamp())
         practice_hosts = PracticeDialer(dialer, clock, stack)
-        return Place(practice_hosts, clock, Hands(), practice_hosts)
+        return Place(practice_hosts, clock, Hands(practice_hosts.by_hand), practice_hosts)
     real = SshDialer(sudo_password=lambda host: hidden.passwords[host.name])
     for host in hosts:
         try:

@@ -13,7 +13,8 @@ from tastyops.catalogue import registry
 from tastyops.cli.another import not_ours
 from tastyops.document.times import local, offset_minutes
 from tastyops.errors import JournalDamaged, UsageError, did_you_mean
-from tastyops.inventory import Host, Inventory, read_inventory
+from tastyops.inventory import Host, Inventory
+from tastyops.inventory.reading import read_inventory
 from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
 from tastyops.model.text import one_line
@@ -52,6 +53,14 @@ def inventory_argument(parser: ArgumentParser) -> None:
             f"--{name}", metavar="DIR", type=filled,
             help=f"where the {name} are (default: the inventory's)",
         )
+
+
+def take_over_argument(parser: ArgumentParser) -> None:
+    """``--take-over``, for what may find its hosts held by a run that died."""
+    parser.add_argument(
+        "--take-over", action="store_true", dest="take_over",
+        help="take hosts over from a run that is certainly over",
+    )
 
 
 def run_argument(parser: ArgumentParser) -> None:

@@ -35,10 +35,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--accept-changes", action="store_true", help="go on with the runbook as it is now"
     )
-    parser.add_argument(
-        "--take-over", action="store_true", dest="take_over",
-        help="take hosts over from a run that is certainly over",
-    )
+    project.take_over_argument(parser)
     window_end_argument(parser)
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 

@@ -16,7 +16,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Gives it."""
-    target = writing.find(args, args.log)
+    target = writing.find_log(args)
     log, given = target.the_log(), Retitled(writing.sentence(args.title, "The title"))
     at = target.present()
     return writing.write(

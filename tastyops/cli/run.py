@@ -58,10 +58,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--into", metavar="2026/003", type=project.filled, help="write into a log that is there"
     )
-    parser.add_argument(
-        "--take-over", action="store_true", dest="take_over",
-        help="take hosts over from a run that is certainly over",
-    )
+    project.take_over_argument(parser)
     window_end_argument(parser)
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tastyops.cli.devices import DevicePasswords, device_passwords
+from tastyops.cli.devices import DevicePasswords, device_passwords, sources_of
 from tastyops.cli.sources import UnfitError, fetch, fit
 from tastyops.errors import NeedsPerson, SecretUnavailable, TastyopsError
 from tastyops.inventory import Host
@@ -62,22 +62,38 @@ def resolve_secrets(runbook: Runbook, hosts: Sequence[Host], *, ask: bool) -> Se
     return Secrets({k: v for k, v in inputs.items() if v is not None}, passwords, devices)
 
 
-def at_hand(runbook: Runbook, hosts: Sequence[Host]) -> set[str]:
-    """Those secrets of a run that can be had silently: of the environment and of files.
+def at_hand(runbook: Runbook, hosts: Sequence[Host]) -> tuple[set[str], list[str]]:
+    """Those secrets of a run that can be had silently, of the environment and of files; and the
+    names of the others.
 
     A command may ask for a key, and what was typed for the run is known to its process alone.
     """
     base = Path(runbook.path).parent
-    found = [(wanted.secret, base) for wanted in runbook.inputs.values()]
-    found += [(host.sudo_password, Path()) for host in hosts]
+    found = [(name, wanted.secret, base) for name, wanted in runbook.inputs.items()]
+    for host in hosts:
+        sudo = (host.sudo_password or ASKED) if host.sudo == "ask" else None
+        found.append((f"the sudo password of {host.name}", sudo, Path()))
+        devices = () if host.practice else sources_of(host)  # the lab's may be too short to mask
+        found += [(f"a device's password of {host.name}", each, Path()) for each in devices]
     known: set[str] = set()
-    for source, place in found:
-        if source is not None and source.kind in ("env", "file"):
-            with contextlib.suppress(UnfitError):
-                known.add(fetch(source, place))
     with contextlib.suppress(UnfitError):
         known.add(fetch(SecretSource("env", (VARIABLE,)), Path()))
-    return known
+    beyond = []
+    for name, source, place in found:
+        if source is None or (source == ASKED and known and name not in runbook.inputs):
+            continue
+        if (value := _silently(source, place)) is None:
+            beyond.append(name)
+        else:
+            known.add(value)
+    return known, beyond
+
+
+def _silently(source: SecretSource, place: Path) -> str | None:
+    if source.kind in ("env", "file"):
+        with contextlib.suppress(UnfitError):
+            return fetch(source, place)
+    return None
 
 
 @dataclass

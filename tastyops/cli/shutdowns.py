@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tastyops.cli import project
+from tastyops.cli import project, underway
 from tastyops.document.times import closing_time, offset_minutes, offset_name
-from tastyops.errors import JournalDamaged, UsageError
+from tastyops.errors import JournalDamaged, Locked, UsageError
 from tastyops.inventory import Inventory
+from tastyops.journal.chain import lines_of
 from tastyops.journal.public import Entry
 from tastyops.journal.shutdowns import EXECUTED, Scheduled, scheduled, seen_since, still_to_come
 from tastyops.journal.state import RunState
@@ -79,8 +80,8 @@ def _runs(places: Places) -> list[_Kept]:
 
 
 def _may_tell(run: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return _MARK in (run / JOURNAL).read_bytes()
+    with contextlib.suppress(OSError), (run / JOURNAL).open("rb") as file:
+        return any(_MARK in line for line in lines_of(file))
     return False
 
 
@@ -137,6 +138,7 @@ def runbook_for(wanted: str, args: Namespace, inventory: Inventory) -> Runbook:
     now = datetime.now(UTC).timestamp()
     ahead = [each for each in found if each.one.due > now]
     if not ahead:
+        _of_a_step_under_way(host, places)
         late = " Its time has passed." if found else ""
         raise UsageError(
             f"No run here has scheduled a shutdown of {host} that is still to come.{late}",
@@ -154,6 +156,24 @@ def runbook_for(wanted: str, args: Namespace, inventory: Inventory) -> Runbook:
     args.start_at, args.dry_run, args.window_end = None, False, None
     args.runbook = Path("cancel-shutdown.yml")
     return project.parse_runbook(json.dumps(book).encode(), args.runbook, inventory)
+
+
+def _of_a_step_under_way(host: str, places: Places) -> None:
+    """Raises Locked where a step that is not over has scheduled one: that is its run's."""
+    for directory, _ in places:
+        for run in run_directories(directory):
+            with contextlib.suppress(JournalDamaged):
+                state = read_state(run)
+                found = underway.scheduled(state) if state.closed is None else []
+                for one in found:
+                    if one["host"] == host:
+                        raise Locked(
+                            f"The {one['what']} of {host} at {one['at']} belongs to step "
+                            f"{one['step']} of the run {run.name} of {state.started_by}, which is "
+                            "not over.",
+                            still_true="It stays scheduled.",
+                            next_step=f"`invoke cancel {run.name}` ends the run and takes it back.",
+                        )
 
 
 def _open_log(places: Places, number: str) -> str | None:

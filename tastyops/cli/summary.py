@@ -16,7 +16,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Adds it."""
-    target = writing.find(args, args.log)
+    target = writing.find_log(args)
     log, added = target.the_log(), SummaryAdded(writing.sentence(args.text, "The sentence"))
     at = target.present()
     return writing.write(

@@ -24,7 +24,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Adds the warnings that are not there yet; none of them if one line is wrong."""
-    target = writing.find(args, args.log)
+    target = writing.find_log(args)
     log = target.the_log()
     name, data = ("standard input", _standard_input()) if args.file == "-" else (
         one_line(args.file), _file(args.file)

@@ -36,7 +36,7 @@ def _number(text: str) -> int:
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Adds, completes or cancels."""
-    target = writing.find(args, args.log)
+    target = writing.find_log(args)
     log, at = target.the_log(), target.present()
     if args.deed == "add":
         added = WorkAdded(writing.sentence(args.title, "The title"))

@@ -58,6 +58,11 @@ class Target:
                 still_true=NOTHING, next_step="Open another; the number stays taken.",
             )
         _must_be_ours(self.log)
+        _, beyond = self._secrets()
+        if beyond:
+            project.say(
+                f"Not looked for in what you write, since only its run knows: {', '.join(beyond)}."
+            )
         return self.log
 
     def attached(self) -> list[Path]:
@@ -67,17 +72,25 @@ class Target:
 
     def masker(self) -> Masker:
         """What hides the secrets of the log's runs, as far as they can be had here silently."""
-        found = (secrets.at_hand(book, hosts) for book, hosts in self._books())
-        return Masker(set().union(*found))
+        return Masker(self._secrets()[0])
+
+    def _secrets(self) -> tuple[set[str], list[str]]:
+        """Those that can be had, and the names of the others."""
+        found = [secrets.at_hand(book, hosts) for book, hosts in self._books()]
+        names = dict.fromkeys(name for _, beyond in found for name in beyond)
+        return set().union(*(known for known, _ in found)), list(names)
 
     def _books(self) -> Iterator[tuple[Runbook, list[Host]]]:
-        """The runbooks of the log's runs, and the hosts there are."""
-        hosts = list(self.inventory.hosts.values())
+        """The runbooks of the log's runs, and their hosts."""
+        every = self.inventory.hosts
         for directory in self.attached() or ([self.run] if self.run else []):
             with contextlib.suppress(TastyopsError, OSError):
                 opened = next((e.body for e in read_events(directory)), None)
-                path = Path(opened.path) if isinstance(opened, RunOpened) else directory
-                data = (directory / RUNBOOK).read_bytes()
+                path, names = directory, list(every)
+                if isinstance(opened, RunOpened):
+                    path, names = Path(opened.path), opened.hosts
+                hosts = [every[name] for name in names if name in every]
+                data = project.read_bounded(directory / RUNBOOK, "a runbook")
                 yield project.parse_runbook(data, path, self.inventory), hosts
 
     def present(self) -> datetime:
@@ -111,7 +124,7 @@ def log_argument(parser: ArgumentParser) -> None:
     """``LOG``, for every verb that writes into one, and where logs are."""
     parser.add_argument(
         "log", metavar="LOG", type=project.filled,
-        help="a log's number, or a run that writes into it (`last`)",
+        help="a log's number, a run that writes into it, or `last`: what was begun last",
     )
     project.inventory_argument(parser)
 
@@ -128,6 +141,16 @@ def find(args: Namespace, wanted: str) -> Target:
     """The log and the run somebody means. Raises UsageError."""
     run, log = project.find_record(args, wanted)
     return _target(args, run, log)
+
+
+def find_log(args: Namespace) -> Target:
+    """The log that ``LOG`` means; ``last`` is what was begun last, a run or a log. UsageError."""
+    if args.log == "last":
+        places = project.record_places(project.load_inventory(args.inventory), args)
+        begun = [found for runs, book in places for found in _last_of(runs, book)]
+        if begun:
+            return find(args, max(begun)[1])
+    return find(args, args.log)
 
 
 def _target(args: Namespace, run: Path | None, log: LogFile | None) -> Target:

@@ -8,11 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from tastyops.commands import Blob, Output
 from tastyops.console.drawing import Drawing
 from tastyops.console.lines import Line
+from tastyops.console.session import session
 from tastyops.errors import ConsoleUnreachable
+from tastyops.inventory import Host
 from tastyops.ports import Ended, Sink
+from tastyops.probes.console import Screen
+from tastyops.probes.parsing import parse
 from tastyops.redact import Masker
+from tastyops.shell.armour import IN_USE
+from tastyops.ssh.session import SshSession
 
 IDLE = 0.2
 """Seconds without a byte after which what may be the start of a secret is taken to be none."""
@@ -25,6 +32,10 @@ MOST_DRAWING = 2.0
 
 KEYS_AT_ONCE, KEYS_PAUSE = 16, 0.02
 """A boot loader that polls its serial port loses what is typed faster."""
+
+
+SHELL, ENTERED = r"[#$] ?$", 3.0
+"""A shell's prompt, and the seconds it may take to come after Enter."""
 
 
 class Attached:
@@ -47,6 +58,7 @@ class Attached:
         self._line, self.how, self._heard = line, how, heard
         self._masker, self._secret, self._pace = masker or Masker(), secret, pace
         self._drawing = Drawing()
+        self._tap: Callable[[bytes], bytes] | None = None
         self._changed = threading.Condition()
         self._lost, self._stopping, self._closing = "", False, False
         self._last = time.monotonic()
@@ -72,7 +84,8 @@ class Attached:
                 data = self._line.read()
                 if not data:
                     break
-                self._take(masked.feed(data))
+                tap = self._tap
+                self._take(masked.feed(tap(data) if tap else data))
         except (OSError, ValueError) as error:  # ValueError: closed by us meanwhile
             why = getattr(error, "strerror", None) or str(error)
         self._take(masked.finish())
@@ -139,6 +152,26 @@ class Attached:
         with self._changed:
             self._drawing = Drawing()
 
+    def tap(self, take: Callable[[bytes], bytes] | None) -> None:
+        """From now on ``take`` is given all that arrives, from the console's thread; what it gives
+        back is what the console said. None ends that.
+        """
+        self._tap = take
+
+    def session(self, host: Host, run: str, *, left: bool = False) -> SshSession | None:
+        """A session at the root shell that is open here; None where the console shows none."""
+        if self._lost or self._tap is not None:
+            return None
+        if left:
+            self.type(b"\r")
+            self.until([SHELL, IN_USE], ENTERED)
+        with self._changed:
+            shown = parse("screen", Output(0, Blob.of(self._drawing.shown())))
+        if not isinstance(shown, Screen):
+            return None
+        used = left and IN_USE in shown.line
+        return session(self, host.name, run) if shown.state == "shell" or used else None
+
     # -- typing --------------------------------------------------------------------------------
 
     def type(self, keys: bytes) -> Ended:
@@ -157,6 +190,21 @@ class Attached:
                 raise self._gone() from error
             return Ended(-1, 0.0, "lost")
         return Ended(0, 0.0)
+
+    def send(self, data: bytes, at_once: int, pause: float) -> None:
+        """Types for a session that has the console: ``at_once`` bytes, a pause, and so on. Raises
+        ConsoleUnreachable.
+        """
+        sent = 0
+        try:
+            while not self._lost and sent < len(data):
+                sent += self._line.write(data[sent : sent + at_once])
+                if sent < len(data):
+                    time.sleep(pause)
+        except (OSError, ValueError) as error:
+            self._lost = getattr(error, "strerror", None) or str(error)
+        if self._lost:
+            raise self._gone()
 
     def type_secret(self, name: str) -> Ended:
         """Sends the secret of that name."""

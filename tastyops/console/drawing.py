@@ -64,6 +64,12 @@ class Drawing:
 
     def look(self) -> bytes:
         """The answer to a look (``probes.console``); the next one begins here."""
+        answer = self.shown()
+        self._heard, self._text = 0, ""
+        return answer
+
+    def shown(self) -> bytes:
+        """The same, and the next look is told of it too."""
         rows = [row.rstrip() for row in self._screen.display]
         drawn = self._screen.buffer.items()
         marked = sorted(y for y, row in drawn if any(cell.reverse for cell in row.values()))
@@ -71,5 +77,4 @@ class Drawing:
         answer = {
             "heard": self._heard, "text": self.text, "rows": rows, "marked": marked, "cursor": at
         }  # fmt: skip
-        self._heard, self._text = 0, ""
         return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")

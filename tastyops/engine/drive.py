@@ -24,13 +24,14 @@ from tastyops.advance.moves import Append, AwaitWindow, Halt, Move, Parked, Perf
 from tastyops.advance.wording import approved_entry
 from tastyops.commands import Change, Probe, Sleep
 from tastyops.engine.approval import answers, may_speak
+from tastyops.engine.asking import ask
 from tastyops.engine.atrisk import passed, pause
 from tastyops.engine.holding import Claim
 from tastyops.engine.links import Kept, Link
-from tastyops.engine.outofband import ConsoleRecord, NoWays, Outside
+from tastyops.engine.outofband import NoWays, Outside
+from tastyops.engine.reach import Reach
 from tastyops.engine.workers import Done, Work, Workers
-from tastyops.errors import TastyopsError, WaitsForPerson
-from tastyops.inventory import Host
+from tastyops.errors import TastyopsError
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     Address,
@@ -44,7 +45,6 @@ from tastyops.journal.events import (
     StopAsked,
 )
 from tastyops.journal.state import LaneKey, RunState
-from tastyops.model.runbook import Step
 from tastyops.plan import Plan, lane_names
 from tastyops.ports import (
     Clock,
@@ -73,7 +73,6 @@ URGENT = frozenset(
 
 THE_RUN = Address()
 """Where events of the run as a whole belong."""
-
 
 _Send = Callable[[ThreadPoolExecutor], object]
 
@@ -109,13 +108,17 @@ class Drive:
         self._listeners = tuple(listeners)
         self._approvers, self._waits = tuple(approvers), waits
         self._stopping = threading.Event()
-        self._links: dict[LaneKey, Link] = {}
-        """One to each host, and one more to each for every step in the background."""
-        self._outsides: dict[str, Outside] = {}
-        """Consoles and power switches, by host."""
-        self._ways = ways or NoWays()
-        self._dialer, self._claim = dialer, Claim(run, who, epoch, take_over)
         self._workers = Workers(clock, journal, self._listeners, self._stopping)
+        self._reach = Reach(
+            plan,
+            dialer,
+            Claim(run, who, epoch, take_over),
+            ways or NoWays(),
+            state=state,
+            journal=journal,
+            done=self._workers.done,
+            stopping=self._stopping,
+        )
         self._kept = LiveLanes()
         self._busy: set[LaneKey] = set()
         self._asking: set[LaneKey] = set()
@@ -173,7 +176,7 @@ class Drive:
                 return moves
             for move in appends:
                 if isinstance(move.body, RunClosed):
-                    self._leave_consoles()
+                    self._leave_consoles(closing=True)
                 decided = isinstance(move.body, Decided)
                 who = self.state.decider(move.at.step) if decided else ""
                 self.append(move.body, move.at, who)
@@ -228,7 +231,7 @@ class Drive:
             return lambda pool: pool.submit(self._workers.pause, NOBODY, seconds)
         if isinstance(move, Halt):
             self._ending.add(key)
-            return lambda _: self._end_commands()
+            return lambda _: self._reach.end_commands(self._ending)
         if not isinstance(move, Perform | PickUp):
             raise TypeError(f"not a move to make: {move!r}")
         self._busy.add(key)
@@ -236,16 +239,17 @@ class Drive:
         return lambda pool: pool.submit(self._workers.guarded, key, move, work)
 
     def _work(self, key: LaneKey, move: Perform | PickUp) -> Work:
-        workers, link = self._workers, self._link(move.at.host, move.step)
+        workers, link = self._workers, self._reach.link(move.at.host, move.step)
         if isinstance(move, Perform) and isinstance(move.command, Sleep):
             left = self._left(move.at, move.command)
             return lambda: workers.sleep(key, move, left)
         if isinstance(move.command, Probe | Change) and move.command.via != "host" and link:
-            return self._out_of_band(key, move, self._outside(link.host))
+            work = self._out_of_band(key, move, self._reach.outside(link.host))
+            return self._reach.alone(link.host, work) if move.command.via == "console" else work
         if link is None:
             nowhere = Settled(move.digest, "unreachable", why="this step has no host")
             return lambda: Done(key, ((move.at, nowhere, ""),))
-        if link.session is None:
+        if link.session is None or (link.over_console and _asks_whether_up(move)):
             return lambda: workers.connect(key, move, link)
         if isinstance(move, PickUp):
             return lambda: workers.change(key, move, link, Kept(move.boot_id, move.record))
@@ -262,22 +266,12 @@ class Drive:
             self.append(intended(move, "", ""), move.at)
         return lambda: workers.act(key, move, outside)
 
-    def _outside(self, host: Host) -> Outside:
-        """The host's console and power switch, one for all its lanes."""
-        if host.name not in self._outsides:
-            at, done = Address(host=host.name), self._workers.done
-            record = ConsoleRecord(
-                self._journal,
-                lambda body: done.put(Done(None, ((at, body, ""),))),
-                lambda error: done.put(Done(None, (), fatal=error)),
-            )
-            self._outsides[host.name] = Outside(host, self._ways, record)
-        return self._outsides[host.name]
+    def _leave_consoles(self, *, closing: bool) -> None:
+        """Before a run is closed, all that its consoles said goes into its journal.
 
-    def _leave_consoles(self) -> None:
-        """Before a run is closed, all that its consoles said goes into its journal."""
-        for outside in self._outsides.values():
-            outside.close()
+        A session over one ends before that, as the others do once the run is closed.
+        """
+        self._reach.leave_consoles(forget=closing and not _in_doubt(self.state))
         done = self._workers.done
         while not done.empty():
             self._take(done.get())
@@ -291,16 +285,6 @@ class Drive:
         began = self.state.lane(at.host, at.step).last_at
         gone = (self._clock.now() - began).total_seconds() if began else 0.0
         return min(max(command.seconds - gone, 0.0), command.seconds)
-
-    def _link(self, host: str, step: Step) -> Link | None:
-        """The lane's own link: what runs in the background does not stand in the others' way."""
-        place = self._plan.host(host)
-        if place is None:
-            return None
-        key = (host, step.id if step.background else "")
-        if key not in self._links:
-            self._links[key] = Link(place, self._dialer, self._claim, self._stopping)
-        return self._links[key]
 
     def _change(self, key: LaneKey, move: Perform, link: Link, session: Session) -> Work:
         """Journals the intent, here on the journal's thread; gives the rest for a worker."""
@@ -319,7 +303,7 @@ class Drive:
         try:
             self._take(done.get(timeout=SOON if self._unheard else SPOOL_PAUSE))
         except queue.Empty:
-            self._end_commands()  # one may have begun just as it was told to end
+            self._reach.end_commands(self._ending)  # one may have begun just as it was told to end
         while not done.empty():
             self._take(done.get())
         self._take_in()
@@ -381,26 +365,10 @@ class Drive:
         threading.Thread(target=self._ask, args=(key, move), daemon=True).start()
 
     def _ask(self, key: LaneKey, move: Parked) -> None:
-        asked = move.question
-        question = {"host": move.at.host, "step": move.at.step, **asked.to_json()}
-
-        def over() -> bool:
-            return key not in self._asking
-
-        for operator in self._operators:
-            try:
-                answer = operator.answer(question, over=over)
-            except Exception as error:  # a bug of ours must end the run, not hang it
-                self._workers.done.put(Done(key, (), fatal=error))
-                return
-            if answer is not None:
-                value, who = answer
-                body = Answered(value, hands=who == "practice hands")
-                self._workers.done.put(Done(key, ((move.at, body, who),)))
-                return
-        if not (asked.by and self._waits) and not over():
-            fatal = WaitsForPerson(asked.text, asked.by)
-            self._workers.done.put(Done(key, (), fatal=fatal))
+        asking, waits = self._asking, self._waits
+        done = ask(key, move, self._operators, waits=waits, over=lambda: key not in asking)
+        if done is not None:
+            self._workers.done.put(done)
 
     def _stop(self, body: CancelAsked | StopAsked, who: str) -> None:
         """Stops what runs now; the core then lets the run end, or asks how to go on."""
@@ -413,14 +381,7 @@ class Drive:
         self.append(body, who=who)
         self._commit()
         self._ending = {key for key in self._busy if key[1] not in spared}
-        self._end_commands()
-
-    def _end_commands(self) -> None:
-        for host, step in self._ending:
-            link = self._links.get((host, step)) or self._links.get((host, ""))
-            for way in (link, self._outsides.get(host)):
-                if way is not None:
-                    way.stop()
+        self._reach.end_commands(self._ending)
 
     def _abandon(self) -> None:
         """An error no event can express: leave the journal as it is and let go of the hosts.
@@ -434,10 +395,13 @@ class Drive:
         closed = self.state.closed is not None
         if not closed:
             with contextlib.suppress(TastyopsError):
-                self._leave_consoles()
+                self._leave_consoles(closing=False)
                 self._journal.commit()
-        for link in self._links.values():
-            link.finish(forget=closed and not _in_doubt(self.state))
+        self._reach.hang_up(forget=closed and not _in_doubt(self.state))
+
+
+def _asks_whether_up(move: Perform | PickUp) -> bool:
+    return isinstance(move.command, Probe) and move.command.offline
 
 
 def _in_doubt(state: RunState) -> bool:

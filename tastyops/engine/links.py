@@ -13,7 +13,8 @@ from tastyops.commands import Change, Output, Probe, output_to_json
 from tastyops.engine.holding import Claim, Hold
 from tastyops.errors import LinkLost, TastyopsError, Unreachable
 from tastyops.inventory import Host
-from tastyops.journal.events import Connected, Settled
+from tastyops.journal.events import Settled
+from tastyops.journal.ways import Connected
 from tastyops.ports import Capture, Dialer, Ended, Session, Tail
 from tastyops.shell import Hello
 
@@ -47,14 +48,21 @@ class Link:
     """The link to one host, used by one lane at a time."""
 
     def __init__(
-        self, host: Host, dialer: Dialer, claim: Claim, stopping: threading.Event
+        self,
+        host: Host,
+        dialer: Dialer,
+        claim: Claim,
+        stopping: threading.Event,
+        beside: Callable[[], Session | None] = lambda: None,
     ) -> None:
         self.host = host
         self._hold = Hold(host.name, claim)
         self._dialer = dialer
         self._run = claim.run
         self._stopping = stopping
+        self._beside = beside
         self._session: Session | None = None
+        self._over = ""
         self._was_up = False
         self._losses = 0
 
@@ -68,30 +76,59 @@ class Link:
         """The open session, if there is one."""
         return self._session
 
+    @property
+    def over_console(self) -> bool:
+        """Whether the open session goes over the host's console."""
+        return self._session is not None and self._over == "console"
+
     def connect(self) -> Connected:
-        """Opens the session; a host that was up in this run is given time to come back."""
+        """Opens the session; a host that was up in this run is given time to come back.
+
+        Where there is no ssh, and a root shell is open on its console, the session goes over that.
+        """
         deadline = time.monotonic() + (RECONNECT_PATIENCE if self._was_up else 0)
         while True:
             try:
-                return self._open()
+                return self._open(self._session_there)
             except Unreachable as error:
                 if error.id in _FINAL or time.monotonic() >= deadline or self._stopping.is_set():
                     raise
             self._stopping.wait(RECONNECT_PAUSE)
 
     def try_connect(self) -> Connected:
-        """Opens the session with a single try."""
-        return self._open()
+        """Opens the session with a single try, over ssh alone: whether the host can be reached is
+        a question about its network.
+        """
+        return self._open(self._session_by_ssh)
 
-    def _open(self) -> Connected:
+    def leave_console(self) -> None:
+        """Closes a session that goes over the console, so that the console can be used."""
+        if self.over_console:
+            self.drop()
+
+    def _session_by_ssh(self) -> tuple[Session, str]:
+        return self._dialer.session(self.host, self._run), ""
+
+    def _session_there(self) -> tuple[Session, str]:
+        try:
+            return self._session_by_ssh()
+        except Unreachable as error:
+            if error.id in _FINAL or self._stopping.is_set():
+                raise
+            session = self._beside()
+            if session is None:
+                raise
+            return session, "console"
+
+    def _open(self, dial: Callable[[], tuple[Session, str]]) -> Connected:
         self.drop()
-        session = self._dialer.session(self.host, self._run)
+        session, over = dial()
         try:
             took_over = self._hold.take(session)
         except BaseException:
             session.close()
             raise
-        self._session = session
+        self._session, self._over = session, over
         self._was_up = True
         hello = session.hello
         return Connected(
@@ -103,6 +140,7 @@ class Link:
             session.skew,
             self._hold.epoch,
             took_over,
+            over,
         )
 
     def drop(self) -> None:

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 
 from tastyops.commands import Change, Probe, blob_to_json
-from tastyops.errors import JournalUnwritable, NoConsole, NoPower
+from tastyops.errors import JournalUnwritable, Locked, NoConsole, NoPower, Unreachable
 from tastyops.inventory import Host
-from tastyops.journal.events import Body, ConsoleAttached, ConsoleDetached, ConsoleHeard
-from tastyops.ports import Capture, Console, Ended, JournalSink, OutOfBand, Power, Sink
+from tastyops.journal.events import Body
+from tastyops.journal.ways import ConsoleAttached, ConsoleDetached, ConsoleHeard
+from tastyops.ports import Capture, Console, Ended, JournalSink, OutOfBand, Power, Session, Sink
 
 PIECE = 64 * 1024
 """Bytes of a console's output that stand in one event, about."""
@@ -97,7 +98,7 @@ class Outside:
     """The ways to one host that do not lead through it. ``record`` is None in a dry run."""
 
     def __init__(self, host: Host, ways: OutOfBand, record: ConsoleRecord | None = None) -> None:
-        self._host, self._ways, self._record = host, ways, record
+        self.host, self._ways, self._record = host, ways, record
         self._console: Console | None = None
         self._power: Power | None = None
         self._using = threading.Lock()
@@ -135,9 +136,21 @@ class Outside:
                     return Ended(0, 0.0)
         raise ValueError(f"{' '.join(command.argv)!r} is nothing to do over the {command.via}")
 
+    def session(self, run: str, *, left: bool) -> Session | None:
+        """A session at the root shell that is open on the console, where the run has attached it;
+        ``left``: where a session of the run was there last. None where there is none.
+        """
+        with self._using:
+            if self._console is None and not left:
+                return None
+            try:
+                return self._attached().session(self.host, run, left=left)
+            except (Unreachable, Locked):
+                return None
+
     def _switch(self) -> Power:
         if self._power is None:
-            self._power = self._ways.power(self._host)
+            self._power = self._ways.power(self.host)
         return self._power
 
     def _attached(self, *, take: bool = False) -> Console:
@@ -146,7 +159,7 @@ class Outside:
             self._detach()
         if self._console is None:
             heard = self._record.heard if self._record else _unheard
-            self._console = self._ways.console(self._host, heard=heard, take=take)
+            self._console = self._ways.console(self.host, heard=heard, take=take)
             self._tell(ConsoleAttached(self._console.how))
         return self._console
 

@@ -22,8 +22,9 @@ from tastyops.errors import (
     TastyopsError,
     Unreachable,
 )
-from tastyops.journal.events import Address, Body, Disconnected, FellSilent, Settled
+from tastyops.journal.events import Address, Body, FellSilent, Settled
 from tastyops.journal.state import LaneKey
+from tastyops.journal.ways import Disconnected
 from tastyops.ports import Clock, Ended, JournalSink, Listener
 from tastyops.probes.parsing import parse
 

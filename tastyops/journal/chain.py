@@ -10,13 +10,26 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 GENESIS = "0" * 32
 
+LONGEST_LINE = 256 * 1024 * 1024
+"""Bytes in one line: a file that is no journal must not fill the memory. The longest event there
+can be registers two streams of 8 MiB, as text and as lines, each character escaped with six.
+"""
 
-def _digest(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()[:32]
+_NAMED = 1024 * 1024
+"""Bytes up to which an altered line is looked into for what it was."""
+
+_SEAL = 4096
+"""Bytes at the end of a line in which its hash is looked for."""
+
+
+def _digest(text: bytes | memoryview, end: bytes = b"") -> str:
+    found = hashlib.sha256(text)
+    found.update(end)
+    return found.hexdigest()[:32]
 
 
 def seal(data: dict[str, Any]) -> tuple[bytes, str]:
@@ -25,6 +38,14 @@ def seal(data: dict[str, Any]) -> tuple[bytes, str]:
     body = text.encode("utf-8", "backslashreplace")
     own = _digest(body)
     return body[:-1] + b',"hash":"' + own.encode() + b'"}\n', own
+
+
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """A file's lines; after the first piece of one that is too long there is nothing more."""
+    while line := file.readline(LONGEST_LINE + 1):
+        yield line
+        if len(line) > LONGEST_LINE:
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +89,17 @@ def unseal(
 
 
 def _read(number: int, raw: bytes) -> tuple[dict[str, Any] | None, str, list[Fault]]:
+    if len(raw) > LONGEST_LINE:
+        return None, "", [Fault(number, "the line is longer than any event is")]
     if not raw.endswith(b"\n"):
         return None, "", [Fault(number, "the line is torn: it was not written to its end")]
-    body, mark, tail = raw.rstrip(b"\n").rpartition(b',"hash":"')
+    end = raw[-_SEAL:].rstrip(b"\n")
+    before, mark, tail = end.rpartition(b',"hash":"')
     own = tail[:-2].decode("ascii", "replace")
-    if not mark or tail[-2:] != b'"}' or _digest(body + b"}") != own:
-        return _parsed(raw), own, [Fault(number, "this event was altered after it was written")]
+    body = memoryview(raw)[: max(0, len(raw) - _SEAL) + len(before)]
+    if not mark or tail[-2:] != b'"}' or _digest(body, b"}") != own:
+        data = _parsed(raw) if len(raw) <= _NAMED else None
+        return data, own, [Fault(number, "this event was altered after it was written")]
     data = _parsed(raw)
     faults = [] if data is not None else [Fault(number, "this line is not an event")]
     return data, own, faults

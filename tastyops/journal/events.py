@@ -1,4 +1,5 @@
 """What may happen in a run, a kind for each; ``envelope`` is how they stand in its journal.
+What happens to the ways to its hosts, sessions and consoles, is in ``ways``.
 
 A kind this version does not know is kept as it is (``Unrecognised``), so an older tastyops can
 read a newer journal. ``docs/journal.md`` lists every kind and a test keeps it in step.
@@ -64,59 +65,6 @@ class RunOpened(Body):
     """The uid that began it; -1 where it was not recorded."""
     login: int = -1
     """The uid its session was logged in with, before any sudo; -1 where the system has none."""
-
-
-@dataclass(frozen=True)
-class Connected(Body):
-    """A session with a host opened, and its lock was taken.
-
-    ``skew``: seconds its clock is ahead of ours. ``epoch`` is the lock's; ``took_over`` says whose
-    lock it was, if it was taken over.
-    """
-
-    kind: ClassVar[str] = "connected"
-    boot_id: str
-    kernel: str
-    hostname: str
-    uid: int
-    directory: str
-    skew: float = 0.0
-    epoch: int = 0
-    took_over: str = ""
-
-
-@dataclass(frozen=True)
-class Disconnected(Body):
-    """A session ended other than by us. ``expected``: the host was to go down. Private."""
-
-    kind: ClassVar[str] = "disconnected"
-    error: str
-    expected: bool = False
-
-
-@dataclass(frozen=True)
-class ConsoleAttached(Body):
-    """A host's console was attached, in the way ``how`` says. Private, as is all it says."""
-
-    kind: ClassVar[str] = "console-attached"
-    how: str
-
-
-@dataclass(frozen=True)
-class ConsoleHeard(Body):
-    """A piece of what a console said, looked at or not, secrets masked."""
-
-    kind: ClassVar[str] = "console-heard"
-    out: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ConsoleDetached(Body):
-    """A console was let go of, or lost (``why``). ``left_out``: bytes too many to be kept."""
-
-    kind: ClassVar[str] = "console-detached"
-    why: str = ""
-    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -231,7 +179,10 @@ class AttemptEnded(Body):
 
 @dataclass(frozen=True)
 class StepEnded(Body):
-    """A step ended on one host. ``entry`` is public; ``why`` and ``registered`` are private."""
+    """A step ended on one host. ``entry`` is public; ``why`` and ``registered`` are private.
+
+    ``refused``: a guard said no, so ``why`` is all of it, whatever its last look at the host gave.
+    """
 
     kind: ClassVar[str] = "step-ended"
     outcome: str
@@ -239,6 +190,7 @@ class StepEnded(Body):
     entry: str | None = None
     why: str = ""
     unknown: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -409,6 +361,7 @@ class Unrecognised(Body):
         return self.data
 
 
-KINDS: dict[str, type[Body]] = {
-    cls.kind: cls for cls in Body.__subclasses__() if cls is not Unrecognised
-}
+EVENTS: tuple[type[Body], ...] = tuple(
+    cls for cls in Body.__subclasses__() if cls is not Unrecognised
+)
+"""Every kind of this module; ``envelope.KINDS`` has those of ``ways`` too."""

@@ -17,7 +17,6 @@ from tastyops.journal.events import (
     Body,
     Called,
     CancelAsked,
-    Connected,
     Decided,
     InputChanged,
     Intended,
@@ -36,6 +35,7 @@ from tastyops.journal.events import (
     WorkEnded,
     WorkStarted,
 )
+from tastyops.journal.ways import Connected
 from tastyops.journal.window import Trouble, Window
 from tastyops.model.outcome import Outcome
 

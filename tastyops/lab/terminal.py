@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import socket
 import sys
-import termios
-import tty
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tastyops.errors import LabFailed
@@ -18,8 +16,11 @@ LEAVE = b"\x1d"
 """Ctrl-], as telnet has it."""
 
 
-def join(console: Path) -> None:
-    """Joins standard input and output to the console until Ctrl-] or the end of input."""
+def join(console: Path, raw: Callable[[int], AbstractContextManager[None]]) -> None:
+    """Joins standard input and output to the console until Ctrl-] or the end of input.
+
+    ``raw`` makes a terminal pass every key on, for as long as it is entered.
+    """
     link = socket.socket(socket.AF_UNIX)
     try:
         link.connect(str(console))
@@ -29,7 +30,7 @@ def join(console: Path) -> None:
             f"The console does not answer: {error.strerror}.",
             next_step="`invoke lab.status` tells whether the lab is up.",
         ) from error
-    with link, _raw(sys.stdin.fileno()):
+    with link, raw(sys.stdin.fileno()):
         _pass_bytes(link, sys.stdin.fileno(), sys.stdout.fileno())
 
 
@@ -48,17 +49,3 @@ def _pass_bytes(link: socket.socket, typed: int, shown: int) -> None:
             link.sendall(before)
             if leaving or not data:
                 return
-
-
-@contextlib.contextmanager
-def _raw(descriptor: int) -> Iterator[None]:
-    """A terminal that passes every key on; anything else is left as it is."""
-    if not os.isatty(descriptor):
-        yield
-        return
-    kept = termios.tcgetattr(descriptor)
-    tty.setraw(descriptor)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, kept)

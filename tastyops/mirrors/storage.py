@@ -1,4 +1,4 @@
-"""One look at arrays and disks together: who is on what, and which disk is meant."""
+"""One look at arrays and disks together: who is on what."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.commands import Command, Probe, Unknown
-from tastyops.errors import Refused
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.md import ARRAYS, Array, Member
 
@@ -89,18 +88,6 @@ def look() -> Generator[Command, Any, Storage | None]:
     return Storage(arrays, disks)
 
 
-def the_disk(disks: Disks, name: str) -> Device:
-    """The one disk of that serial number. Raises Refused for none or several."""
-    found = disks.named(name)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        paths = ", ".join(disk.path for disk in found)
-        raise Refused(f"{name} is the serial number of several disks: {paths}")
-    there = ", ".join(sorted(disk.serial for disk in disks.disks if disk.serial)) or "none known"
-    raise Refused(f"no disk here has the serial number {name} (there are: {there})")
-
-
 def other_uses(storage: Storage, disk: Device) -> dict[str, str]:
     """What a disk is used for besides its members of arrays: device path → use."""
     below_arrays = {
@@ -122,8 +109,3 @@ def _use(device: Device) -> str:
     if device.mountpoints:
         return "a mounted filesystem"
     return _CONTENT_USES.get(device.fstype) or _PARTITION_USES.get(device.parttype.lower(), "")
-
-
-def public_serial(serial: str) -> str:
-    """A serial number as a fact for the log: other characters than a word's become ``_``."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", serial)[:64] or "unknown"

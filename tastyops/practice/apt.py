@@ -68,7 +68,7 @@ class Apt:
         *,
         truncated_initrd: bool = False,
     ) -> None:
-        self._initrd_size = 262_144 if truncated_initrd else initramfs.SIZE
+        self._initrd_size = initramfs.TRUNCATED if truncated_initrd else initramfs.SIZE
         self._packages = packages
         self._files = files
         self._grub = grub

@@ -41,7 +41,7 @@ def _true(words: list[str], files: Files, call: Call) -> bool:
             true = not word
         case ["-n", word]:
             true = bool(word)
-        case [("-e" | "-f" | "-d" | "-s" | "-r" | "-w" | "-L" | "-h") as kind, path]:
+        case [("-e" | "-f" | "-d" | "-s" | "-r" | "-w" | "-x" | "-L" | "-h") as kind, path]:
             true = _file(kind, call.path(path), files)
         case [left, "=" | "==", right]:
             true = left == right
@@ -61,6 +61,8 @@ def _file(kind: str, path: str, files: Files) -> bool:
         return files.is_directory(path)
     if kind == "-f":
         return files.is_file(path) and not path.startswith("/dev/")
+    if kind == "-x" and not path.startswith("/usr/sbin/"):
+        raise NotModelled(f"test -x {path}")
     if kind == "-s":
         return files.exists(path) and files.size(path) > 0
     return files.exists(path)

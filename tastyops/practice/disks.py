@@ -74,9 +74,9 @@ class Disk:
 class Disks:
     """The disks that are attached, by their names of today."""
 
-    def __init__(self, disks: list[Disk]) -> None:
+    def __init__(self, disks: list[Disk], spare: list[Disk]) -> None:
         self.attached = disks
-        self.spare: list[Disk] = []
+        self.spare = spare
         """Blank ones in the cupboard."""
 
     def __iter__(self) -> Iterator[Disk]:

@@ -55,6 +55,18 @@ class _Null(File):
         """Discards."""
 
 
+class _Switch(File):
+    """A file of sysfs that does something when it is written to."""
+
+    def __init__(self, flip: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._flip = flip
+
+    def write(self, data: bytes) -> None:
+        """Does it."""
+        self._flip(data)
+
+
 class Files:
     """Files by absolute path. No links, no owners, no modes: root sees everything."""
 
@@ -73,6 +85,11 @@ class Files:
         else:
             data = content.encode() if isinstance(content, str) else content
             self._files[path] = File(bytearray(data))
+
+    def add_switch(self, path: str, flip: Callable[[bytes], None]) -> None:
+        """Puts a file there that passes on what is written to it."""
+        self.add_directory(posixpath.dirname(path))
+        self._files[path] = _Switch(flip)
 
     def add_opaque(self, path: str, size: int, head: bytes = b"") -> None:
         """Puts a file there of which only the size and the first bytes are modelled."""

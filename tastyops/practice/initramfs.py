@@ -17,6 +17,7 @@ WHOLE = 1_000_000
 """Bytes below which one is truncated."""
 
 SIZE = 38_817_114
+TRUNCATED = 262_144
 _TAKES = 25.0
 """Seconds that making one takes."""
 

@@ -14,9 +14,13 @@ from typing import Any
 from tastyops.practice.packages import Package
 from tastyops.practice.units import Unit
 
+OLDER_KERNEL = "6.1.0-47-amd64"
 OLD_KERNEL = "6.1.0-48-amd64"
 NEW_KERNEL = "6.1.0-49-amd64"
+"""Installed beside the running one, the running one, and the one that is to be had."""
+
 BUILDS = {
+    OLDER_KERNEL: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.164-1 (2026-03-09)",
     OLD_KERNEL: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.170-1 (2026-05-02)",
     NEW_KERNEL: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.174-1 (2026-06-19)",
 }
@@ -37,6 +41,9 @@ USERS = (
 
 UPTIME = 41 * 86_400.0 + 5 * 3_600.0
 """How long it has been up when the practice begins, in seconds."""
+
+OLDER_RAN = 63 * 86_400.0
+"""How much earlier the older kernel was started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +70,12 @@ class Options:
     """What every boot ends in, whichever kernel: a name of ``deadends.DEAD_ENDS``."""
     truncated_initrd: bool = False
     """The new kernel's initial ramdisk comes out truncated: it will not boot."""
+    hung: bool = False
+    """It has stopped answering when the practice begins; only its power switch helps."""
+    primary_panics: bool = False
+    """The initial ramdisk of the kernel it runs is truncated: that one's next start panics."""
+    root_not_found: bool = False
+    """It is just starting, and its initial ramdisk does not know the array that root is on."""
     grub_default: str = "saved"
     """GRUB_DEFAULT."""
 
@@ -112,14 +125,17 @@ def packages() -> list[Package]:
             depends=f"linux-image-{OLD_KERNEL} (= 6.1.170-1)",
             candidate_depends=f"linux-image-{NEW_KERNEL} (= 6.1.174-1)",
         ),
-        Package(
-            f"linux-image-{OLD_KERNEL}",
-            "6.1.170-1",
-            "6.1.170-1",
-            depends=base,
-            candidate_depends=base,
-            size=69_300_000,
-            installed_size=408_000_000,
+        *(
+            Package(
+                f"linux-image-{release}",
+                version,
+                version,
+                depends=base,
+                candidate_depends=base,
+                size=69_300_000,
+                installed_size=408_000_000,
+            )
+            for release, version in ((OLDER_KERNEL, "6.1.164-1"), (OLD_KERNEL, "6.1.170-1"))
         ),
         Package(
             f"linux-image-{NEW_KERNEL}",
@@ -143,11 +159,13 @@ def units(options: Options) -> list[Unit]:
         Unit("dovecot.service", "Dovecot IMAP/POP3 email server"),
         Unit("exim4.service", "LSB: exim Mail Transport Agent", aliases=("exim.service",)),
         Unit("mdmonitor.service", "MD array monitor", aliases=("mdadm.service",)),
+        Unit("networking.service", "Raise network interfaces"),
         Unit("named.service", "BIND Domain Name Server", aliases=("bind9.service",)),
         Unit("rsyslog.service", "System Logging Service", aliases=("syslog.service",)),
         Unit("snmpd.service", "Simple Network Management Protocol (SNMP) Daemon."),
         Unit("ssh.service", "OpenBSD Secure Shell server", aliases=("sshd.service",)),
         Unit("systemd-logind.service", "User Login Management"),
+        Unit("systemd-user-sessions.service", "Permit User Sessions"),
     ]
     for name in (*options.failed, *options.fails_after_boot):
         full = name if "." in name else f"{name}.service"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
+from collections.abc import Callable, Iterable
+
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.files import Files, NotModelled
 from tastyops.practice.mounts import Mounts
@@ -24,8 +27,14 @@ _KERNEL_LOG = ("--dmesg", "--boot", "--output=json", "--no-pager")
 class Looking:
     """The programs. Those who are logged in use /home until they log out."""
 
-    def __init__(self, files: Files, mounts: Mounts, users: Users) -> None:
-        self._files, self._mounts, self._users = files, mounts, users
+    def __init__(
+        self, files: Files, mounts: Mounts, users: Users,
+        links: Callable[[], Iterable[tuple[str, str]]], runs: Callable[[str], bool],
+    ) -> None:  # fmt: skip
+        self._runs = runs
+        self.journal_in_var = True
+        """Whether journald writes into /var, which a boot makes it do."""
+        self._files, self._mounts, self._users, self._links = files, mounts, users, links
         mounts.busy = lambda target: bool(self._using(target))
         shells = [
             (_FIRST_SHELL + n, "bash", f"user.slice/user-{1001 + n}.slice/session-{n + 1}.scope")
@@ -44,7 +53,12 @@ class Looking:
             terminals = list(self._users.terminals.values())
             here = self._users.logged_in()
             return [_FIRST_SHELL + n for n, each in enumerate(terminals) if each in here]
-        return [number for number, _, _ in _ALWAYS.get(target, ())]
+        idle = set[str]()
+        if not self._runs("rsyslog"):
+            idle.add("rsyslogd")
+        if not self.journal_in_var:
+            idle.add("systemd-journal")
+        return [number for number, name, _ in _ALWAYS.get(target, ()) if name not in idle]
 
     def _find(self, call: Call) -> int:
         words = list(call.argv[1:])
@@ -60,7 +74,16 @@ class Looking:
             return 0
         if len(words) == 5 and words[0].endswith("/lost+found") and words[3] == "-printf":
             return self._lost(call, words[0])
-        raise NotModelled(" ".join(call.argv))
+        match words:
+            case ["/dev/disk/by-id", "-type", "l", "-printf", "%f %l\\n"]:
+                found = [f"{name} {target}" for name, target in self._links()]
+            case [place, "-maxdepth", "1", "-name", shape, "-type", "f", "-printf", "%f\\n"]:
+                names = fnmatch.filter(self._files.names(place), shape)
+                found = [name for name in names if self._files.is_file(f"{place}/{name}")]
+            case _:
+                raise NotModelled(" ".join(call.argv))
+        call.say("".join(f"{line}\n" for line in found), end="")
+        return 0
 
     def _lost(self, call: Call, place: str) -> int:
         mount = self._mounts.at(place.removesuffix("/lost+found"))
@@ -73,6 +96,9 @@ class Looking:
 
     def _journalctl(self, call: Call) -> int:
         """Nothing but the usual: a kernel without a complaint."""
+        if call.argv[1:] in (("--relinquish-var",), ("--flush",)):
+            self.journal_in_var = call.argv[1] == "--flush"
+            return 0
         if not set(_KERNEL_LOG) <= set(call.argv[1:]):
             raise NotModelled(" ".join(call.argv))
         return 0

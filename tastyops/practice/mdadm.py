@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.disks import Disks, Partition
-from tastyops.practice.files import NotModelled
+from tastyops.practice.files import Files, NotModelled
 from tastyops.practice.mirrors import Leg, Mirror, Mirrors
 
 MEMBER = "linux_raid_member"
@@ -18,7 +18,10 @@ _SHORT = {"-f": "--fail", "-r": "--remove", "-a": "--add", "-G": "--grow", "-S":
 class Mdadm:
     """The program; ``changed`` is called after anything but a question."""
 
-    def __init__(self, disks: Disks, mirrors: Mirrors, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, files: Files, disks: Disks, mirrors: Mirrors, changed: Callable[[], None]
+    ) -> None:
+        self._files = files
         self._disks, self._mirrors, self._changed = disks, mirrors, changed
 
     def commands(self) -> Commands:
@@ -29,8 +32,12 @@ class Mdadm:
         words = [_SHORT.get(word, word) for word in call.argv[1:]]
         words = [word for word in words if word not in ("--quiet", "-q", "--run", "--manage")]
         match words:
-            case ["--detail", "--scan"] | ["--examine", "--scan"]:
-                return self._scan(call)
+            case ["--detail", "--scan"]:
+                return self._scan(call, [])
+            case ["--examine", "--scan"]:
+                return self._scan(call, self._mirrors.stopped)
+            case ["--assemble", "--scan", option] if option.startswith("--config="):
+                return self._assemble(call, option.partition("=")[2])
             case ["--zero-superblock", device]:
                 return self._zero(call, device)
             case ["--grow", array, "--raid-devices", count]:
@@ -44,10 +51,21 @@ class Mdadm:
             case _:
                 raise NotModelled(" ".join(call.argv))
 
-    def _scan(self, call: Call) -> int:
-        for mirror in self._mirrors:
+    def _scan(self, call: Call, more: list[Mirror]) -> int:
+        for mirror in sorted([*self._mirrors, *more], key=lambda each: each.name):
             call.say(mirror.definition)
         return 0
+
+    def _assemble(self, call: Call, config: str) -> int:
+        text = self._files.text(call.path(config))
+        found = self._mirrors.assemble(lambda mirror: mirror.digits in text)
+        self._changed()
+        for mirror in found:
+            count = f"{len(mirror.in_sync)} drive{'s' if len(mirror.in_sync) != 1 else ''}"
+            call.complain(f"mdadm: {mirror.path} has been started with {count}.")
+        if not found:
+            call.complain("mdadm: No arrays found in config file or automatically")
+        return 0 if found else 1
 
     # -- members -----------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ a time for each disk, as the kernel has it: the others of the same disks wait (D
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tastyops.practice.clock import PracticeClock
@@ -54,9 +54,14 @@ class Mirror:
     @property
     def definition(self) -> str:
         """Its line for mdadm.conf, as ``mdadm --detail --scan`` writes it."""
+        start = f"ARRAY {self.path} metadata={self.metadata} name={self.known_as}"
+        return f"{start} UUID={self.digits}"
+
+    @property
+    def digits(self) -> str:
+        """Its UUID as mdadm writes it."""
         digits = self.uuid.replace("-", "")
-        uuid = ":".join(digits[at : at + 8] for at in range(0, 32, 8))
-        return f"ARRAY {self.path} metadata={self.metadata} name={self.known_as} UUID={uuid}"
+        return ":".join(digits[at : at + 8] for at in range(0, 32, 8))
 
     @property
     def in_sync(self) -> list[Leg]:
@@ -85,6 +90,8 @@ class Mirrors:
         self._clock = clock
         self._disks = disks
         self.all = mirrors
+        self.stopped: list[Mirror] = []
+        """Arrays on the disks that nothing has assembled."""
 
     def __iter__(self) -> Iterator[Mirror]:
         self.catch_up()
@@ -146,8 +153,21 @@ class Mirrors:
                 if leg.device.startswith(disk.name) and mirror.in_sync != [leg]:
                     leg.state, leg.slot = "faulty", None
 
-    def reassemble(self) -> None:
-        """What a boot makes of the superblocks: members that were thrown out stay out."""
+    def assemble(self, wanted: Callable[[Mirror], bool]) -> list[Mirror]:
+        """Assembles those of the stopped arrays, and gives them."""
+        found = [mirror for mirror in self.stopped if wanted(mirror)]
+        self.stopped = [mirror for mirror in self.stopped if mirror not in found]
+        self.all = sorted([*self.all, *found], key=lambda mirror: mirror.name)
+        return found
+
+    def reassemble(self, known: Callable[[Mirror], bool] = lambda _: True) -> None:
+        """What a boot makes of the superblocks: members that were thrown out stay out.
+
+        Arrays that are not ``known`` to it stay stopped.
+        """
+        self.assemble(lambda _: True)
+        self.stopped = [mirror for mirror in self.all if not known(mirror)]
+        self.all = [mirror for mirror in self.all if known(mirror)]
         for mirror in self.all:
             mirror.legs = [
                 leg

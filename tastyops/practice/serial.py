@@ -25,6 +25,10 @@ class Powered(Protocol):
     def powered(self) -> bool:
         """Whether it has power."""
 
+    @property
+    def dark(self) -> bool:
+        """Whether the rack has no power, and the switch cannot be reached."""
+
     def power_off(self) -> None:
         """Cuts it."""
 
@@ -40,17 +44,23 @@ class PracticePower:
 
     def status(self, *, sink: Sink) -> Ended:
         """Reads it."""
+        if self._machine.dark:
+            return self._unreachable(sink)
         sink.out(b"on\n" if self._machine.powered else b"off\n")
         return Ended(0, 0.0)
 
     def policy(self, *, sink: Sink) -> Ended:
         """kalimdor starts by itself when power returns, as it did on March 8th 2008."""
+        if self._machine.dark:
+            return self._unreachable(sink)
         sink.out(b"always-on\n")
         return Ended(0, 0.0)
 
     def turn(self, how: Literal["on", "off", "cycle"], *, sink: Sink) -> Ended:
         """Works it; a cycle of a machine that is off switches it on."""
         began = time.monotonic()
+        if self._machine.dark:
+            return self._unreachable(sink)
         if how == "cycle" and not self._machine.powered:
             how = "on"
         if how != "on":
@@ -59,6 +69,11 @@ class PracticePower:
             self._machine.power_on()
         sink.out(f"{how}\n".encode())
         return Ended(0, time.monotonic() - began)
+
+    @staticmethod
+    def _unreachable(sink: Sink) -> Ended:
+        sink.err(b"Error: Unable to establish IPMI v2 / RMCP+ session\n")
+        return Ended(1, 0.0)
 
     def stop(self) -> None:
         """It never waits."""

@@ -2,12 +2,14 @@
 
 Three disks, the second of them the old small one: md6 is /boot on all three, md7 holds most of
 LVM's volumes on all three, md0 the rest on the two large ones, as after February 9th 2008.
+In the cupboard lies a blank one, PRACTICE-D.
 """
 
 from __future__ import annotations
 
 import uuid
 
+from tastyops.practice.bootcode import BootCode
 from tastyops.practice.calls import Commands
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.disks import SECTOR, Disk, Disks
@@ -17,8 +19,10 @@ from tastyops.practice.lsblk import Lsblk
 from tastyops.practice.mdadm import MEMBER, Mdadm
 from tastyops.practice.mirrors import Leg, Mirror, Mirrors
 from tastyops.practice.mounts import Filesystem, Mounts
+from tastyops.practice.partitions import Partitions
 from tastyops.practice.processes import Processes
 from tastyops.practice.signatures import Signatures
+from tastyops.practice.smart import Smart
 from tastyops.practice.snapshots import Snapshots
 from tastyops.practice.sysfs import Sysfs
 from tastyops.practice.volumes import EXTENT, Physical, Volume, Volumes
@@ -36,23 +40,28 @@ class Storage:
     """Disks and all that lies on them."""
 
     def __init__(self, clock: PracticeClock, files: Files, processes: Processes) -> None:
-        self.disks = Disks(_disks())
+        self.disks = Disks(_disks(), [_spare()])
         self.mirrors = Mirrors(clock, self.disks, _mirrors(self.disks))
         self.volumes = Volumes(_physical(self.mirrors), _volumes(), self._size)
         self.mounts = Mounts(files, _filesystems(self.volumes, self.mirrors))
         files.add("/etc/mdadm/mdadm.conf", _mdadm_conf(self.mirrors))
         self._sysfs = Sysfs(files, self.disks, self.mirrors)
+        self.hotplug = self._sysfs.hotplug
         self._signatures = Signatures(
             self.disks, self.mirrors, self.volumes, self.mounts, self._sysfs.refresh
         )
+        self.boot_code = BootCode(self.disks, processes)
         self._parts = (
             self.volumes,
             self.mounts,
             Snapshots(self.volumes, self.mounts),
-            Mdadm(self.disks, self.mirrors, self._sysfs.refresh),
+            Mdadm(files, self.disks, self.mirrors, self._sysfs.refresh),
             Lsblk(self.disks, self.mirrors, self.volumes, self.mounts),
             FsTools(self.volumes, self.mounts, processes),
             self._signatures,
+            Partitions(self.disks, self.mirrors, self._sysfs.refresh),
+            Smart(self.disks),
+            self.boot_code,
         )
 
     def commands(self) -> Commands:
@@ -63,10 +72,29 @@ class Storage:
         """tastyops' own readings of it, by the text of their script."""
         return self._signatures.scripts()
 
-    def booted(self) -> None:
-        """What a boot finds: arrays from superblocks, mounts from fstab."""
-        self.mirrors.reassemble()
+    def assembled(self, conf: str) -> bool:
+        """The arrays a boot assembles whose initial ramdisk has that mdadm.conf (mdadm.conf(5)).
+
+        With ``AUTO -all`` only those it names. Gives whether all are there that LVM needs.
+        """
+        self.hotplug.scan()
+        named = "AUTO -all" in conf
+        self.mirrors.reassemble(lambda mirror: not named or mirror.digits in conf)
+        self._sysfs.refresh()
+        return self.root_there()
+
+    def root_there(self) -> bool:
+        """Whether all arrays are assembled that hold the volume group."""
+        return all(self._size(each.device) is not None for each in self.volumes.physicals)
+
+    def booted(self, mode: str = "") -> None:
+        """What the rest of a boot brings: mounts from fstab; in emergency mode only the root's."""
+        self.mirrors.assemble(lambda _: True)
         self.mounts.booted()
+        if mode == "emergency":
+            self.mounts.mounted = [each for each in self.mounts.mounted if each.target == "/"]
+            for mount in self.mounts.mounted:
+                mount.read_only = True
         self._sysfs.refresh()
 
     def fail_disk(self, serial: str) -> None:
@@ -104,6 +132,11 @@ def _disks() -> list[Disk]:
     return disks
 
 
+def _spare() -> Disk:
+    """A blank one, a little larger than the large ones."""
+    return Disk("", "PRACTICE-D", 320 * GB // SECTOR, "ST3320620AS", table="")
+
+
 def _mirrors(disks: Disks) -> list[Mirror]:
     def legs(number: int) -> list[Leg]:
         names = [f"{disk.name}{number}" for disk in disks if disk.partition(number)]
@@ -118,6 +151,12 @@ def _mirrors(disks: Disks) -> list[Mirror]:
         Mirror("md7", _uuid("md7"), 121_966_592, "1.2", len(main), main, True,
                known_as="kalimdor:7"),
     ]  # fmt: skip
+
+
+def forget(files: Files, storage: Storage, name: str) -> None:
+    """Takes an array out of mdadm.conf, which then allows no other to be assembled."""
+    kept = [mirror.definition for mirror in storage.mirrors if mirror.name != name]
+    files.add("/etc/mdadm/mdadm.conf", "\n".join(["HOMEHOST <system>", "AUTO -all", *kept, ""]))
 
 
 def _mdadm_conf(mirrors: Mirrors) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 
-from tastyops.practice.disks import Disks
+from tastyops.practice.disks import Disk, Disks
 from tastyops.practice.files import Files
+from tastyops.practice.hotplug import Hotplug
 from tastyops.practice.mirrors import RATE_KIB, Leg, Mirror, Mirrors
 
 _PERSONALITIES = "[raid1] [linear] [multipath] [raid0] [raid6] [raid5] [raid4] [raid10]"
@@ -18,19 +19,30 @@ class Sysfs:
     def __init__(self, files: Files, disks: Disks, mirrors: Mirrors) -> None:
         self._files, self._disks, self._mirrors = files, disks, mirrors
         files.add("/proc/mdstat", lambda: self.mdstat().encode())
+        self.hotplug = Hotplug(disks, mirrors, self.refresh)
+        files.add_switch("/sys/class/scsi_host/host0/scan", lambda _: self.hotplug.scan())
         self.refresh()
 
     def refresh(self) -> None:
         """Makes the files anew that exist because a disk or a member does."""
-        self._files.clear("/sys/block")
-        self._files.add_directory("/sys/block")
+        for directory in ("/sys/block", "/sys/class/block"):
+            self._files.clear(directory)
+            self._files.add_directory(directory)
         for disk in self._disks:
-            base = f"/sys/block/{disk.name}"
-            self._files.add(f"{base}/size", f"{disk.sectors}\n")
-            self._files.add(f"{base}/device/state", "running\n")
-            self._files.add(f"{base}/device/ioerr_cnt", f"{disk.errors:#x}\n")
+            self._disk(disk)
         for mirror in self._mirrors:
             self._publish(mirror)
+
+    def _disk(self, disk: Disk) -> None:
+        base = f"/sys/block/{disk.name}"
+        self._files.add(f"{base}/size", f"{disk.sectors}\n")
+        self._files.add(f"{base}/device/state", "running\n")
+        self._files.add(f"{base}/device/ioerr_cnt", f"{disk.errors:#x}\n")
+        self._files.add_switch(f"{base}/device/delete", lambda _: self.hotplug.let_go(disk))
+        for part in disk.partitions:
+            base = f"/sys/class/block/{disk.name}{part.number}"
+            self._files.add(f"{base}/start", f"{part.start}\n")
+            self._files.add(f"{base}/size", f"{part.size}\n")
 
     def _publish(self, mirror: Mirror) -> None:
         base = f"/sys/block/{mirror.name}/md"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from tastyops.practice.calls import Call, Command, Commands
 from tastyops.practice.files import FileProblem, Files, NotModelled
+
+_GREP = {"--no-messages": "s", "--with-filename": "H", "--quiet": "q", "--count": "c"}
+"""Long names of grep's options."""
 
 
 class TextTools:
@@ -69,14 +73,24 @@ class TextTools:
         return 0
 
     def _grep(self, call: Call) -> int:
-        options = "".join(word[1:] for word in call.argv[1:] if word.startswith("-"))
+        options = "".join(
+            _GREP.get(word, word.removeprefix("-"))
+            for word in call.argv[1:]
+            if word.startswith("-")
+        )
         words = [word for word in call.argv[1:] if not word.startswith("-")]
-        if set(options) - set("qcviFEsHh") or not words:
+        several = options.count("e")
+        if set(options) - set("qcviFEsHhe") or len(words) <= max(0, several - 1):
             raise NotModelled(" ".join(call.argv))
+        if several:  # each comes right behind its -e
+            given = [b for a, b in itertools.pairwise(call.argv) if a.startswith("-") and "e" in a]
+            if several != len(given) or words[:several] != given or "F" in options:
+                raise NotModelled(" ".join(call.argv))
+            words = ["|".join(given), *words[several:]]
         pattern = words[0]
         if "F" in options:
             pattern = re.escape(pattern)
-        elif re.search(r"[\\(){}|+?]", pattern):
+        elif re.search(r"[\\(){}+?]" if several else r"[\\(){}|+?]", pattern):
             raise NotModelled(f"grep's pattern {pattern}")
         found = re.compile(pattern.encode(), re.IGNORECASE if "i" in options else 0)
         named = "H" in options or (len(words) > 2 and "h" not in options)

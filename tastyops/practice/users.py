@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.clock import PracticeClock
+from tastyops.practice.files import NotModelled
 
 LOGS_OUT = 90.0
 """Seconds after which users who are asked to log out have done so."""
@@ -66,7 +67,9 @@ class Users:
 
     def commands(self) -> Commands:
         """The programs."""
-        return {"wall": self._wall, "who": self._who, "users": self._users}
+        return {
+            "wall": self._wall, "who": self._who, "users": self._users, "passwd": _passwd,
+        }  # fmt: skip
 
     def _wall(self, call: Call) -> int:
         words = [word for word in call.argv[1:] if word not in ("--", "-n", "--nobanner")]
@@ -86,3 +89,11 @@ class Users:
         if names:
             call.say(" ".join(names))
         return 0
+
+
+def _passwd(call: Call) -> int:
+    """passwd(1): root's password is locked; people become root with sudo."""
+    if call.argv[1:] != ("--status", "root"):
+        raise NotModelled(" ".join(call.argv))
+    call.say("root L 2023-06-11 0 99999 7 -1")
+    return 0

@@ -121,7 +121,18 @@ class Volumes:
             "lvextend": self._lvextend,
             "pvcreate": self._pvcreate,
             "vgextend": self._vgextend,
+            "lvm": self._lvm,
         }
+
+    def _lvm(self, call: Call) -> int:
+        """lvm(8) at the initramfs prompt: volumes whose devices are there become active."""
+        if call.argv[1:] != ("vgchange", "--activate", "y"):
+            raise NotModelled(" ".join(call.argv))
+        for group in dict.fromkeys(each.group for each in self.physicals if each.group):
+            there = all(self._sizes(p.device) for p in self.physicals if p.group == group)
+            count = sum(volume.group == group for volume in self.volumes) if there else 0
+            call.say(f'  {count} logical volume(s) in volume group "{group}" now active')
+        return 0
 
     def _report(self, kind: str, rows: Callable[[], list[dict[str, str]]]) -> Command:
         def run(call: Call) -> int:

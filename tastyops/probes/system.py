@@ -110,12 +110,16 @@ def _kernel(answer: Answer) -> Kernel:
     return Kernel(release, build)
 
 
+_LOGIN = re.compile(r"session-.*\.scope")
+"""A login's processes (systemd.scope(5)). A failed one is no service and cannot be restarted."""
+
+
 def _units(answer: Answer) -> tuple[str, ...]:
     rows = from_json(answer) or []
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ProbeFailed("that is not a list of units")
     names = [str(row.get("unit", "")) for row in rows]
-    return tuple(sorted(name for name in names if is_fact("unit", name)))
+    return tuple(sorted(n for n in names if is_fact("unit", n) and not _LOGIN.fullmatch(n)))
 
 
 def _system_state(answer: Answer) -> str:

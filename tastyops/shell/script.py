@@ -71,6 +71,10 @@ set -- /run/tastyops
 elif [ -n "$XDG_RUNTIME_DIR" ] && [ -w "$XDG_RUNTIME_DIR" ]; then
 set -- "$XDG_RUNTIME_DIR/tastyops" "$@"
 fi
+# before all others the one where the run's directory is, made when this one was not to be had
+for D; do
+if [ -s "$D/$R.$b/.born" ] && [ -O "$D" ] && [ ! -L "$D" ]; then set -- "$D" "$@"; fi
+done
 i=0; pw=; W=; Q=; E=
 w='@WRAPPER@'
 v='@WAITING@'

@@ -7,40 +7,18 @@ the bell waits for both channels of a connection at once.
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Sequence
-
-from paramiko import Channel, ChannelException, Message, SSHException, Transport
-from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from tastyops.errors import HostUnsuitable, TastyopsError
 from tastyops.ports import Sink
 from tastyops.shell import GREETING, AnswerReader, Hello, bootstrap, opening, parse_hello, request
 from tastyops.ssh.refusals import no_logins
-from tastyops.ssh.timing import GREETING_NOISE, Timing
+from tastyops.ssh.timing import GREETING_NOISE
+from tastyops.ssh.wire import Bell, Carrier, GoneError
 
-_READ_BYTES = 1 << 18
 _KEPT_NOISE = 4096
 _NOLOGIN_STATUS = 254
 """What sshd's session exits with when /etc/nologin forbids it (OpenSSH session.c, do_nologin)."""
-
-
-class GoneError(Exception):
-    """The channel or the whole connection is gone."""
-
-
-class Bell(threading.Event):
-    """Rung when any channel it hangs on has something new, or by ``stop``.
-
-    paramiko clears the event whenever *one* buffer is empty; only its owner may silence it.
-    """
-
-    def clear(self) -> None:
-        """Deliberately nothing."""
-
-    def silence(self) -> None:
-        """To be called before looking, so that nothing that comes while looking is missed."""
-        super().clear()
 
 
 class Nowhere:
@@ -93,29 +71,6 @@ class Exchange:
                 self.status = piece.decode("ascii", "replace")
 
 
-def need_two(transport: Transport, where: str, timing: Timing) -> None:
-    """Raises HostUnsuitable unless sshd allows a session more than the one that is open.
-
-    The second is wanted only when a command takes long. Without it that command could neither be
-    watched nor ended, so that is found out before the first one is sent.
-    """
-    _opened(transport, where, timing).close()
-
-
-def _opened(transport: Transport, where: str, timing: Timing) -> Channel:
-    try:
-        return transport.open_session(timeout=timing.connect)
-    except ChannelException as error:
-        raise HostUnsuitable(
-            f"{where}: its sshd refused one of the two sessions tastyops needs on a connection "
-            f"({error.text}): MaxSessions in its sshd_config must be 2 or more.",
-            still_true="The connection itself was accepted. What runs there goes on.",
-            next_step="Raise MaxSessions there and reload sshd.",
-        ) from error
-    except (SSHException, EOFError, OSError) as error:
-        raise GoneError(str(error)) from error
-
-
 class Shell:
     """Our shell on one channel. ``hello`` is None until it has greeted us.
 
@@ -123,36 +78,20 @@ class Shell:
     GoneError when it is gone later.
     """
 
-    def __init__(self, transport: Transport, bell: Bell, where: str, run: str, timing: Timing):
+    def __init__(self, carrier: Carrier, bell: Bell, run: str) -> None:
         self.hello: Hello | None = None
         self.asked = 0
         """Requests with the verbs p and P so far: it numbers their files by them."""
         self.has_password = False
-        self.noise = b""
-        self._where = where
+        self._carrier = carrier
+        self._where = carrier.where
         self._run = run
-        self._timing = timing
         self._nonce = "n" + secrets.token_hex(8)
         self._greeted = False
         self._early = b""
         self._exchange: Exchange | None = None
-        self._channel = _opened(transport, where, timing)
-        self._channel.settimeout(0.0)
-        self._channel.in_buffer.set_event(bell)
-        self._channel.in_stderr_buffer.set_event(bell)
-        self._execute(transport, opening(self._nonce))
-
-    def _execute(self, transport: Transport, command: str) -> None:
-        """``Channel.exec_command`` without its wait, which has no limit: a refusal closes the
-        channel, and the greeting has a limit of its own.
-        """
-        message = Message()
-        message.add_byte(cMSG_CHANNEL_REQUEST)
-        message.add_int(self._channel.remote_chanid)
-        message.add_string("exec")
-        message.add_boolean(True)
-        message.add_string(command)
-        transport._send_user_message(message)  # type: ignore[attr-defined]
+        self._wire = carrier.wire(opening(self._nonce), bell)
+        self._wire.expect(True)
 
     @property
     def busy(self) -> bool:
@@ -164,33 +103,19 @@ class Shell:
         exchange = Exchange(verb, words, sink)
         self.asked += verb in ("p", "P")
         self._exchange = exchange
-        self._send(exchange.line)
+        self._wire.expect(True)
+        self._wire.send(exchange.line)
         return exchange
 
     def tell(self, verb: str, *words: str) -> None:
         """Sends a request that has no answer."""
-        self._send(request(verb, "n0", words))
-
-    def _send(self, data: bytes) -> None:
-        channel = self._channel
-        channel.settimeout(self._timing.heart_limit)
-        try:
-            channel.sendall(data)
-        except (OSError, EOFError, SSHException) as error:
-            raise GoneError(str(error) or type(error).__name__) from error
-        finally:
-            channel.settimeout(0.0)
+        self._wire.send(request(verb, "n0", words))
 
     def pump(self) -> bool:
         """Takes what has arrived. False when that was nothing."""
-        channel = self._channel
-        noisy = channel.recv_stderr_ready()
-        if noisy:
-            self.noise = (self.noise + channel.recv_stderr(_READ_BYTES))[-_KEPT_NOISE:]
-        try:
-            data = channel.recv(_READ_BYTES)
-        except TimeoutError:
-            return noisy
+        data = self._wire.receive()
+        if data is None:
+            return False
         if not data:
             self._ended()
         if self.hello is None:
@@ -199,17 +124,16 @@ class Shell:
             self._exchange.feed(data)
             if self._exchange.status is not None:
                 self._exchange = None
+                self._wire.expect(False)
         return True
 
     def _ended(self) -> None:
         if self.hello is not None:
             raise GoneError("the shell on the host ended")
-        # Its exit status comes after the end of its output.
-        self._channel.status_event.wait(1)
-        status = self._channel.exit_status
-        if not self._greeted and status == -1 and not self._channel.get_transport().is_active():
+        status = self._wire.status()
+        if not self._greeted and status == -1 and not self._carrier.active:
             raise GoneError("the connection was closed while the shell started")
-        text = (self.noise + self._early[-_KEPT_NOISE:]).decode("utf-8", "replace").strip()
+        text = (self._wire.noise + self._early[-_KEPT_NOISE:]).decode("utf-8", "replace").strip()
         if status == _NOLOGIN_STATUS and text:
             raise no_logins(self._where, text)
         raise self.unsuitable(f"its login shell ended with status {status}")
@@ -225,12 +149,13 @@ class Shell:
                 return
             self._greeted = True
             self._early = rest
-            self._send(bootstrap(self._run, self._nonce).encode())
+            self._wire.send(bootstrap(self._run, self._nonce).encode())
         _, found, line = self._early.partition(f"\0{self._nonce} ".encode())
         if not found or not line.endswith(b"\n"):
             return
         self.hello = self._parsed(line.decode("utf-8", "replace").rstrip("\n"))
         self._early = b""
+        self._wire.expect(False)
 
     def _parsed(self, status: str) -> Hello:
         try:
@@ -246,7 +171,7 @@ class Shell:
 
     def unsuitable(self, why: str) -> TastyopsError:
         """The error for a host that answers and cannot hold a session."""
-        text = (self._early + self.noise).decode("utf-8", "replace").split()
+        text = (self._early + self._wire.noise).decode("utf-8", "replace").split()
         said = f" It printed: {' '.join(text)[-300:]}" if text else ""
         return HostUnsuitable(
             f"{self._where} cannot hold a session: {why}.{said}",
@@ -256,8 +181,5 @@ class Shell:
         )
 
     def close(self) -> None:
-        """Closes the channel, so that the shell ends; never raises."""
-        try:
-            self._channel.close()
-        except (OSError, EOFError, SSHException):
-            return
+        """Ends its input, so that the shell ends; never raises."""
+        self._wire.close()

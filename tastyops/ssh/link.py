@@ -13,15 +13,14 @@ from math import inf
 from time import monotonic
 
 from tastyops.errors import LinkLost, TastyopsError, Unreachable
-from tastyops.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
 from tastyops.shell import Hello
-from tastyops.ssh.channel import Bell, Exchange, GoneError, Kept, Nowhere, Shell, need_two
-from tastyops.ssh.connect import PinnedConnection
+from tastyops.ssh.channel import Exchange, Kept, Nowhere, Shell
 from tastyops.ssh.ending import Ending
 from tastyops.ssh.order import Order, State, Watch, ended, link_lost
 from tastyops.ssh.sudo import Sudo, refused
 from tastyops.ssh.timing import Timing
+from tastyops.ssh.wire import Bell, Carrier, GoneError
 
 _PROBES_KEPT = 64
 _LARGE_BYTES = 1 << 20
@@ -34,16 +33,15 @@ class Link:
 
     def __init__(
         self,
-        host: Host,
-        connection: PinnedConnection,
+        carrier: Carrier,
         run: str,
         timing: Timing,
         *,
         password: Callable[[], str] | None,
         now: Callable[[], float],
     ) -> None:
-        self._connection = connection
-        self._where = connection.where
+        self._carrier = carrier
+        self._where = carrier.where
         self._run = run
         self._timing = timing
         self._sudo = Sudo(password)
@@ -59,13 +57,13 @@ class Link:
         self._probes = 0
         self.claim: tuple[str, ...] = ()
         """The words that took the host's lock; a new main shell has to say them again."""
-        connection.open()
+        carrier.open()
         try:
             before = now()
             self._main = self._open_main()
             # The host's clock is read in whole seconds, half a trip before we hear of it.
             self.skew = self.hello.time + 0.5 - (before + now()) / 2
-            need_two(connection.transport, self._where, timing)
+            carrier.need_two()
         except GoneError as error:
             self.close()
             raise Unreachable(
@@ -188,9 +186,8 @@ class Link:
         return now + self._timing.heart_limit
 
     def _open_second(self) -> Shell:
-        transport = self._connection.transport
         self._second_since = monotonic()
-        self._second = Shell(transport, self._bell, self._where, self._run, self._timing)
+        self._second = Shell(self._carrier, self._bell, self._run)
         self._life = self._second_since = monotonic()
         return self._second
 
@@ -224,14 +221,14 @@ class Link:
         try:
             got = not self._main_ended and self._main.pump()
         except GoneError as error:
-            if not self._main_may_end or not self._connection.transport.is_active():
+            if not self._main_may_end or not self._carrier.active:
                 raise self._loss(str(error)) from error
             self._main_ended = got = True
         if self._second is not None:
             try:
                 got = self._second.pump() or got
             except GoneError as error:
-                if not self._connection.transport.is_active():
+                if not self._carrier.active:
                     raise self._loss(str(error)) from error
                 # Someone ended it there; another is opened when it is next needed.
                 self._second.close()
@@ -328,8 +325,7 @@ class Link:
             self._take(until)
 
     def _open_main(self) -> Shell:
-        transport = self._connection.transport
-        shell = Shell(transport, self._bell, self._where, self._run, self._timing)
+        shell = Shell(self._carrier, self._bell, self._run)
         until = monotonic() + self._timing.greeting
         while shell.hello is None:
             self._bell.silence()
@@ -395,4 +391,4 @@ class Link:
         for shell in (getattr(self, "_main", None), self._second):
             if shell is not None:
                 shell.close()
-        self._connection.close()
+        self._carrier.close()

@@ -17,6 +17,7 @@ from tastyops.ssh.connect import check_identity, connection
 from tastyops.ssh.link import Link
 from tastyops.ssh.order import Order
 from tastyops.ssh.timing import Timing
+from tastyops.ssh.wire import SshCarrier
 
 _SYNC_BYTES = 512 * 1024
 """Bytes of standard input under way before the host has said that it took them."""
@@ -243,7 +244,8 @@ class SshDialer:
         if host.sudo == "ask" and self._sudo_password is not None:
             password = lambda: self._password(host)  # noqa: E731
         opened = connection(host, self.configuration, self._timing)
-        return Link(host, opened, run, self._timing, password=password, now=self._now)
+        carrier = SshCarrier(opened, self._timing)
+        return Link(carrier, run, self._timing, password=password, now=self._now)
 
     def _password(self, host: Host) -> str:
         if host.name not in self._passwords and self._sudo_password is not None:

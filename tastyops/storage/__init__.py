@@ -1,1 +1,1 @@
-"""What several actions on volumes and filesystems share, as generators they delegate to."""
+"""What several actions on disks, volumes and filesystems share: checks, and generators."""

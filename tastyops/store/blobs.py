@@ -87,10 +87,13 @@ def read_blob(path: Path) -> bytes:
     if not _DIGEST.fullmatch(path.name):
         raise JournalDamaged("An output has a name that is no digest.")
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()  # before it fills the memory
+            file.seek(0)
+            data = file.read() if found == path.name else b""
     except OSError as error:
         raise JournalDamaged(f"The output {path.name} is missing: {error.strerror}.") from error
-    if hashlib.sha256(data).hexdigest() != path.name:
+    if found != path.name or hashlib.sha256(data).hexdigest() != path.name:
         raise JournalDamaged(f"The output {path.name} was altered after it was written.")
     return data
 

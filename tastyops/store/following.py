@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
+from typing import BinaryIO
 
 from tastyops.errors import JournalDamaged
-from tastyops.journal.chain import GENESIS, unseal
+from tastyops.journal.chain import GENESIS, LONGEST_LINE, lines_of, unseal
 from tastyops.journal.envelope import Event, event_from_json
 from tastyops.store.runs import JOURNAL
 
@@ -24,17 +27,20 @@ class Following:
         try:
             with self._path.open("rb") as file:
                 file.seek(self._at)
-                data = file.read()
+                return list(self._events(file))
         except OSError as error:
             raise JournalDamaged(f"{self._path} cannot be read: {error.strerror}.") from error
-        whole = data[: data.rfind(b"\n") + 1]
-        self._at += len(whole)
-        found = []
-        lines = whole.splitlines(keepends=True)
-        for line in unseal(lines, before=self._head, first=self._number + 1):
+
+    def _events(self, file: BinaryIO) -> Iterator[Event]:
+        whole = takewhile(_to_its_end, lines_of(file))
+        for line in unseal(whole, before=self._head, first=self._number + 1):
             if line.faults or line.data is None:
                 fault = line.faults[0].what if line.faults else "not an event"
                 raise JournalDamaged(f"{self._path}:{line.number}: {fault}.")
             self._head, self._number = str(line.data["hash"]), line.number
-            found.append(event_from_json(line.data))
-        return found
+            self._at = file.tell()
+            yield event_from_json(line.data)
+
+
+def _to_its_end(line: bytes) -> bool:
+    return line.endswith(b"\n") or len(line) > LONGEST_LINE

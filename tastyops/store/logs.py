@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -30,11 +30,10 @@ from tastyops.journal.public import (
 )
 from tastyops.redact import Masker
 from tastyops.store.files import locked, must_write, write_whole
-from tastyops.store.publicjournal import PublicJournal
+from tastyops.store.masking import masked_in_log
+from tastyops.store.publicjournal import LARGEST, PublicJournal
 
 _NUMBERED = re.compile(r"(\d{3,})-.*\.(?:md|jsonl)")
-OWN_WORDS = frozenset({"status", "kind_of", "head", "run", "number", "date"})
-"""Fields with words and digests of ours: one that looks like a secret stays."""
 
 LATEST = 1.0
 """Seconds an entry of a run may wait to be written into its log."""
@@ -298,7 +297,8 @@ class LogFile:
             if not copies:
                 return
             self._lines.set_aside_what_is_torn(self._say)
-            lines = [(self._masked(c.body), c.at, c.source, c.who) for c in copies]
+            masker = self._masker
+            lines = [(masked_in_log(c.body, masker), c.at, c.source, c.who) for c in copies]
             drafts = self._lines.drafts(lines)
             page = render_markdown(build([*self._lines.events, *drafts])).encode()
             drafts[-1] = replace(drafts[-1], page=_digest(page))
@@ -314,21 +314,14 @@ class LogFile:
                 left.unlink(missing_ok=True)
         self._tidied = True
 
-    def _masked(self, body: PublicBody) -> PublicBody:
-        if not self._masker.longest:
-            return body
-        told = {
-            each.name: self._masker.data(getattr(body, each.name), OWN_WORDS, numbers=False)
-            for each in fields(body)
-            if each.name not in OWN_WORDS
-        }
-        return replace(body, **told)
-
     def edited(self) -> bool:
         """Whether the page is not the one that was written, nor the one before it (a crash)."""
         for _ in range(EDITED_LOOKS):
             try:
-                page = _digest(self.page.read_bytes())
+                if self.page.stat().st_size > LARGEST:
+                    return True  # no log of ours has such a page
+                with self.page.open("rb") as file:
+                    page = hashlib.file_digest(file, "sha256").hexdigest()[:32]
             except FileNotFoundError:
                 return False
             self._lines.catch_up()  # another process may have written it since the last look

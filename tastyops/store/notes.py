@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 
 from tastyops.errors import JournalDamaged
-from tastyops.journal.chain import GENESIS, Line, seal, unseal
+from tastyops.journal.chain import GENESIS, Line, lines_of, seal, unseal
 from tastyops.journal.envelope import Event, event_from_json, event_to_json
 from tastyops.journal.events import Address, Noted
 from tastyops.journal.public import PrivateKept
@@ -27,6 +28,9 @@ from tastyops.store.logs import LogFile
 from tastyops.store.runs import hand_in, is_live, read_events, take_back
 
 NOTES = "notes.jsonl"
+
+MOST = 100_000
+"""Private notes of one record that are read."""
 
 
 class Handed(Enum):
@@ -96,7 +100,7 @@ class Notes:
         """Every line with what is wrong with it; none where there is no file."""
         try:
             with self.path.open("rb") as file:
-                return list(unseal(file))
+                return list(islice(unseal(lines_of(file)), MOST))
         except FileNotFoundError:
             return []
         except OSError as error:

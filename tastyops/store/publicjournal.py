@@ -14,6 +14,9 @@ from tastyops.journal.chain import GENESIS, seal, unseal
 from tastyops.journal.public import PublicBody, PublicEvent, public_from_json
 from tastyops.store.files import append_or_nothing
 
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a log that are read; one with a hundred thousand sentences is smaller."""
+
 
 class PublicJournal:
     """The chain in one file. Several processes may append to it, each under the log's lock."""
@@ -31,8 +34,11 @@ class PublicJournal:
         """Takes in what was appended since the last time. Raises JournalDamaged."""
         try:
             with self.path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < self._size:
+                size = os.fstat(file.fileno()).st_size
+                if size < self._size:
                     raise JournalDamaged(f"{self.path} is shorter than it was: it was cut.")
+                if size > LARGEST:
+                    raise JournalDamaged(f"{self.path} is larger than any log is.")
                 file.seek(self._size)
                 data = file.read()
         except FileNotFoundError:

@@ -14,13 +14,12 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tastyops.errors import JournalDamaged, Locked, UsageError
-from tastyops.journal.chain import GENESIS, Line, seal, unseal
+from tastyops.journal.chain import GENESIS, Line, lines_of, seal, unseal
 from tastyops.journal.envelope import (
     NOT_AN_EVENT,
     Event,
@@ -42,15 +41,8 @@ from tastyops.store.files import (
     try_lock,
     write_whole,
 )
-
-OWN_WORDS = frozenset({
-    "digest", "sha256", "runbook", "plan", "kind", "how", "outcome", "question", "action", "fate",
-    "boot_id", "directory", "log", "unknown", "decision", "choices", "id", "at",
-})  # fmt: skip
-"""Fields with words and digests of ours, made without secrets: one that looks alike stays."""
-
-FREE = frozenset({"inputs", "params", "registered"})
-"""Fields whose names and numbers are the author's, so a number may be a secret."""
+from tastyops.store.masking import masked_in_run
+from tastyops.store.torn import put_aside_torn
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
 
@@ -118,7 +110,7 @@ class RunJournal:
         """
         journal = cls(directory, directory.name, masker, seq=0, head=GENESIS)
         try:
-            torn = _put_aside_torn(directory)
+            torn = put_aside_torn(directory / JOURNAL)
             state = read_state(directory)
         except BaseException:
             os.close(journal._fd)
@@ -130,7 +122,7 @@ class RunJournal:
     def append(self, body: Body, at: Address, *, who: str, happened: datetime) -> Event:
         """Seals an event into the chain; it is written by the next ``commit``."""
         self._seq += 1
-        body = self._masked(body)
+        body = masked_in_run(body, self._masker)
         event = Event(
             self._run, self._seq, self.epoch, datetime.now(UTC), happened, who, at, body, self._head
         )
@@ -149,21 +141,6 @@ class RunJournal:
             event.prev,
             own,
         )
-
-    def _masked(self, body: Body) -> Body:
-        if not self._masker.longest:
-            return body
-        told = {
-            f.name: self._masker.data(getattr(body, f.name), OWN_WORDS, numbers=False)
-            for f in fields(body)
-            if f.name not in OWN_WORDS and f.name not in FREE
-        }
-        told |= {
-            f.name: self._masker.data(getattr(body, f.name))
-            for f in fields(body)
-            if f.name in FREE
-        }
-        return replace(body, **told)
 
     def commit(self, durable: bool = True) -> None:
         """Writes what is pending in one write, and one fdatasync. Raises JournalUnwritable."""
@@ -252,21 +229,6 @@ def _handed_in(data: dict[str, Any]) -> HandedIn:
     return HandedIn(str(data["who"]), body, where)
 
 
-def _put_aside_torn(directory: Path) -> LineTorn | None:
-    """Moves the bytes after the last line's end into a file of their own."""
-    path = directory / JOURNAL
-    with must_write(path):
-        whole = path.read_bytes()
-        end = whole.rfind(b"\n") + 1
-        if end == len(whole):
-            return None
-        name = f"torn-{end}.bin"
-        write_whole(directory / name, whole[end:], 0o600)
-        os.truncate(path, end)
-        sync_directory(directory)
-    return LineTorn(name, len(whole) - end)
-
-
 def _spool_files(directory: Path) -> list[Path]:
     spool = directory / SPOOL
     return sorted(spool / name for name in os.listdir(spool) if name.endswith(".json"))
@@ -341,7 +303,7 @@ def noted_ids(directory: Path) -> set[str]:
     """The ids of the notes in a run's journal; reads past whatever is wrong with it."""
     found = set()
     with (directory / JOURNAL).open("rb") as file:
-        for line in file:
+        for line in lines_of(file):
             if b'"kind":"noted"' in line:
                 with contextlib.suppress(ValueError, RecursionError, AttributeError):
                     found.add(json.loads(line).get("body", {}).get("id", ""))
@@ -352,7 +314,7 @@ def read_lines(directory: Path) -> Iterator[Line]:
     """Every line of a run's journal with what is wrong with it."""
     try:
         with (directory / JOURNAL).open("rb") as file:
-            yield from unseal(file)
+            yield from unseal(lines_of(file))
     except OSError as error:
         raise JournalDamaged(f"{directory / JOURNAL} cannot be read: {error.strerror}.") from error
 

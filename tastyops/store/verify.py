@@ -15,6 +15,9 @@ from tastyops.store.logs import LogFile
 from tastyops.store.notes import Notes, notes_of_log
 from tastyops.store.runs import BLOBS, JOURNAL, read_lines
 
+MOST_FAULTS = 1000
+"""A file that is no journal has a fault in each of its lines."""
+
 
 def verify_run(directory: Path, log: LogFile | None) -> tuple[int, str, list[str]]:
     """How many events, the head hash, and everything that is wrong, as sentences."""
@@ -30,6 +33,8 @@ def verify_lines(directory: Path, lines: Iterable[Line]) -> tuple[int, str, list
     wrong: list[str] = []
     count, head = 0, ""
     for line in lines:
+        if len(wrong) >= MOST_FAULTS:
+            return count, head, [*wrong, f"{directory / JOURNAL}: the rest was not looked at"]
         count = line.number
         wrong += [_sentence(directory, fault, line.data) for fault in line.faults]
         if line.data is not None:

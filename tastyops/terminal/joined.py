@@ -25,7 +25,7 @@ def join(console: Console, descriptor: int | None = None) -> str:
     What the console says reaches the screen through its ``heard``.
     """
     typed = sys.stdin.fileno() if descriptor is None else descriptor
-    with _raw(typed):
+    with raw(typed):
         while not console.lost:
             if not select.select([typed], [], [], _LOOK)[0]:
                 continue
@@ -50,7 +50,7 @@ def shown_on(descriptor: int) -> Callable[[bytes], None]:
 
 
 @contextlib.contextmanager
-def _raw(descriptor: int) -> Iterator[None]:
+def raw(descriptor: int) -> Iterator[None]:
     """A terminal that passes every key on; anything else is left as it is."""
     if not os.isatty(descriptor):
         yield

@@ -16,9 +16,7 @@ from tastyops.journal.events import (
     AttemptEnded,
     Body,
     CancelAsked,
-    Connected,
     Decided,
-    Disconnected,
     FellSilent,
     InputChanged,
     Intended,
@@ -35,6 +33,7 @@ from tastyops.journal.events import (
     WorkStarted,
 )
 from tastyops.journal.public import Entry
+from tastyops.journal.ways import Connected, Disconnected
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
 from tastyops.model.text import one_line
@@ -139,7 +138,12 @@ class RunView:
                 lane.tail = visible_lines(out) or visible_lines(err)
 
     def failure(self, event: Event) -> list[str]:
-        """What a failed step's operator needs: the command, its status, its last ten lines."""
+        """What a failed step's operator needs: the command, its status, its last ten lines.
+
+        Nothing for a guard's refusal: its reason says all, and what it read is in the journal.
+        """
+        if isinstance(event.body, StepEnded) and event.body.refused:
+            return []
         key = (event.at.host, event.at.step)
         settled, argv = self._last.get(key), self._commands.get(key)
         lines: list[str] = []
@@ -233,6 +237,8 @@ def _of_link(event: Event) -> str:
             return f"Resumed by {event.who} after event {seq}."
         case InputChanged(name=name, value=value):
             return f"Input {name} is {value} from now on ({event.who})."
+        case Connected(over="console"):
+            return f"{event.at.host}: no ssh; the session goes over its console"
         case Connected(skew=skew) if abs(skew) > 2:
             which = "ahead" if skew > 0 else "behind"
             return f"{event.at.host}: its clock is {abs(skew):.0f}s {which}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds any of these processes may take; they take a fraction of it."""
 
 TASKS = "from tastyops.cli.invocation import collection\n\nns = collection()\n"

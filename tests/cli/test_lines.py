@@ -47,7 +47,7 @@ def test_what_led_to_a_question_is_shown_before_it_is_asked(plan: Plan) -> None:
         live.event(event(StepEnded("done", entry="It is done.")))
         assert not seen
         live.event(event(QUESTION))
-        asking.join(20)
+        asking.join(60)
         (shown,) = seen
         at = [shown.index(said) for said in ("1.1 Do it: done", "log: It is done.", "asks: Go on?")]
         assert at == sorted(at)

@@ -254,7 +254,7 @@ def test_a_secret_is_typed_without_echo(project: Project) -> None:
     load(project, "  password: {secret: true, help: The key}\n", *STEPS[:1])
     starter = [sys.executable, "-m", "invoke", "run", "book.yml"]
     child = pexpect.spawn(
-        shlex.join(starter), cwd=str(project.path), timeout=30, encoding="utf-8",
+        shlex.join(starter), cwd=str(project.path), timeout=60, encoding="utf-8",
         env={**project.environment, "LC_ALL": "C.UTF-8", "TERM": "xterm"},
     )  # fmt: skip
     seen = []
@@ -272,6 +272,24 @@ def test_a_secret_is_typed_without_echo(project: Project) -> None:
     assert project.events()[0]["body"]["inputs"] == {"password": {"secret": "asked"}}
     files = [path for path in project.path.rglob("*") if path.is_file()]
     assert [path for path in files if told(path.read_bytes().decode("utf-8", "replace"))] == []
+
+
+def test_secrets_that_only_the_run_knows_are_named_before_something_is_written_by_hand(
+    run: Run, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", SECRET)
+    inputs = (
+        "  password: {secret: true, source: {env: DB_PASSWORD}}\n"
+        "  key: {secret: true, source: {command: [echo, from-a-command]}}\n"
+    )
+    load(project, inputs, "run: {command: cat, stdin: '{{ password }}{{ key }}'}")
+    assert run("run", "book.yml", "--yes").code == 0
+    ended = run("summary", "last", "All is well.")
+    assert (ended.code, ended.err) == (
+        0, "Not looked for in what you write, since only its run knows: key.\n",
+    )  # fmt: skip
+    monkeypatch.delenv("DB_PASSWORD")
+    assert "only its run knows: password, key." in run("summary", "last", "And so on.").err
 
 
 @pytest.mark.usefixtures("project")

@@ -6,9 +6,6 @@ import contextlib
 import io
 import os
 import re
-import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -34,14 +31,16 @@ from tastyops.journal.events import (
     WorkStarted,
 )
 from tastyops.plan import Plan
+from tastyops.probes.disks import BLOCK_DEVICES
 from tastyops.terminal import people
 from tastyops.terminal.live import LiveScreen
 from tastyops.terminal.losable import Losable
 from tastyops.terminal.people import AtTerminal, Unattended, typed
 from tastyops.terminal.plain import PlainLines
 from tastyops.terminal.view import RunView
-from tests.cli.project import Project, wait_for
-from tests.core.driving import plan_of
+from tests.cli.project import wait_for
+from tests.core.driving import drive, plan_of
+from tests.core.fake import FakeHost
 
 START = datetime(2026, 2, 11, 13, 20, tzinfo=UTC)
 LANE = Address("web1", "1.1", 1)
@@ -179,6 +178,23 @@ def test_plain_lines_say_what_failed_and_steer_no_terminal(plan: Plan) -> None:
     ]
 
 
+def test_a_refusal_shows_its_reason_and_not_what_the_guard_read(tmp_path: Path) -> None:
+    steps = "[{disk.detach: {disk: WD-1}}]"
+    plan = plan_of(f"{{title: T, hosts: web1, works: [{{work: W, steps: {steps}}}]}}", "web1")
+    lsblk = " ".join(BLOCK_DEVICES.argv)
+    host = FakeHost({lsblk: (0, '{"blockdevices": []}')})
+    ran = drive(plan, tmp_path, web1=host)
+    out = io.StringIO()
+    lines = PlainLines(RunView(plan), out, 0)
+    for each in ran.events:
+        lines.event(each)
+    (said,) = [line for line in out.getvalue().splitlines() if "WD-1" in line]
+    assert said.endswith("failed: there is no disk called WD-1 (there are: none known)")
+    assert "lsblk" not in out.getvalue()
+    assert "blockdevices" not in out.getvalue()
+    assert "blockdevices" in (ran.directory / "journal.jsonl").read_text()
+
+
 def test_a_listener_that_cannot_write_is_left_alone(plan: Plan) -> None:
     class Full(io.StringIO):
         tries = 0
@@ -268,7 +284,7 @@ def test_a_person_answers(
         if not number:
             keyboard.wait(said)
         keyboard.type(reply)
-    thread.join(20)
+    thread.join(60)
     assert answers == [(answer, "dwm") if answer is not None else None]
     assert calls == ["p", "r"]
 
@@ -281,7 +297,7 @@ def test_what_was_typed_before_the_question_is_no_answer(keyboard: Keyboard) -> 
     thread.start()
     keyboard.wait("Now? ")
     keyboard.type("no\n")
-    thread.join(20)
+    thread.join(60)
     assert answers == ["no"]
 
 
@@ -293,106 +309,3 @@ def test_yes_answers_confirmations_only() -> None:
     assert person.answer(asked("ask"), over=lambda: False) == ("sdb", "dwm")
     assert Unattended("dwm", yes=True, answers={}).answer(asked("ask", default="sda"), over=lambda: False) == ("sda", "dwm")
     assert Unattended("dwm", yes=False, answers={}).answer(asked("confirm"), over=lambda: False) is None
-
-
-# -- a real terminal ---------------------------------------------------------------------------
-
-NO_TMUX = "the test in a real terminal needs tmux (Debian: apt-get install tmux)"
-
-
-class Tmux:
-    """A terminal of 60 columns and 24 rows with a shell in it."""
-
-    def __init__(self, project: Project, place: Path) -> None:
-        self._command = ["tmux", "-S", str(place / "t"), "-f", "/dev/null"]
-        self._environment = {**project.environment, "LC_ALL": "C.UTF-8", "PS1": "$ "}
-        shell = ["env", "-i", *(f"{k}={v}" for k, v in self._environment.items()), "TERM=screen"]
-        self._run("new-session", "-d", "-x", "60", "-y", "24", "-c", str(project.path),
-                  *shell, "bash", "--norc", "--noprofile")
-
-    def _run(self, *words: str) -> str:
-        return subprocess.run(
-            [*self._command, *words], env=self._environment, check=True, capture_output=True,
-            encoding="utf-8", timeout=20,
-        ).stdout
-
-    def press(self, *keys: str) -> None:
-        self._run("send-keys", *keys)
-
-    @property
-    def screen(self) -> str:
-        return "\n".join(line.rstrip() for line in self._run("capture-pane", "-p", "-J").splitlines())
-
-    def wait(self, pattern: str) -> str:
-        def look() -> str:
-            return self.screen if re.search(pattern, self.screen, re.M) else ""
-
-        try:
-            return str(wait_for(look, pattern))
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.screen}") from None
-
-    def close(self) -> None:
-        self._run("kill-server")
-
-
-@pytest.fixture
-def tmux(project: Project, tmp_path: Path) -> Iterator[Tmux]:
-    if shutil.which("tmux") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(NO_TMUX, pytrace=False)
-        pytest.skip(NO_TMUX)
-    made = Tmux(project, tmp_path)
-    yield made
-    made.close()
-
-
-def test_a_run_in_a_real_terminal(tmux: Tmux, project: Project) -> None:
-    project.write(
-        "book.yml",
-        r"""
-        title: Questions
-        hosts: kalimdor
-        works:
-          - work: Show and ask
-            steps:
-              - run: "printf '\\033[2J\\033[31mRED\\033[0m %s\\n' 日本語日本語日本語日本語日本語日本語日本語日本語日本語; sleep 150"
-              - confirm: Shall we go on?
-              - ask: Which disk is it?
-                register: disk
-          - work: Wait
-            steps:
-              - run: echo {{ disk.value }}; sleep 7200
-          - work: Never
-            steps: [{run: echo never}]
-        """,
-    )
-    tmux.press(f"{sys.executable} -m invoke run book.yml; echo code=$?", "Enter")
-    live = tmux.wait(r"│ RED .*…$")
-    assert re.search(r"^ ▶ Show and ask\n     kalimdor: 1\.1 run  \d:\d\d\n       │ RED 日本語", live, re.M)
-    assert live.rstrip().endswith(" · Wait\n · Never")
-
-    tmux.wait(r"^Shall we go on\? \[yes/no\]$")
-    tmux.press("nonsense", "Enter")
-    tmux.wait(r"^Please answer yes or no\.\nShall we go on\? \[yes/no\]$")
-    tmux.press("ye")
-    tmux.wait(r"^Shall we go on\? \[yes/no\] ye$")  # what is typed can be seen
-    tmux.press("s", "Enter")
-    asking = tmux.wait(r"^Which disk is it\?$")
-    led_to = asking.index("1.1 run: done")
-    assert led_to < asking.index("log: Step 1.1 (run) completed.") < asking.index("Shall we go on? [")
-    assert "Shall we go on? [yes/no] yes\n" in asking  # and stays
-    tmux.press("sdb", "Enter")
-
-    live = tmux.wait(r"│ sdb$")
-    assert "Which disk is it? sdb\n" in live
-    assert live.rstrip().endswith(" · Never")
-    tmux.press("C-c")
-    asking = tmux.wait(r"^What now\?$")
-    assert "Stopping: interrupted at the terminal" in asking
-    assert "Step 2.1 (run) was cancelled.\n  [r] try the step again\n  [s] skip it" in asking
-    tmux.press("a", "Enter")
-    end = tmux.wait(r"^code=\d+$")
-    assert " ✔ Show and ask (Completed)\n ✘ Wait (Not completed)\n - Never (Cancelled)\n" in end
-    assert end.rstrip().endswith("code=3\n$")
-    assert "sdb" not in project.page()

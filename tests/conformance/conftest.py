@@ -14,12 +14,15 @@ from tastyops.ports import Dialer, Session
 from tastyops.practice.server import PracticeHost
 from tastyops.shell.lock import Holder
 from tastyops.ssh.session import SshDialer
+from tests.console.terminals import ConsoleDialer
 from tests.lab.machine import SESSION_SECONDS, Lab
 from tests.lab.machine import lab as lab  # a fixture
 from tests.sshd.server import Sshd
 
 TARGETS = [
     "practice_host",
+    "console_shell",
+    "noisy_console",
     pytest.param("real_sshd", marks=pytest.mark.sshd),
     pytest.param("lab_machine", marks=[pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]),
 ]
@@ -46,6 +49,23 @@ def practice_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     empty.touch()
     with PracticeHost.start("kalimdor", scale=1.0) as practice:
         yield Target(SshDialer(empty), practice.host)
+
+
+@pytest.fixture
+def console_shell(tmp_path: Path) -> Iterator[Target]:
+    """Root's shell on a console: dash at a terminal."""
+    dialer = ConsoleDialer(["dash", "-i"], tmp_path)
+    yield Target(dialer, Host("kalimdor"))
+    dialer.close()
+
+
+@pytest.fixture
+def noisy_console(tmp_path: Path) -> Iterator[Target]:
+    """Bash at a terminal into which the kernel writes, and which loses bytes of what is typed."""
+    argv = ["bash", "--norc", "--noprofile", "-i"]
+    dialer = ConsoleDialer(argv, tmp_path, noisy=0.02, lossy=0.01)
+    yield Target(dialer, Host("kalimdor"))
+    dialer.close()
 
 
 @pytest.fixture

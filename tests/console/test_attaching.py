@@ -24,7 +24,7 @@ from tastyops.probes.parsing import parse
 from tastyops.redact import Masker
 
 HOST = Host("kalimdor")
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Kept:

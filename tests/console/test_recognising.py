@@ -62,7 +62,10 @@ def test_every_state_of_the_lab(name: str, state: str) -> None:
         (b"error: file `/vmlinuz-6' not found.\r\n\r\nPress any key to continue...", "boot-error"),
         (b"Please unlock disk md1_crypt: ", "passphrase"),
         (b"Enter passphrase for /dev/sda2: ", "passphrase"),
-        (b"Please enter passphrase for disk vg0-home (home): (press TAB for no echo) ", "passphrase"),
+        (
+            b"Please enter passphrase for disk vg0-home (home): (press TAB for no echo) ",
+            "passphrase",
+        ),
         (b"Booting from Hard Disk...\r\nNo bootable device.\r\n", "no-boot-device"),
         (b"Press Enter for maintenance\r\n(or press Control-D to continue): ", "maintenance"),
         (b"[  266.814200] reboot: Power down\r\n", "halted"),

@@ -9,7 +9,7 @@ from typing import Literal
 
 from tastyops.errors import ConsoleUnreachable, PowerUnreachable, TastyopsError
 from tastyops.inventory import Host
-from tastyops.ports import Ended, Sink
+from tastyops.ports import Ended, Session, Sink
 
 
 @dataclass
@@ -29,6 +29,9 @@ class FakeWays:
     looked: list[float] = field(default_factory=list)
     attached: int = 0
     closed: int = 0
+    shell: Callable[[str], Session] | None = None
+    asked: list[bool] = field(default_factory=list)
+    """For each time a session over the console was asked for, whether one had been left there."""
     before_turning: Callable[[], None] = lambda: None
 
     def console(
@@ -68,6 +71,10 @@ class FakeConsole:
     def type_secret(self, name: str) -> Ended:
         self._ways.done.append(f"secret {name}")
         return Ended(0, 0.01)
+
+    def session(self, host: Host, run: str, *, left: bool = False) -> Session | None:
+        self._ways.asked.append(left)
+        return self._ways.shell(run) if self._ways.shell else None
 
     def stop(self) -> None:
         pass

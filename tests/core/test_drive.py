@@ -380,7 +380,7 @@ def test_notes_and_cancels_come_from_other_processes(tmp_path: Path) -> None:
         directory = tmp_path / "runs" / "r1"
 
         def other() -> None:
-            started.wait(20)
+            started.wait(60)
             hand_in(directory, "ncm", Noted("Looks odd."), FakeClock().now())
             hand_in(directory, "ncm", CancelAsked("no time left"), FakeClock().now())
 

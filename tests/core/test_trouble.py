@@ -256,7 +256,7 @@ def test_a_step_in_the_background_lets_the_others_go_on_until_it_is_joined(tmp_p
     others = threading.Event()
 
     def long() -> tuple[int, str]:
-        assert others.wait(20)
+        assert others.wait(60)
         return 0, ""
 
     def second() -> tuple[int, str]:
@@ -285,7 +285,7 @@ def test_a_cancel_ends_what_runs_in_the_background(tmp_path: Path) -> None:
         return 0, ""
 
     def long() -> tuple[int, str]:
-        assert ended.wait(20)
+        assert ended.wait(60)
         return 1, ""
 
     host = FakeHost({"long": long, "after": after})

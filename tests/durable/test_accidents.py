@@ -56,7 +56,7 @@ class Rebooted(Sshd):
         if self.process is not None:
             self.cut()
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(60)
             shutil.rmtree(self.locks)  # they are in /run
             self.locks.mkdir()
             self.locks.chmod(0o1777)

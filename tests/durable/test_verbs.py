@@ -287,7 +287,7 @@ def test_another_operator_attends_and_reads_along(
 
     def attend() -> pexpect.spawn[str]:
         return pexpect.spawn(
-            sys.executable, words, cwd=attempt.folder, env=environment, timeout=30,
+            sys.executable, words, cwd=attempt.folder, env=environment, timeout=60,
             encoding="utf-8", dimensions=(40, 160),
         )  # fmt: skip
 

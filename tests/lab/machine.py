@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tastyops.errors import TastyopsError
-from tastyops.inventory import Host, read_inventory
+from tastyops.inventory import Host
+from tastyops.inventory.reading import read_inventory
 from tastyops.lab import golden, known, life, needs, record
 from tastyops.lab.guest import Guest
 from tastyops.lab.record import Record

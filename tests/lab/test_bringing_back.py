@@ -38,9 +38,11 @@ OVER_SSH = """\
       - fs.mount: /home"""
 ON_THE_CONSOLE = """\
       - console.run: 'grep -q "^/dev/mapper/vg0-root / xfs ro" /proc/mounts'
-      - console.run: vgchange --activate y && ! xfs_repair -n /dev/vg0/home
-      - console.run: xfs_repair /dev/vg0/home
-      - console.run: xfs_repair -n /dev/vg0/home"""
+      - run: grep -q "^/dev/mapper/vg0-root / xfs ro" /proc/mounts
+      - run: vgchange --activate y
+      - run: '! xfs_repair -n /dev/vg0/home'
+      - run: xfs_repair /dev/vg0/home
+      - run: xfs_repair -n /dev/vg0/home"""
 
 
 def broken(lab: Lab, fault: str) -> None:

@@ -217,11 +217,12 @@ def by_hand(lab: Lab, name: str, asked: str, doing: Any, **given: str) -> str:
     )  # fmt: skip
     said = io.StringIO()
     person.logfile_read = said
+    failed = r"What now\?"  # what the menu after a failed step offers
     try:
-        person.expect(asked)
+        assert person.expect([asked, failed]) == 0, said.getvalue()[-4000:]
         doing()
         person.send("done\r")
-        person.expect(pexpect.EOF)
+        assert person.expect([pexpect.EOF, failed]) == 0, said.getvalue()[-4000:]
     except pexpect.ExceptionPexpect:
         pytest.fail(f"{name}: {said.getvalue()[-4000:]}", pytrace=False)
     finally:
@@ -237,7 +238,7 @@ def test_a_failing_disk_is_replaced_and_the_machine_boots_from_the_new_one_alone
     assert pristine.tastyops("lab.break", "disk1").returncode == 0
     log = by_hand(
         pristine, "raid-drop-disk", f"Take disk {OLD} out", lambda: disk(pristine, "pull", OLD),
-        disk=OLD, reboot="true", grace="5s",
+        disk=OLD, reboot="true", grace="5s", patience="25m",
     )  # fmt: skip
     assert "**Status:** Completed at" in log
     assert "of io_error" in log
@@ -247,20 +248,19 @@ def test_a_failing_disk_is_replaced_and_the_machine_boots_from_the_new_one_alone
     assert serials(pristine) == {SECOND, THIRD}
     assert pristine.guest.run("cat /proc/mdstat").count("[3/2]") == 2
 
-    pristine.guest.run("sysctl -w dev.raid.speed_limit_max=15000")  # to be watched
+    pristine.guest.run("sysctl -w dev.raid.speed_limit_max=20000")  # to be watched
     log = by_hand(
         pristine, "raid-replace-disk", f"put disk {NEW} in its place",
         lambda: disk(pristine, "insert", NEW, "--size", "5G"),
-        old=OLD, new=NEW, like=SECOND, third=THIRD, mirror="md2", size="300M",
+        old=OLD, new=NEW, like=SECOND,
     )  # fmt: skip
     assert "**Status:** Completed at" in log
     assert len(re.findall(r"Re-sync [0-9.]+% complete. \([0-9.]+MB/sec; ETA at present", log)) > 1
     assert f"GRUB boot loader installed on disk {NEW}." in log
-    assert pristine.guest.run("cat /proc/mdstat").count("[UUU]") == 3
-    assert "/dev/md2" in pristine.guest.run("pvs --noheadings -o pv_name -S vg_name=vg0")
+    assert pristine.guest.run("cat /proc/mdstat").count("[UUU]") == 2
 
     disk(pristine, "alone", NEW)
     pristine.guest.wait(life.BOOT_SECONDS)
     assert serials(pristine) == {NEW}
-    assert pristine.guest.run("cat /proc/mdstat").count(" active raid1 ") == 3
+    assert pristine.guest.run("cat /proc/mdstat").count(" active raid1 ") == 2
     assert "/boot" in pristine.guest.run("findmnt -no TARGET /boot")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tastyops.errors import LabFailed
-from tastyops.inventory import read_inventory
+from tastyops.inventory.reading import read_inventory
 from tastyops.lab import known, life, places, processes, qemu, record
 from tastyops.lab.golden import Golden, locked
 from tastyops.lab.processes import Process

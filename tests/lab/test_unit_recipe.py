@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tastyops.errors import InvalidFile, UsageError
-from tastyops.inventory import read_inventory
+from tastyops.inventory.reading import read_inventory
 from tastyops.lab import mirror, recipe
 from tastyops.lab.faults import FAULTS
 from tastyops.lab.mirror import Mirror

@@ -19,7 +19,7 @@ class Talk:
     def __init__(self, client: paramiko.SSHClient, run: str) -> None:
         transport = client.get_transport()
         assert transport
-        self.channel = transport.open_session(timeout=20)
+        self.channel = transport.open_session(timeout=60)
         self.channel.settimeout(60)
         self.channel.exec_command(shell.opening("nOpen1"))
         self._held = b""
@@ -78,7 +78,7 @@ class Client:
                 key_filename=host.identity_file,
                 look_for_keys=False,
                 allow_agent=False,
-                timeout=20,
+                timeout=60,
             )
         except BaseException:
             self.ssh.close()
@@ -96,4 +96,4 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.ssh.close()
-        self.transport.join(10)
+        self.transport.join(60)

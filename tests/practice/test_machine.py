@@ -226,7 +226,7 @@ def test_the_package_lock_is_waited_for_and_its_holder_named(make: Make) -> None
     status, out, _ = run(machine, *APT_GET, "install", "htop")
     assert status == 0
     assert "Waiting for cache lock" in out
-    first.join(30)
+    first.join(60)
     assert not first.is_alive()
 
 
@@ -243,7 +243,7 @@ def test_the_boot_menu(machine: Machine) -> None:
     change(machine, *APT_GET, "install", "linux-image-amd64")
     menu = menu_of(machine)
     assert menu.default == "saved"
-    assert len(menu.entries) == 5
+    assert len(menu.entries) == 7
     entry = menu.starting(NEW)
     assert entry
     assert entry.title == "Debian GNU/Linux"

@@ -48,7 +48,7 @@ def fate(talk: Talk, name: str) -> shell.Fate:
     return shell.parse_fate(talk.ask("q", name)[0].decode())
 
 
-def wait_until(deadline: float = 20.0) -> Iterator[None]:
+def wait_until(deadline: float = 60.0) -> Iterator[None]:
     """Loops until the body is satisfied, and fails when it never is."""
     end = time.monotonic() + deadline
     while time.monotonic() < end:
@@ -212,7 +212,7 @@ def test_much_output(talk: Talk) -> None:
 
 def test_only_the_framing_is_spoken(client: Client) -> None:
     for command in ("id", "exec sh -c 'id'"):
-        _, out, err = client.ssh.exec_command(command, timeout=20)
+        _, out, err = client.ssh.exec_command(command, timeout=60)
         assert out.read() == b""
         assert err.read().startswith(b"PRACTICE HOST: ")
         assert out.channel.recv_exit_status() == 1
@@ -227,7 +227,7 @@ def test_a_person_who_logs_in_is_told(client: Client) -> None:
 
 
 def test_another_bootstrap_is_refused(client: Client) -> None:
-    channel = client.transport.open_session(timeout=20)
+    channel = client.transport.open_session(timeout=60)
     channel.settimeout(20)
     channel.exec_command(shell.opening("nOpen1"))
     channel.sendall(b"R=x; H=nHello1; rm -rf /\n")
@@ -255,13 +255,13 @@ def test_no_other_key_no_password_no_other_user(practice: PracticeHost) -> None:
                 password=password,
                 look_for_keys=False,
                 allow_agent=False,
-                timeout=20,
+                timeout=60,
                 key_filename=host.identity_file if user == "dwm" else None,
             )
         transport = ssh.get_transport()
         ssh.close()
         if transport:
-            transport.join(10)
+            transport.join(60)
 
 
 def test_no_forwarding_and_no_sftp(client: Client) -> None:
@@ -344,7 +344,7 @@ def test_nothing_is_left_after_close() -> None:
         begun = time.monotonic()
         practice.close()
         practice.close()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
     assert not os.path.exists(directory)
     assert set(threading.enumerate()) <= before
 
@@ -380,4 +380,4 @@ def test_a_host_as_its_own_process(tmp_path: object) -> None:
         with Client(host) as client:
             assert client.talk().ask("p", "hostname")[0] == b"kalimdor\n"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0

@@ -88,7 +88,7 @@ def test_the_same_as_dash(machine: Machine, text: str) -> None:
         ["dash", "-c", text],
         capture_output=True,
         check=False,
-        timeout=20,
+        timeout=60,
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
     )
@@ -148,7 +148,7 @@ def test_what_stays_in_the_background_goes_on(make: Make) -> None:
     assert not machine.files.exists("/root/late")
     with machine.lock:
         while not machine.files.text("/root/late"):
-            machine.lock.wait(10)
+            machine.lock.wait(60)
 
 
 @settings(max_examples=300, deadline=None)

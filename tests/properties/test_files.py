@@ -16,7 +16,8 @@ from hypothesis import given
 from tastyops import source
 from tastyops.catalogue import registry
 from tastyops.errors import InvalidFile, TastyopsError
-from tastyops.inventory import Inventory, read_inventory
+from tastyops.inventory import Inventory
+from tastyops.inventory.reading import read_inventory
 from tastyops.model.runbook import Runbook
 from tastyops.plan import make_plan
 from tastyops.source.tree import Mapping, Scalar, Sequence
@@ -183,7 +184,7 @@ limit = 700 * 1024 * 1024
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 from tastyops.catalogue import registry
 from tastyops.errors import TastyopsError
-from tastyops.inventory import read_inventory
+from tastyops.inventory.reading import read_inventory
 from tastyops.source import MAX_BYTES
 from tastyops.validate import validate
 known = registry()

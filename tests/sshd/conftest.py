@@ -87,7 +87,7 @@ def nothing_left(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     # A timer of paramiko's that was cancelled takes a moment to end.
-    wait_for(lambda: set(threading.enumerate()) <= before, 2)
+    wait_for(lambda: set(threading.enumerate()) <= before)
     assert capfd.readouterr() == ("", "")
 
 

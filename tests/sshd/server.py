@@ -20,7 +20,7 @@ from pathlib import Path
 from tastyops.inventory import Host
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 
 # The first value of a key is the one sshd takes.
 CONFIG = """
@@ -176,7 +176,7 @@ class Sshd:
         self.cut()
         if self.process:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(60)
             self.process = None
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -143,7 +143,7 @@ def test_the_agent_is_asked(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.Monk
         refusal(dialer(sshd), sshd.host(identity_file=None), errors.AuthenticationFailed)
     finally:
         agent.terminate()
-        agent.wait(10)
+        agent.wait(60)
 
 
 def test_a_missing_key_file_is_told_before_connecting(sshd: Sshd) -> None:

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +34,7 @@ def marker() -> Iterator[str]:
     """A word for command lines, by which what is left of them is found."""
     marker = f"marker-{secrets.token_hex(6)}"
     yield marker
-    wait_for(lambda: not running(marker), 5)
+    wait_for(lambda: not running(marker))
 
 
 TREES = {
@@ -68,7 +69,7 @@ def test_a_timeout_leaves_no_child(
     session = opened(sshd, timing=PATIENT)
     began = time.monotonic()
     assert ends(session, way, argv(tree, marker)).state == "timed out"
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
     assert leftovers(marker) == []
     if way == "change":
         assert session.fate("late") == Fate("lost")
@@ -86,8 +87,8 @@ def test_output_so_far_of_a_change_that_timed_out(sshd: Sshd, opened: Open) -> N
 
 
 def test_a_command_within_its_timeout(session: SshSession) -> None:
-    assert session.probe(["sleep", "0.5"], sink=Collected(), timeout=20).state == "ended"
-    assert session.change("in", ["sleep", "0.5"], sink=Collected(), timeout=20).state == "ended"
+    assert session.probe(["sleep", "0.5"], sink=Collected(), timeout=60).state == "ended"
+    assert session.change("in", ["sleep", "0.5"], sink=Collected(), timeout=60).state == "ended"
 
 
 def test_large_output_is_not_cut_by_a_timeout_that_passes_meanwhile(session: SshSession) -> None:
@@ -124,17 +125,19 @@ def test_stop_from_another_thread(sshd: Sshd, opened: Open, marker: str, way: st
     thread = threading.Thread(target=work)
     thread.start()
     wait_for(lambda: leftovers(marker) and session._link._running)
-    time.sleep(0.4 if way == "follow" else 0)
+    if way == "follow":  # until its shell sleeps between two looks at what it follows
+        main = session.hello.pid
+        wait_for(lambda: Path(f"/proc/{main}/task/{main}/children").read_text())
     asked = time.monotonic()
     session.stop()
-    thread.join(20)
+    thread.join(60)
     assert results
     assert results[0].state == "stopped"
-    assert results[0].seconds < 10
-    assert time.monotonic() - asked < 3
+    assert results[0].seconds < 30
+    assert time.monotonic() - asked < 20  # far from the sleeps' own end
     assert leftovers(marker) == []
     if way == "follow":
-        starter.join(20)
+        starter.join(60)
     # The next command is not stopped by it.
     session.stop()
     assert session.probe(["true"], sink=Collected()).state == "ended"

@@ -182,7 +182,7 @@ def test_the_outcome_of_a_cut_change_is_picked_up(own_sshd: Sshd, opened: Open) 
     )
     wait_for(lambda: seen)
     go.touch()
-    follower.join(20)
+    follower.join(60)
     assert follower.ended is not None
     assert (follower.ended.state, follower.ended.status) == ("ended", 7)
     assert seen[0] == b"begun\n"
@@ -240,7 +240,7 @@ def test_a_second_shell_that_is_killed_is_replaced(sshd: Sshd, opened: Open) -> 
     assert second.hello is not None
     os.kill(second.hello.pid, signal.SIGKILL)
     wait_for(lambda: session._link._second not in (None, second))
-    thread.join(20)
+    thread.join(60)
     assert thread.error is None
     assert thread.ended is not None
     assert thread.ended.status == 0

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tastyops.cli.program import main
-from tastyops.journal.events import Connected, StepEnded
+from tastyops.journal.events import StepEnded
+from tastyops.journal.ways import Connected
 from tastyops.store.runs import read_events, run_directories
 from tests.sshd.server import Sshd
 from tests.sshd.test_runs import project as project  # a fixture
@@ -74,7 +75,7 @@ def test_a_second_controller_elsewhere_is_refused_by_the_host(host: Sshd, projec
             assert said in ended.why
         assert not mark.exists()
         first.send_signal(signal.SIGKILL)
-        first.wait(20)
+        first.wait(60)
         assert main(["run", book, "--yes", *apart]) == 6
         (ended,) = (body for body in last(project / "runs2") if isinstance(body, StepEnded))
         assert "process is gone" in ended.why

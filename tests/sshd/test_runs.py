@@ -144,7 +144,7 @@ def test_the_controllers_death_leaves_the_change_to_end_and_the_log_in_progress(
     )
     wait_for(go.exists)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(20)
+    process.wait(60)
     Path(f"{go}2").touch()
     wait_for(done.exists)
     assert "**Status:** In progress." in page(project)
@@ -182,7 +182,7 @@ def test_a_cut_link_is_mended_and_the_outcome_picked_up(own_sshd: Sshd, project:
     assert settled[-1].result["out"]["head"] == "begun\nended\n"
 
 
-def wait_for(condition: object, seconds: float = 30.0) -> None:
+def wait_for(condition: object, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "waited too long"

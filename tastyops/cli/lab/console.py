@@ -8,6 +8,7 @@ from tastyops.cli import project
 from tastyops.cli.lab import common
 from tastyops.errors import ExitCode
 from tastyops.lab import recipe, terminal
+from tastyops.terminal.joined import raw
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -19,5 +20,5 @@ def perform(args: Namespace, *, dry: bool) -> int:
     common.refuse_dry("lab.console", dry=dry)
     made = common.the_lab()
     project.say(f"Ctrl-] leaves. The login is root, the password {recipe.CONSOLE_PASSWORD}.")
-    terminal.join(made.console)
+    terminal.join(made.console, raw)
     return int(ExitCode.COMPLETED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tastyops.errors import Refused
@@ -28,6 +29,11 @@ def the_disk(disks: Disks, name: str) -> Device:
         raise Refused(f"{name} is a name that moves between boots; disks go by serial{hint}")
     there = ", ".join(sorted(disk.serial for disk in disks.disks if disk.serial)) or "none known"
     raise Refused(f"there is no disk called {name} (there are: {there})")
+
+
+def public_serial(serial: str) -> str:
+    """A serial number as a fact for the log: other characters than a word's become ``_``."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", serial)[:64] or "unknown"
 
 
 def uses(disks: Disks, disk: Device) -> tuple[str, ...]:

@@ -1,0 +1,115 @@
+"""How one run reaches its hosts: links through them, and consoles and power switches beside them.
+
+Each is opened when a lane first needs it and let go of at the end of the run.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Collection
+
+from tastyops.engine.holding import Claim
+from tastyops.engine.links import Link
+from tastyops.engine.outofband import ConsoleRecord, Outside
+from tastyops.engine.workers import Done, Work
+from tastyops.inventory import Host
+from tastyops.journal.events import Address
+from tastyops.journal.state import LaneKey, RunState
+from tastyops.model.runbook import Step
+from tastyops.plan import Plan
+from tastyops.ports import Dialer, JournalSink, OutOfBand, Session
+
+
+class Reach:
+    """Links, consoles and power switches of a run; only the thread that drives it asks for one.
+
+    ``done`` takes what consoles say, and ``stopping`` tells a link to give up waiting.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        dialer: Dialer,
+        claim: Claim,
+        ways: OutOfBand,
+        *,
+        state: RunState,
+        journal: JournalSink,
+        done: queue.SimpleQueue[Done],
+        stopping: threading.Event,
+    ) -> None:
+        self._plan, self._dialer, self._claim, self._ways = plan, dialer, claim, ways
+        self._state = state
+        self._journal, self._done, self._stopping = journal, done, stopping
+        self._links: dict[LaneKey, Link] = {}
+        """One to each host, and one more to each for every step in the background."""
+        self._outsides: dict[str, Outside] = {}
+        """Consoles and power switches, by host."""
+
+    def link(self, host: str, step: Step) -> Link | None:
+        """The lane's own link: what runs in the background does not stand in the others' way."""
+        place = self._plan.host(host)
+        if place is None:
+            return None
+        key = (host, step.id if step.background else "")
+        if key not in self._links:
+            outside = self.outside(place)
+            self._links[key] = Link(
+                place, self._dialer, self._claim, self._stopping,
+                lambda: self._over_console(outside),
+            )  # fmt: skip
+        return self._links[key]
+
+    def _over_console(self, outside: Outside) -> Session | None:
+        """A session over a host's console, where a root shell is open there."""
+        last = self._state.connected.get(outside.host.name)
+        left = last is not None and last.over == "console"
+        return outside.session(self._claim.run, left=left)
+
+    def alone(self, host: Host, work: Work) -> Work:
+        """Whatever is looked at or typed on a console: no session goes over it meanwhile."""
+        links = [link for (name, _), link in self._links.items() if name == host.name]
+
+        def made_way() -> Done:
+            for link in links:
+                link.leave_console()
+            return work()
+
+        return made_way
+
+    def outside(self, host: Host) -> Outside:
+        """The host's console and power switch, one for all its lanes."""
+        if host.name not in self._outsides:
+            at, done = Address(host=host.name), self._done
+            record = ConsoleRecord(
+                self._journal,
+                lambda body: done.put(Done(None, ((at, body, ""),))),
+                lambda error: done.put(Done(None, (), fatal=error)),
+            )
+            self._outsides[host.name] = Outside(host, self._ways, record)
+        return self._outsides[host.name]
+
+    def end_commands(self, lanes: Collection[LaneKey]) -> None:
+        """Tells the commands of these lanes to end."""
+        for host, step in lanes:
+            link = self._links.get((host, step)) or self._links.get((host, ""))
+            for way in (link, self._outsides.get(host)):
+                if way is not None:
+                    way.stop()
+
+    def leave_consoles(self, *, forget: bool) -> None:
+        """Lets go of the consoles; what they said is in the queue then. A session over one ends
+        before; ``forget`` as in ``hang_up``.
+        """
+        for link in self._links.values():
+            if link.over_console:
+                self._journal.commit()
+                link.finish(forget=forget)
+        for outside in self._outsides.values():
+            outside.close()
+
+    def hang_up(self, *, forget: bool) -> None:
+        """Ends the links at the end of a run; with ``forget`` what it kept on the hosts goes."""
+        for link in self._links.values():
+            link.finish(forget=forget)

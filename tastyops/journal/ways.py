@@ -1,0 +1,71 @@
+"""What happens to the ways to a run's hosts: sessions and consoles that open and end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tastyops.journal.events import Body
+
+
+@dataclass(frozen=True)
+class Connected(Body):
+    """A session with a host opened, and its lock was taken.
+
+    ``skew``: seconds its clock is ahead of ours. ``epoch`` is the lock's; ``took_over`` says whose
+    lock it was, if it was taken over. ``over``: ``console`` where there was no ssh, else empty.
+    """
+
+    kind: ClassVar[str] = "connected"
+    boot_id: str
+    kernel: str
+    hostname: str
+    uid: int
+    directory: str
+    skew: float = 0.0
+    epoch: int = 0
+    took_over: str = ""
+    over: str = ""
+
+
+@dataclass(frozen=True)
+class Disconnected(Body):
+    """A session ended other than by us. ``expected``: the host was to go down. Private."""
+
+    kind: ClassVar[str] = "disconnected"
+    error: str
+    expected: bool = False
+
+
+@dataclass(frozen=True)
+class ConsoleAttached(Body):
+    """A host's console was attached, in the way ``how`` says. Private, as is all it says."""
+
+    kind: ClassVar[str] = "console-attached"
+    how: str
+
+
+@dataclass(frozen=True)
+class ConsoleHeard(Body):
+    """A piece of what a console said, looked at or not, secrets masked."""
+
+    kind: ClassVar[str] = "console-heard"
+    out: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ConsoleDetached(Body):
+    """A console was let go of, or lost (``why``). ``left_out``: bytes too many to be kept."""
+
+    kind: ClassVar[str] = "console-detached"
+    why: str = ""
+    left_out: int = 0
+
+
+WAY_EVENTS: tuple[type[Body], ...] = (
+    Connected,
+    Disconnected,
+    ConsoleAttached,
+    ConsoleHeard,
+    ConsoleDetached,
+)

@@ -1,0 +1,39 @@
+"""What a boot of the modelled machine comes to, by the files it finds and the words it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tastyops.practice import initramfs
+from tastyops.practice.deadends import DEAD_ENDS
+from tastyops.practice.files import Files
+from tastyops.practice.grubcfg import Entry
+
+PANIC = DEAD_ENDS["panic"]
+
+
+def unbootable(files: Files, release: str | None, dead_end: str = "") -> str:
+    """What the console shows of a boot that ends in nothing, empty for one that does not.
+
+    ``dead_end``: what every boot ends in, a name of ``deadends.DEAD_ENDS``.
+    """
+    if dead_end:
+        return DEAD_ENDS[dead_end]
+    if release is None:
+        return "grub rescue> "
+    image, initrd = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"
+    if not files.exists(image) or not files.size(image):
+        return f"error: file `/vmlinuz-{release}' not found."
+    if not files.exists(initrd):
+        return PANIC
+    if files.size(initrd) < initramfs.WHOLE:
+        return f"Initramfs unpacking failed\n{PANIC}"
+    return ""
+
+
+def mode_of(entry: Entry | None, words: Sequence[str]) -> str:
+    """What systemd starts by the kernel's command line (kernel-command-line(7))."""
+    for mode in ("rescue", "emergency"):
+        if f"systemd.unit={mode}.target" in words:
+            return mode
+    return "rescue" if entry is not None and entry.recovery else ""

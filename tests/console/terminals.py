@@ -1,0 +1,116 @@
+"""A root shell at a terminal, as a serial console has one: noisy, slow to say so, lossy if wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import random
+import select
+import signal
+import subprocess
+import termios
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tastyops.console.attached import Attached
+from tastyops.console.session import prober, session
+from tastyops.inventory import Host
+from tastyops.ssh.session import SshProber, SshSession
+from tastyops.ssh.timing import Timing
+
+NOISE = (
+    b"[   12.345678] usb 1-1: new high-speed USB device number 2 using xhci_hcd\r\n",
+    b"[  114.000001] md: md1: data-check done.\r\n",
+    b"[ 1200.500000] EXT4-fs (sda2): {mounted} filesystem with ordered data mode?\r\n",
+)
+
+
+class PtyLine:
+    """A line to a shell on a pseudo terminal. Now and then the kernel writes into what it says,
+    and of what is typed something is lost.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], locks: Path, *, noisy: float = 0.0, lossy: float = 0.0
+    ) -> None:
+        self._noisy, self._lossy = noisy, lossy
+        self._random = random.Random(12)
+        self._fd, theirs = pty.openpty()
+
+        def controlling() -> None:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        ours = {"TERM": "vt100", "PS1": "root@kalimdor:~# ", "TASTYOPS_LOCKS": str(locks)}
+        self.process = subprocess.Popen(
+            argv, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            preexec_fn=controlling, env={**os.environ, **ours},
+        )  # fmt: skip
+        os.close(theirs)
+        self.quiet = threading.Event()
+        self.typed = 0
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def read(self) -> bytes:
+        if self.quiet.is_set():
+            time.sleep(0.05)
+            os.read(self._fd, 4096)
+            return b"\0"
+        try:
+            data = os.read(self._fd, 512)
+        except OSError:
+            return b""
+        if data and self._random.random() < self._noisy:
+            at = self._random.randrange(len(data) + 1)
+            data = data[:at] + self._random.choice(NOISE) + data[at:]
+        return data
+
+    def write(self, data: bytes) -> int:
+        select.select([], [self._fd], [], 10)
+        self.typed += len(data)
+        if self.typed > 2000 and self._random.random() < self._lossy:
+            at = self._random.randrange(len(data))
+            os.write(self._fd, data[:at] + data[at + 1 :])
+            return len(data)
+        return os.write(self._fd, data)
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGHUP)
+        os.close(self._fd)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class ConsoleDialer:
+    """Each session has a terminal of its own, with a shell that waits there."""
+
+    def __init__(self, argv: Sequence[str], locks: Path, **how: float) -> None:
+        self._argv, self._locks, self._how = argv, locks, how
+        self.open: list[Attached] = []
+
+    def console(self) -> Attached:
+        console = Attached(
+            PtyLine(self._argv, self._locks, **self._how), "a pty", lambda data: None
+        )
+        self.open.append(console)
+        console.until([r"[#$] $"], 10)
+        return console
+
+    def session(self, host: Host, run: str) -> SshSession:
+        return session(self.console(), host.name, run, timing=Timing(second_after=0.3))
+
+    def prober(self, host: Host, run: str) -> SshProber:
+        return prober(self.console(), host.name, run, timing=Timing(second_after=0.3))
+
+    def close(self) -> None:
+        for console in self.open:
+            console.close()
