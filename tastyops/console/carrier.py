@@ -94,6 +94,8 @@ class ConsoleCarrier:
         self._opened = self._number = 0
         self._write, self._read, self._wait = LARGEST, MOST_READ, QUICKEST
         self._gone, self._closing = "", False
+        self._heard = 0.0
+        """When some of an answer arrived last."""
         self._thread = threading.Thread(target=self._serve, name=self.where, daemon=True)
 
     @property
@@ -169,6 +171,8 @@ class ConsoleCarrier:
         """From the console's thread."""
         with self._arrived:
             others = self._sieve.feed(data)
+            if self._sieve.inside:
+                self._heard = monotonic()
             if self._sieve.replies:
                 self._arrived.notify_all()
         return others
@@ -195,7 +199,7 @@ class ConsoleCarrier:
         while True:
             line = order(self._nonce, self._number, words())
             self._type(b"\n" * bool(tries) + line, slow=tries >= TRIES_AT_FULL_SPEED)
-            reply = self._answer(min(until, monotonic() + self._patience.answer))
+            reply = self._answer(until)
             if reply is not None and reply is not BROKEN:
                 return reply
             if self._terminal.lost:
@@ -207,10 +211,17 @@ class ConsoleCarrier:
             self._read = max(LEAST_READ, self._read // 2)
 
     def _answer(self, until: float) -> Reply | None:
-        """The answer to the last request; one to an earlier sending of another is left aside."""
-        while (reply := self._next(until)) is not None:
-            if reply.number == self._number or reply is BROKEN:
+        """The answer to the last request; one to an earlier request is left aside.
+
+        A slow line is waited for as long as something of an answer arrives, ``until`` at most.
+        """
+        patience, asked = self._patience.answer, monotonic()
+        while (due := min(until, max(asked, self._heard) + patience)) > monotonic():
+            reply = self._next(due)
+            if reply is not None and (reply.number == self._number or reply is BROKEN):
                 return reply
+            if self._terminal.lost:
+                break
         return None
 
     def _serve(self) -> None:

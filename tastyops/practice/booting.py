@@ -12,13 +12,17 @@ from tastyops.practice.grubcfg import Entry
 PANIC = DEAD_ENDS["panic"]
 
 
-def unbootable(files: Files, release: str | None, dead_end: str = "") -> str:
+BEFORE_A_KERNEL = ("grub-prompt", "grub-rescue", "grub-password", "no-boot-device")
+"""Dead ends of a machine that has loaded no kernel."""
+
+
+def unbootable(files: Files, release: str | None, ends_at: str = "") -> str:
     """What the console shows of a boot that ends in nothing, empty for one that does not.
 
-    ``dead_end``: what every boot ends in, a name of ``deadends.DEAD_ENDS``.
+    ``ends_at`` is a dead end that every boot of this machine comes to, if it is to.
     """
-    if dead_end:
-        return DEAD_ENDS[dead_end]
+    if ends_at:
+        return DEAD_ENDS[ends_at]
     if release is None:
         return "grub rescue> "
     image, initrd = f"/boot/vmlinuz-{release}", f"/boot/initrd.img-{release}"

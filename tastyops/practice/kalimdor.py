@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from tastyops.practice.deadends import DEAD_ENDS
 from tastyops.practice.packages import Package
 from tastyops.practice.units import Unit
 
@@ -91,7 +92,10 @@ class Options:
             key: tuple(value) if isinstance(value, list) else value
             for key, value in settings.items()
         }
-        return cls(**values)
+        options = cls(**values)
+        if options.boots_end_at not in ("", *DEAD_ENDS):
+            raise ValueError(f"practice: boots_end_at is one of {', '.join(DEAD_ENDS)}")
+        return options
 
 
 def packages() -> list[Package]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from tastyops.practice import initramfs, kalimdor
-from tastyops.practice.booting import mode_of, unbootable
+from tastyops.practice.booting import BEFORE_A_KERNEL, mode_of, unbootable
 from tastyops.practice.bootmenu import ENTER, BootMenu
 from tastyops.practice.calls import Call, Input, Write
 from tastyops.practice.clock import PracticeClock
@@ -267,9 +267,10 @@ class Life(Parts, ABC):
             self._show_menu()
             return
         chosen = release or (entry.release if entry else None)
-        why = unbootable(self.files, chosen, self._options.boots_end_at)
+        ends_at = self._options.boots_end_at
+        why = unbootable(self.files, chosen, ends_at)
         self._heard(b"\x1b[H\x1b[J")
-        if chosen is not None:
+        if chosen is not None and ends_at not in BEFORE_A_KERNEL:
             self._say(f"Loading Linux {chosen} ...")
         if why or chosen is None:
             self.phase = "panicked"

@@ -212,6 +212,11 @@ class Sieve:
         self._torn = False
         self.replies: list[Reply] = []
 
+    @property
+    def inside(self) -> bool:
+        """Whether an answer has begun to arrive."""
+        return self._held.startswith(self._mark)
+
     def feed(self, data: bytes) -> bytes:
         """Some bytes, in order; gives those that are nobody's answer."""
         data, others = self._held + data, b""

@@ -22,7 +22,7 @@ from tests.sshd.server import Sshd
 TARGETS = [
     "practice_host",
     "console_shell",
-    "noisy_console",
+    pytest.param("noisy_console", marks=pytest.mark.long),
     pytest.param("real_sshd", marks=pytest.mark.sshd),
     pytest.param("lab_machine", marks=[pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]),
 ]

@@ -35,9 +35,10 @@ class PtyLine:
     """
 
     def __init__(
-        self, argv: Sequence[str], locks: Path, *, noisy: float = 0.0, lossy: float = 0.0
-    ) -> None:
-        self._noisy, self._lossy = noisy, lossy
+        self, argv: Sequence[str], locks: Path, *, noisy: float = 0.0, lossy: float = 0.0,
+        slow: float = 0.0,
+    ) -> None:  # fmt: skip
+        self._noisy, self._lossy, self._slow = noisy, lossy, slow
         self._random = random.Random(12)
         self._fd, theirs = pty.openpty()
 
@@ -62,6 +63,7 @@ class PtyLine:
             os.read(self._fd, 4096)
             return b"\0"
         try:
+            time.sleep(self._slow)
             data = os.read(self._fd, 512)
         except OSError:
             return b""

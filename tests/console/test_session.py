@@ -91,9 +91,9 @@ def test_a_request_fits_a_terminals_line() -> None:
 class Console:
     """A shell at a terminal, attached; what it says to others than the session is in ``heard``."""
 
-    def __init__(self, locks: Path, argv: tuple[str, ...] = DASH) -> None:
+    def __init__(self, locks: Path, argv: tuple[str, ...] = DASH, slow: float = 0.0) -> None:
         self.heard = b""
-        self.line = PtyLine(argv, locks)
+        self.line = PtyLine(argv, locks, slow=slow)
         self.attached = Attached(self.line, "a pty", self.hear)
         self.attached.until([r"[#$] $"], 10)
 
@@ -135,6 +135,20 @@ def test_the_prompt_comes_back_and_the_terminal_is_as_it_was(console: Console, r
     assert " -echo " not in shown
     assert b"hidden words" not in console.heard
     assert b"aGlkZGVu" not in console.heard, "nor in the form in which it travelled"
+
+
+def test_an_answer_that_takes_longer_than_a_request_is_waited_for(
+    tmp_path: Path, run: str
+) -> None:
+    slow = Console(tmp_path, slow=0.1)  # so that 16 KB take three seconds and more
+    try:
+        opened = slow.open(run, answer=1)
+        sink = Sink()
+        assert opened.probe(["sh", "-c", "yes word | head -c 12000"], sink=sink).status == 0
+        assert len(sink.stdout) == 12_000
+        opened.close()
+    finally:
+        slow.attached.close()
 
 
 def test_only_where_a_shell_waits(console: Console, run: str) -> None:

@@ -110,6 +110,7 @@ def test_with_a_real_shell_at_the_other_end(tmp_path: Path) -> None:
     ended = [(body.outcome, body.why) for body in found.bodies("step-ended")]
     assert [outcome for outcome, _ in ended] == ["done"] * 4, ended
     assert (ways.attached, len(found.bodies("connected"))) == (1, 2)
+    assert found.transcript.count("The console shows: shell.") == 2
     results = [body.result for body in found.bodies("settled") if body.how == "output"]
     first = next(result for result in results if "err" in result)
     assert first["out"]["head64"] == "Yf9i"

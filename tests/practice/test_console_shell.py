@@ -161,3 +161,8 @@ def test_the_rack_goes_dark_once_the_machine_is_down(make: Make) -> None:
     machine.wait_for_power()
     until(machine, lambda: up(machine))
     assert not machine.dark
+
+
+def test_a_dead_end_there_is_not_is_refused(make: Make) -> None:
+    with pytest.raises(ValueError, match="boots_end_at is one of panic, initramfs"):
+        make(boots_end_at="nowhere")
