@@ -226,12 +226,14 @@ def test_what_another_account_may_not_is_refused_and_says_whom_to_ask(two: Two) 
     (two.folder / "book.yml").write_text(ALONE)
     with contextlib.closing(two.begin("run", "book.yml")) as screen:
         screen.expect("Pull the disk")
-        for words in (["cancel", "last"], ["show", "last"], ["verify", "last"], ["summary", "last", "x"],
-                      ["resume", "--run", two.run], ["cancel", "2026/001"]):  # fmt: skip
-            if "/" in words[-1]:
-                words[-1] = f"{two.page().split('/')[0][-4:]}/001"
+        log = f"{two.page().split('/')[0][-4:]}/001"
+        for words in (["cancel", "last"], ["show", "last"], ["verify", "last"],
+                      ["resume", "--run", two.run], ["cancel", log]):  # fmt: skip
             code, said = two.says(two.second, *words)
             assert (code, f"The run {two.run} is {two.first}'s" in said) == (2, True), said
+        code, said = two.says(two.second, "summary", "last", "x")
+        assert (code, f"The log {log} is {two.first}'s" in said) == (2, True), said
+        assert "`tastyops note` reaches the run" in said
         code, said = two.says(two.second, "answer", "last", "done")
         assert (code, "asks nothing of another operator" in said) == (2, True), said
         assert f"for {two.first} to answer" in said

@@ -15,7 +15,7 @@ from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
 
-AHEAD = 150
+AHEAD = 240
 """Seconds until the minute chosen, at least: the checks before it take their time."""
 
 
