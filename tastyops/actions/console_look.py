@@ -11,6 +11,11 @@ from tastyops.errors import ConsoleHeld, Refused, shown
 from tastyops.model.action import Facts
 from tastyops.probes.console import WAITING, Screen, look
 
+HUSH = 20.0
+"""Seconds without a byte after which a console is silent: what asks has asked before it was
+attached. A boot says something more often.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConsoleLook:
@@ -19,7 +24,7 @@ class ConsoleLook:
     wait: float = param("duration", "How long to wait for something that asks, or a panic", 0.0)
     until: list[str] = param("list", "Regular expressions to wait for instead", ())
     take: bool = param("boolean", "Whether to ask for a console that somebody else has", False)
-    enter: bool = param("boolean", "Whether Enter is pressed once where it is silent", False)
+    enter: bool = param("boolean", "Whether Enter is pressed once where it is silent for 20 s", False)
 
 
 @action(
@@ -39,17 +44,26 @@ def console_look(params: ConsoleLook, facts: Facts) -> Steps:
             re.compile(pattern)
         except re.error as error:
             raise Refused(f"{shown(pattern)} is no regular expression: {error}") from error
-    reading = look(params.wait, *until) if params.wait else look(0)
+    first = min(params.wait, HUSH) if params.enter else params.wait
+    reading = look(first, *until) if params.wait else look(0)
     screen: Screen | Offline = yield Probe(*reading, via="console", offline=True)
     if isinstance(screen, Offline) and screen.why == ConsoleHeld.id and params.take:
         yield Ask("confirm", f"Somebody else has {facts.host}'s console. End their session?")
         require((yield Change(("take",), via="console")), "their session could not be ended")
         screen = yield Probe(*reading, via="console", offline=True)
-    if isinstance(screen, Screen) and screen.state == "silent" and params.enter:
-        require((yield Change(("type",), b"\r", via="console")), "Enter could not be typed")
-        screen = yield Probe(*look(max(params.wait, 5.0), *until), via="console", offline=True)
+    silent = isinstance(screen, Screen) and screen.state == "silent"
+    if isinstance(screen, Screen) and params.enter and not _asks(screen, until):
+        if silent:
+            require((yield Change(("type",), b"\r", via="console")), "Enter could not be typed")
+        if silent or params.wait:
+            screen = yield Probe(*look(max(params.wait, 5.0), *until), via="console", offline=True)
     if isinstance(screen, Offline):
         return {"state": screen.why, "line": "", "chosen": "", "heard": 0}
     return {
         "state": screen.state, "line": screen.line, "chosen": screen.chosen, "heard": screen.heard,
     }  # fmt: skip
+
+
+def _asks(screen: Screen, until: tuple[str, ...]) -> bool:
+    """Whether what is waited for is there."""
+    return any(re.search(pattern, screen.text) for pattern in until)
