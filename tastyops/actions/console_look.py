@@ -24,7 +24,7 @@ class ConsoleLook:
     wait: float = param("duration", "How long to wait for something that asks, or a panic", 0.0)
     until: list[str] = param("list", "Regular expressions to wait for instead", ())
     take: bool = param("boolean", "Whether to ask for a console that somebody else has", False)
-    enter: bool = param("boolean", "Whether Enter is pressed once where it is silent for 20 s", False)
+    enter: bool = param("boolean", "Whether to press Enter once where it is silent for 20 s", False)
 
 
 @action(
