@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -41,6 +42,12 @@ def sshd_installed() -> None:
     """Fails on CI where there is no sshd; elsewhere such tests were not even collected."""
     if SSHD is None:
         pytest.fail(NO_SSHD, pytrace=False)
+
+
+def pytest_configure() -> None:
+    """A shell has its background jobs ignore Ctrl-C, and these tests' programs would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

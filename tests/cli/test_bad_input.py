@@ -274,10 +274,5 @@ def test_ctrl_c_before_a_run_ends_with_3(
     monkeypatch.setattr(
         "tastyops.cli.project.load_inventory", lambda _: signal.raise_signal(signal.SIGINT)
     )
-    # A shell has its background jobs ignore it, and so these tests, were they one.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        result = run("run", project.runbook("run: x"), "--yes")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    result = run("run", project.runbook("run: x"), "--yes")
     assert (result.code, "Stopped." in result.err) == (3, True)

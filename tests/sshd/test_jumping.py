@@ -11,6 +11,7 @@ import pytest
 from tastyops import errors
 from tastyops.ssh import trust
 from tastyops.ssh.timing import Timing
+from tastyops.ssh.wire import SshCarrier
 from tests.sshd.dialling import dialer, hello, known, refusal, trusts
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected
@@ -40,7 +41,9 @@ def test_jump_hosts_are_visited_in_order(sshd: Sshd, jump: Sshd) -> None:
     dialling = dialer(sshd, config)
     session = dialling.session(sshd.host(address="deep", known_hosts=both), "test")
     try:
-        chain = [hop.port for hop in session._link._connection.chain()]
+        carrier = session._link._carrier
+        assert isinstance(carrier, SshCarrier)
+        chain = [hop.port for hop in carrier._connection.chain()]
         assert chain == [jump.port, sshd.port, sshd.port]
         assert session.probe(["true"], sink=Collected()).status == 0
     finally:
