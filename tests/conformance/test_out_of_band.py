@@ -50,8 +50,15 @@ def practice_ways() -> Iterator[Outside]:
         yield ways_of(Host("kalimdor", connection="practice"), stack)
 
 
+@pytest.fixture(scope="module")
+def pristine_afterwards(lab: Lab) -> Iterator[None]:
+    """The last test here leaves the machine at a prompt; the next module wants it up."""
+    yield
+    lab.reset()
+
+
 @pytest.fixture
-def lab_ways(lab: Lab) -> Iterator[Outside]:
+def lab_ways(lab: Lab, pristine_afterwards: None) -> Iterator[Outside]:
     lab.reset()
     with ExitStack() as stack:
         yield ways_of(lab.host, stack)
