@@ -44,6 +44,14 @@ class Speaker:
         self.process.stdin.write(shell.request(verb, "none", words))
         self.process.stdin.flush()
 
+    def end(self) -> None:
+        """Hangs up, and waits until the shell has ended."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.process.stdout.close()
+
     def _answer(self, nonce: str) -> tuple[bytes, bytes, str]:
         reader = shell.AnswerReader(nonce)
         got = {"out": b"", "err": b"", "end": b""}
@@ -108,11 +116,7 @@ def speaker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Speaker]
     speaking = start(request.param, run, tmp_path)
     yield speaking
     speaking.tell("z")
-    assert speaking.process.stdin
-    assert speaking.process.stdout
-    speaking.process.stdin.close()
-    speaking.process.wait(60)
-    speaking.process.stdout.close()
+    speaking.end()
     assert not os.path.exists(speaking.hello.directory)
 
 
@@ -179,11 +183,7 @@ def test_the_waiting_wrapper_ends_with_its_shell(tmp_path: Path) -> None:
     os.kill(speaking.process.pid, 9)  # not even an orderly end
     while any(_cwd_argument(pid, speaking.hello.directory) for pid in waiting):
         assert time.monotonic() < deadline
-    assert speaking.process.stdin
-    assert speaking.process.stdout
-    speaking.process.stdin.close()
-    speaking.process.stdout.close()
-    speaking.process.wait(60)
+    speaking.end()
     subprocess.run(["rm", "-rf", speaking.hello.directory], check=True)
 
 
@@ -200,11 +200,7 @@ def test_an_account_whose_runtime_directory_is_no_use_has_another_place(name: st
         assert speaking.hello.directory.startswith("/dev/shm/tastyops-65534/")
         assert speaking.ask("c", "s1", "sh", "-c", "exit 3")[2] == "3"
         speaking.tell("z")
-        assert speaking.process.stdin
-        assert speaking.process.stdout
-        speaking.process.stdin.close()
-        speaking.process.wait(60)
-        speaking.process.stdout.close()
+        speaking.end()
         assert not Path(speaking.hello.directory).exists()
 
 
@@ -227,11 +223,7 @@ def test_no_room_for_the_record_of_a_change_is_said_and_nothing_is_begun(tmp_pat
         Path(place, "filler").unlink()
         assert speaking.ask("c", "s1", "touch", str(tmp_path / "mark"))[2] == "0"
     finally:
-        assert speaking.process.stdin
-        assert speaking.process.stdout
-        speaking.process.stdin.close()
-        speaking.process.stdout.close()
-        speaking.process.wait(60)
+        speaking.end()
         subprocess.run(["umount", "--lazy", place], check=True)
         subprocess.run(["rm", "-rf", place], check=True)
 
@@ -289,11 +281,7 @@ def test_tail_and_kill_from_a_second_shell(speaker: Speaker, tmp_path: Path) -> 
     assert speaker._answer("nMain") == (b"up\n", b"", "lost")
     while second.ask("k", "TERM", "s1")[2] != "1":
         assert time.monotonic() < deadline
-    assert second.process.stdin
-    assert second.process.stdout
-    second.process.stdin.close()
-    second.process.wait(60)
-    second.process.stdout.close()
+    second.end()
 
 
 # -- an account's runtime directory, which comes and goes with its sessions -------------------
@@ -333,11 +321,7 @@ def account() -> Iterator[Account]:
     made = Account(uid, place / "user", f"run{time.monotonic_ns()}", place / "locks", [])
     yield made
     for speaking in made.speakers:
-        assert speaking.process.stdin
-        assert speaking.process.stdout
-        speaking.process.stdin.close()
-        speaking.process.wait(60)
-        speaking.process.stdout.close()
+        speaking.end()
     shutil.rmtree(place)
     shutil.rmtree(f"/dev/shm/tastyops-{uid}", ignore_errors=True)
 
@@ -404,11 +388,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
 
     yield open_shell
     for speaking in speakers:
-        assert speaking.process.stdin
-        assert speaking.process.stdout
-        speaking.process.stdin.close()
-        speaking.process.wait(60)
-        speaking.process.stdout.close()
+        speaking.end()
         shutil.rmtree(speaking.hello.directory, ignore_errors=True)
 
 

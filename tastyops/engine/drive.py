@@ -102,8 +102,7 @@ class Drive:
         self._plan = plan
         self.state = state
         self._journal = journal
-        self._clock = clock
-        self._who = who
+        self._clock, self._who = clock, who
         self._operators = tuple(operators)
         self._listeners = tuple(listeners)
         self._approvers, self._waits = tuple(approvers), waits
@@ -249,12 +248,13 @@ class Drive:
         if link is None:
             nowhere = Settled(move.digest, "unreachable", why="this step has no host")
             return lambda: Done(key, ((move.at, nowhere, ""),))
-        if link.session is None or (link.over_console and _asks_whether_up(move)):
+        session = link.session_for(move.command)
+        if session is None:
             return lambda: workers.connect(key, move, link)
         if isinstance(move, PickUp):
             return lambda: workers.change(key, move, link, Kept(move.boot_id, move.record))
         if isinstance(move.command, Change):
-            return self._change(key, move, link, link.session)
+            return self._change(key, move, link, session)
         return lambda: workers.probe(key, move, link)
 
     def _out_of_band(self, key: LaneKey, move: Perform | PickUp, outside: Outside) -> Work:
@@ -271,7 +271,7 @@ class Drive:
 
         A session over one ends before that, as the others do once the run is closed.
         """
-        self._reach.leave_consoles(forget=closing and not _in_doubt(self.state))
+        self._reach.leave_consoles(forget=closing and not self.state.in_doubt)
         done = self._workers.done
         while not done.empty():
             self._take(done.get())
@@ -397,12 +397,4 @@ class Drive:
             with contextlib.suppress(TastyopsError):
                 self._leave_consoles(closing=False)
                 self._journal.commit()
-        self._reach.hang_up(forget=closed and not _in_doubt(self.state))
-
-
-def _asks_whether_up(move: Perform | PickUp) -> bool:
-    return isinstance(move.command, Probe) and move.command.offline
-
-
-def _in_doubt(state: RunState) -> bool:
-    return any(lane.ended and lane.ended.outcome == "in doubt" for lane in state.lanes.values())
+        self._reach.hang_up(forget=closed and not self.state.in_doubt)

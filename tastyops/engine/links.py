@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops.commands import Change, Output, Probe, output_to_json
+from tastyops.commands import Change, Command, Output, Probe, output_to_json
 from tastyops.engine.holding import Claim, Hold
 from tastyops.errors import LinkLost, TastyopsError, Unreachable
 from tastyops.inventory import Host
@@ -80,6 +80,13 @@ class Link:
     def over_console(self) -> bool:
         """Whether the open session goes over the host's console."""
         return self._session is not None and self._over == "console"
+
+    def session_for(self, command: Command) -> Session | None:
+        """The open session, unless the command asks whether the host can be reached and the session
+        goes over the console, which says nothing of that.
+        """
+        asks = isinstance(command, Probe) and command.offline
+        return None if asks and self.over_console else self._session
 
     def connect(self) -> Connected:
         """Opens the session; a host that was up in this run is given time to come back.

@@ -127,6 +127,11 @@ class RunState:
     started_by: str = ""
     epoch: int = 1
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it is not known what became of a step."""
+        return any(lane.ended and lane.ended.outcome == "in doubt" for lane in self.lanes.values())
+
     def lane(self, host: str, step: str) -> Lane:
         """The lane, made when first spoken of."""
         return self.lanes.setdefault((host, step), Lane())

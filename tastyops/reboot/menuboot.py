@@ -91,12 +91,10 @@ def leave(
     if isinstance(answer, Offline):
         # It ends the very shell it is typed at, so there is no status to be had: the host tells.
         yield from press(b"systemctl --no-block default\r")
-        failed = False
     else:
         asked: Output | Unknown = yield Change(("systemctl", "--no-block", "default"), sudo=True)
-        failed = isinstance(asked, Output) and not asked.ok
-    if failed:
-        raise Failed("systemd did not take the order to go on to the default target")
+        if isinstance(asked, Output) and not asked.ok:
+            raise Failed("systemd did not take the order to go on to the default target")
     yield from _host("", patience, facts)
     state = str((yield Probe(*SYSTEM_STATE)))
     waited = 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.project import Project, wait_for
+from tests.missing import missing
 from tests.sshd.server import Sshd
 
 NO_TMUX = "the test in a real terminal needs tmux (Debian: apt-get install tmux)"
@@ -57,9 +57,7 @@ class Tmux:
 @pytest.fixture
 def tmux(project: Project, tmp_path: Path) -> Iterator[Tmux]:
     if shutil.which("tmux") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(NO_TMUX, pytrace=False)
-        pytest.skip(NO_TMUX)
+        missing(NO_TMUX)
     made = Tmux(project, tmp_path)
     yield made
     made.close()

@@ -35,6 +35,7 @@ from tests.durable.harness import (
     prepare,
     start,
 )
+from tests.missing import missing
 from tests.sshd.server import Sshd
 
 pytestmark = pytest.mark.sshd
@@ -187,7 +188,7 @@ def test_a_disk_that_fills_up(which: str, place: Place) -> None:
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a small file system cannot be mounted here")
+        missing("a small file system cannot be mounted here")
     try:
         run = begin(attempt, *opening(attempt))
         wait_for(lambda: "intended" in _journal(attempt), "the first change goes out")
@@ -313,7 +314,7 @@ def reboot(
         os.getuid() != 0
         or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode
     ):
-        pytest.skip("another boot id for sshd: needs root and a mount namespace")
+        missing("another boot id for sshd: needs root and a mount namespace")
 
     def boot(attempt: Attempt) -> None:
         before = place.site.host.port
