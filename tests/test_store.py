@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import stat
 from collections.abc import Iterator
@@ -76,6 +77,21 @@ def test_a_run_is_a_private_directory(tmp_path: Path) -> None:
     for path in directory.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert [event.body for event in read_events(directory)] == [Noted("hello")]
+
+
+def test_a_journal_that_was_closed_writes_into_no_other_file(tmp_path: Path) -> None:
+    journal = RunJournal.create(tmp_path, "r1", b"", Masker())
+    capture = journal.capture()
+    capture.out(b"x" * 10_000)  # too much for the memory: a file of its own
+    capture.finish()
+    journal.close()
+    with (tmp_path / "a").open("wb") as first, (tmp_path / "b").open("wb") as second:
+        with pytest.raises(JournalUnwritable):
+            capture.out(b"late")
+        note(journal, "late")
+        with pytest.raises(JournalUnwritable):
+            journal.commit()
+        assert os.fstat(first.fileno()).st_size == os.fstat(second.fileno()).st_size == 0
 
 
 def test_events_are_durable_only_after_commit_and_in_one_write(tmp_path: Path) -> None:

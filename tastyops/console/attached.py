@@ -33,6 +33,8 @@ MOST_DRAWING = 2.0
 KEYS_AT_ONCE, KEYS_PAUSE = 16, 0.02
 """A boot loader that polls its serial port loses what is typed faster."""
 
+CLOSED = "it was closed here"
+"""Why nothing more comes from a console after ``close``."""
 
 SHELL, ENTERED = r"[#$] ?$", 3.0
 """A shell's prompt, and the seconds it may take to come after Enter."""
@@ -60,6 +62,7 @@ class Attached:
         self._drawing = Drawing()
         self._tap: Callable[[bytes], bytes] | None = None
         self._changed = threading.Condition()
+        self._typing = threading.Lock()
         self._lost, self._stopping, self._closing = "", False, False
         self._last = time.monotonic()
         self._thread = threading.Thread(target=self._drain, name=f"console {how}", daemon=True)
@@ -90,7 +93,7 @@ class Attached:
             why = getattr(error, "strerror", None) or str(error)
         self._take(masked.finish())
         with self._changed:
-            self._lost = "" if self._closing else why
+            self._lost = CLOSED if self._closing else why
             self._changed.notify_all()
 
     def _take(self, data: bytes) -> None:
@@ -181,7 +184,7 @@ class Attached:
         sent = 0
         try:
             while sent < len(keys):
-                sent += self._line.write(keys[sent : sent + KEYS_AT_ONCE])
+                sent += self._write(keys[sent : sent + KEYS_AT_ONCE])
                 if sent < len(keys):
                     time.sleep(KEYS_PAUSE)
         except (OSError, ValueError) as error:
@@ -198,13 +201,20 @@ class Attached:
         sent = 0
         try:
             while not self._lost and sent < len(data):
-                sent += self._line.write(data[sent : sent + at_once])
+                sent += self._write(data[sent : sent + at_once])
                 if sent < len(data):
                     time.sleep(pause)
         except (OSError, ValueError) as error:
             self._lost = getattr(error, "strerror", None) or str(error)
         if self._lost:
             raise self._gone()
+
+    def _write(self, data: bytes) -> int:
+        """Never after the line is closed: its descriptor's number is another file's by then."""
+        with self._typing:
+            if self._closing:
+                raise OSError(CLOSED)
+            return self._line.write(data)
 
     def type_secret(self, name: str) -> Ended:
         """Sends the secret of that name."""
@@ -226,9 +236,10 @@ class Attached:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Lets go of it."""
+        """Lets go of it; whoever types then is told that it is gone."""
         self._closing = True
         self.stop()
         self._thread.join(5 * IDLE)
-        self._line.close()
+        with self._typing:
+            self._line.close()
         self._thread.join()

@@ -80,6 +80,7 @@ class CommandLine:
 
     def close(self) -> None:
         """Ends the program and reaps it."""
+        self._fd = -1  # the number is another file's next
         with contextlib.suppress(OSError, pexpect.ExceptionPexpect):
             self._child.close(force=True)
 

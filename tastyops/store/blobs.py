@@ -11,7 +11,7 @@ from pathlib import Path
 from tastyops.commands import Blob
 from tastyops.errors import JournalDamaged
 from tastyops.redact import Masker
-from tastyops.store.files import append_all, must_write
+from tastyops.store.files import CLOSED, append_all, must_write
 
 INLINE = 4096
 """Bytes of one stream that stand in the journal itself; more becomes a file."""
@@ -77,7 +77,8 @@ class StreamCapture:
         path = self._directory / digest
         with must_write(self._directory):
             os.fsync(self._fd)
-            os.close(self._fd)
+            descriptor, self._fd = self._fd, CLOSED
+            os.close(descriptor)
             self._temporary.replace(path)
         return Blob(digest, self._size, head, self._tail, lambda: read_blob(path))
 

@@ -7,7 +7,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from tastyops.store.files import append_all, must_write
+from tastyops.store.files import CLOSED, append_all, must_write
 
 FOLDER = "consoles"
 """In the runs directory; no run has such a name."""
@@ -43,4 +43,5 @@ class ConsoleFile:
 
     def close(self) -> None:
         """Ends it."""
-        os.close(self._fd)
+        descriptor, self._fd = self._fd, CLOSED
+        os.close(descriptor)

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from tastyops.errors import JournalUnwritable
 
+CLOSED = -1
+"""A descriptor after its end: a late writer gets an error, not the file that has its number now."""
+
 
 @contextlib.contextmanager
 def must_write(path: Path) -> Iterator[None]:

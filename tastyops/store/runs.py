@@ -34,6 +34,7 @@ from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
 from tastyops.store.desk import laid_on
 from tastyops.store.files import (
+    CLOSED,
     append_all,
     lock_soon,
     must_write,
@@ -214,7 +215,8 @@ class RunJournal:
         try:
             self.commit()
         finally:
-            os.close(self._fd)
+            descriptor, self._fd = self._fd, CLOSED
+            os.close(descriptor)
 
 
 def _handed_in(data: dict[str, Any]) -> HandedIn:

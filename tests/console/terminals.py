@@ -84,12 +84,37 @@ class PtyLine:
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGHUP)
-        os.close(self._fd)
+        descriptor, self._fd = self._fd, -1
+        os.close(descriptor)
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+class Cable:
+    """A way to a shell that is there before and after it, as a serial console's is."""
+
+    def __init__(self, line: PtyLine) -> None:
+        self._line, self._cut = line, threading.Event()
+
+    def fileno(self) -> int:
+        return self._line.fileno()
+
+    def read(self) -> bytes:
+        return b"" if self._cut.is_set() else self._line.read()
+
+    def write(self, data: bytes) -> int:
+        if self._cut.is_set():
+            raise OSError("the cable was cut")
+        return self._line.write(data)
+
+    def cut(self) -> None:
+        self._cut.set()
+
+    def close(self) -> None:
+        self.cut()
 
 
 class ConsoleDialer:

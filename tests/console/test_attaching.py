@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import sys
@@ -215,6 +216,26 @@ def test_ipmi_has_its_password_in_the_environment_only() -> None:
         "ipmitool", "-I", "lanplus", "-C", "3", "-H", "bmc", "-p", "9623", "-U", "ops", "-E",
         "sol", "activate",
     )  # fmt: skip
+
+
+def test_what_is_typed_after_the_end_goes_nowhere(tmp_path: Path) -> None:
+    """The descriptor's number is the next file's: another host's console, or a journal."""
+    way = ConsoleWay(command=("cat",))
+    first = attach(HOST, way, heard=Kept().hear)
+    number = first._line.fileno()
+    first.close()
+    with (tmp_path / "other").open("wb") as other:
+        os.dup2(other.fileno(), number)
+        try:
+            with pytest.raises(ConsoleUnreachable, match="it was closed here"):
+                first.type(b"reboot\r")
+            with pytest.raises(ConsoleUnreachable, match="it was closed here"):
+                first.send(b"reboot\r", 16, 0)
+            with pytest.raises((OSError, ValueError)):
+                first._line.write(b"reboot\r")
+        finally:
+            os.close(number)
+    assert (tmp_path / "other").read_bytes() == b""
 
 
 def test_telnet_is_answered_and_left_out() -> None:

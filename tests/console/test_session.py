@@ -24,7 +24,7 @@ from tastyops.shell.lock import Holder
 from tastyops.ssh.session import SshSession
 from tastyops.ssh.timing import Timing
 from tests.conformance.test_sessions import Sink
-from tests.console.terminals import PtyLine
+from tests.console.terminals import Cable, PtyLine
 
 HOST = Host("kalimdor")
 DASH = ("dash", "-i")
@@ -94,8 +94,22 @@ class Console:
     def __init__(self, locks: Path, argv: tuple[str, ...] = DASH, slow: float = 0.0) -> None:
         self.heard = b""
         self.line = PtyLine(argv, locks, slow=slow)
-        self.attached = Attached(self.line, "a pty", self.hear)
+        self.attach()
         self.attached.until([r"[#$] $"], 10)
+
+    def attach(self) -> None:
+        self.cable = Cable(self.line)
+        self.attached = Attached(self.cable, "a pty", self.hear)
+
+    def let_go(self) -> None:
+        """As if the controller had been killed: nothing is said any more, and another comes."""
+        self.cable.cut()
+        self.attached.close()
+        self.attach()
+
+    def close(self) -> None:
+        self.attached.close()
+        self.line.close()
 
     def hear(self, data: bytes) -> None:
         self.heard += data
@@ -113,7 +127,7 @@ class Console:
 def console(tmp_path: Path) -> Iterator[Console]:
     found = Console(tmp_path)
     yield found
-    found.attached.close()
+    found.close()
 
 
 @pytest.fixture
@@ -148,7 +162,7 @@ def test_an_answer_that_takes_longer_than_a_request_is_waited_for(
         assert len(sink.stdout) == 12_000
         opened.close()
     finally:
-        slow.attached.close()
+        slow.close()
 
 
 def test_only_where_a_shell_waits(console: Console, run: str) -> None:
@@ -162,7 +176,7 @@ def test_no_session_where_no_prompt_is(tmp_path: Path, run: str) -> None:
         assert asks.attached.session(HOST, run) is None
         assert asks.attached.session(HOST, run, left=True) is None, "Enter brings no prompt"
     finally:
-        asks.attached.close()
+        asks.close()
 
 
 def test_a_shell_that_does_not_take_what_is_typed(tmp_path: Path, run: str) -> None:
@@ -171,13 +185,13 @@ def test_a_shell_that_does_not_take_what_is_typed(tmp_path: Path, run: str) -> N
         with pytest.raises(HostUnsuitable, match="did not take what was typed"):
             deaf.open(run, opening=0.5)
     finally:
-        deaf.attached.close()
+        deaf.close()
 
 
 def test_a_router_left_behind_makes_way_for_the_next(console: Console, run: str) -> None:
     first = console.open(run)
     first.change("s1", ["sh", "-c", "echo done; exit 5"], sink=Sink())
-    console.attached.tap(None)  # as if the controller had been killed
+    console.let_go()
     again = console.attached.session(HOST, run, left=True)
     assert again is not None
     assert again.lock(Holder(run, 1, "kalimdor")).state == "taken"
@@ -212,6 +226,7 @@ def test_a_console_that_goes_silent_in_mid_change_loses_the_link_and_not_the_cha
     assert "kept on the host" in failed[0].still_true
     opened.close()
     console.line.quiet.clear()
+    console.let_go()
     again = console.attached.session(HOST, run, left=True)
     assert again is not None
     assert again.lock(Holder(run, 1, "kalimdor")).state == "taken"
@@ -223,3 +238,15 @@ def test_a_console_that_goes_silent_in_mid_change_loses_the_link_and_not_the_cha
     again.forget_run()
     again.unlock()
     again.close()
+
+
+def test_a_session_whose_console_was_closed_types_no_more(
+    console: Console, run: str, tmp_path: Path
+) -> None:
+    opened = console.open(run)
+    console.attached.close()
+    with pytest.raises(LinkLost):
+        opened.probe(["true"], sink=Sink())
+    typed = console.line.typed
+    opened.close()
+    assert console.line.typed == typed
