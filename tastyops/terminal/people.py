@@ -11,7 +11,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from tastyops.journal.events import TYPED
 from tastyops.model.text import one_line
+from tastyops.shell.typeable import told
 
 
 class Menu(Protocol):
@@ -61,6 +63,32 @@ def typed(prompt: str, over: Callable[[], bool] = lambda: False) -> str:
     if not line:
         raise EOFError
     return line.decode("utf-8", "replace").strip()
+
+
+def typed_lines(over: Callable[[], bool] = lambda: False) -> str:
+    """Lines from the keyboard as they are, up to one with a single dot, or Ctrl-D.
+
+    A line of two dots stands for one of one. Raises Withdrawn; OSError for a terminal that went
+    away, whose end of input is no person's.
+    """
+    keyboard = sys.stdin.fileno()
+    data = b""
+    while True:
+        while not select.select([keyboard], [], [], _LOOK)[0]:
+            if over():
+                raise Withdrawn
+        piece = os.read(keyboard, 4096)
+        data += piece
+        lines = data.split(b"\n")
+        if b"." in lines[:-1]:
+            kept = lines[: lines.index(b".")]
+            break
+        if not piece:
+            termios.tcgetattr(keyboard)
+            kept = lines if lines[-1] else lines[:-1]
+            break
+    undotted = [b"." if line == b".." else line for line in kept]
+    return b"".join(line + b"\n" for line in undotted).decode("utf-8", "surrogateescape")
 
 
 class Unattended:
@@ -126,11 +154,13 @@ class AtTerminal:
             try:
                 if question["question"] == "failure" and self._menu is not None:
                     return self._menu.choose(question, over), self._who
+                if question["question"] == TYPED:
+                    return _typed_back(question, over), self._who
                 return self._ask(question, over)
             except Withdrawn:
                 print(file=sys.stderr)  # noqa: T201
                 return None
-            except (EOFError, OSError):
+            except (EOFError, OSError, termios.error):
                 return None
             finally:
                 self._resume()
@@ -164,3 +194,21 @@ class AtTerminal:
                 "window": f"Please answer {', '.join(choices)}.",
             }
             print(wanted.get(kind, "Please answer yes or no."), file=sys.stderr)  # noqa: T201
+
+
+def _typed_back(question: Mapping[str, Any], over: Callable[[], bool]) -> str:
+    """What a person saw of a command typed at the host: see ``shell.typeable``."""
+    text = "".join(ch if ch.isprintable() or ch == "\n" else "?" for ch in str(question["text"]))
+    print(f"\n{text}", file=sys.stderr)  # noqa: T201
+    bell = "\a"
+    while True:
+        word = typed(f"{bell}How did it end? ", over)
+        bell = ""
+        found = told(word)
+        if found is not None and found.status is None:
+            return word
+        if found is not None:
+            break
+        print("Please type a number from 0 to 255, or one of the words above.", file=sys.stderr)  # noqa: T201
+    print("What it printed; a line with a single . ends it:", file=sys.stderr)  # noqa: T201
+    return f"{word}\n{typed_lines(over)}"
