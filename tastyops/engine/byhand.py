@@ -67,7 +67,7 @@ class Typists:
 
         ``text`` holds ``line``, what is to be typed. Raises WaitsForPerson where nobody is.
         """
-        masked = self._journal.mask(text.encode("utf-8", "surrogateescape")).decode("utf-8")
+        masked = self._masked(text)
         wanted = masked if masked == text else f"{masked}\n{_MASKED}"
         asked = Asked(mark, TYPED, wanted)
         while True:
@@ -103,7 +103,8 @@ class Typists:
     def _put_to_operators(
         self, at: Address, asked: Asked, line: str, gone: Callable[[], bool]
     ) -> None:
-        question = {"host": at.host, "step": at.step, **asked.to_json(), "line": line}
+        question = {"host": at.host, "step": at.step, **asked.to_json()}
+        question |= {"line": line, "shown": self._masked(line)}
         for operator in self._operators:
             answer = operator.answer(question, over=gone)
             if answer is not None:
@@ -112,6 +113,10 @@ class Typists:
                 return
         if not gone():
             raise WaitsForPerson(one_line(asked.text))
+
+    def _masked(self, text: str) -> str:
+        data = text.encode("utf-8", "surrogateescape")
+        return self._journal.mask(data).decode("utf-8", "surrogateescape")
 
     def _tell(self, at: Address, body: Asked | Answered, who: str) -> None:
         self._done.put(Done(None, ((at, body, who),)))

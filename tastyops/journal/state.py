@@ -134,6 +134,8 @@ class RunState:
     window: Window = field(default_factory=Window)
     stop: StopAsked | None = None
     """Until a person has decided how to go on."""
+    locked: set[str] = field(default_factory=set)
+    """The hosts whose lock was taken."""
     by_hand: set[str] = field(default_factory=set)
     """The hosts at which a person types what there is no session for."""
     executed: set[LaneKey] = field(default_factory=set)
@@ -261,6 +263,7 @@ def _apply(state: RunState, event: Event, load: Load | None) -> None:
 def _met(state: RunState, host: str, body: Connected) -> None:
     state.connected[host] = body
     if body.over != HANDS:
+        state.locked.add(host)
         state.by_hand.discard(host)
 
 

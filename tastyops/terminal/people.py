@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import sys
 import termios
+import textwrap
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -198,8 +200,7 @@ class AtTerminal:
 
 def _typed_back(question: Mapping[str, Any], over: Callable[[], bool]) -> str:
     """What a person saw of a command typed at the host: see ``shell.typeable``."""
-    text = "".join(ch if ch.isprintable() or ch == "\n" else "?" for ch in str(question["text"]))
-    print(f"\n{text}", file=sys.stderr)  # noqa: T201
+    print(f"\n{_wrapped(question)}", file=sys.stderr)  # noqa: T201
     bell = "\a"
     while True:
         word = typed(f"{bell}How did it end? ", over)
@@ -212,3 +213,15 @@ def _typed_back(question: Mapping[str, Any], over: Callable[[], bool]) -> str:
         print("Please type a number from 0 to 255, or one of the words above.", file=sys.stderr)  # noqa: T201
     print("What it printed; a line with a single . ends it:", file=sys.stderr)  # noqa: T201
     return f"{word}\n{typed_lines(over)}"
+
+
+def _wrapped(question: Mapping[str, Any]) -> str:
+    """The question, its words wrapped; what is to be typed stands as it is."""
+    text = "".join(ch if ch.isprintable() or ch == "\n" else "?" for ch in str(question["text"]))
+    width = shutil.get_terminal_size().columns
+    before, shown, after = text.partition(str(question["shown"]))
+
+    def wrapped(part: str) -> str:
+        return "\n".join(textwrap.fill(each, width) for each in part.split("\n"))
+
+    return f"{wrapped(before)}{shown}{wrapped(after)}"

@@ -208,7 +208,7 @@ class RunView:
                 said = f" asks {by}: {text}  (invoke answer {event.run} yes, from their own login)"
             case Settled(by=by) if by:
                 shown = _as_typed(self._commands.get((event.at.host, event.at.step), []))
-                said = f": `{shown}` typed by {by}: {_told(event.body)}"
+                said = f":{f' `{shown}`' if shown else ''} typed by {by}: {_told(event.body)}"
             case Asked(text=text, question=kind) if kind not in ("failure", TYPED):
                 said = f" asks: {text}"
             case Decided(decision=decision):
