@@ -68,6 +68,11 @@ class ConsoleDetached(Body):
     left_out: int = 0
 
 
+def another_boot(one: str, other: str) -> bool:
+    """Whether two boot ids are of two boots. Where a person typed, one may not be known: empty."""
+    return one != other and bool(one and other)
+
+
 WAY_EVENTS: tuple[type[Body], ...] = (
     Connected,
     Disconnected,
