@@ -191,3 +191,44 @@ def test_steps_are_typed_by_hand_until_ssh_is_back(
         "Steps on box go over ssh again.",
         "Filesystem check complete, it was 0.",
     ]
+
+
+PRACTICE = """
+title: Emergency mode without a network
+hosts: kalimdor
+works:
+  - work: Look and write
+    steps:
+      - boot: emergency
+      - run: findmnt --noheadings --output TARGET /
+        reads: true
+        register: root
+        name: Look
+      - run: touch /run/by-hand
+        name: Write
+      - boot: normal
+      - run: uname -r
+        name: Over ssh
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_practice_hands_type_where_the_practice_host_has_no_ssh(
+    tmux: Tmux, project: Project
+) -> None:
+    project.write("book.yml", PRACTICE)
+    tmux.press(f"clear; {sys.executable} -m invoke run book.yml; echo code=$?", "Enter")
+    asks = r"\n  \[h\] (?s:.*)^What now\?\s*\Z"
+    wait_for(lambda: re.search(asks, tmux.screen, re.M), "it is given up", patience=200)
+    tmux.press("h", "Enter")
+    end = tmux.wait(r"^code=\d+$")
+    assert end.rstrip().endswith("code=0\n$"), end
+    said = [re.sub(r"^- \[\d{4}\] ", "", line) for line in project.page().splitlines()]
+    (by_hand,) = (n for n, line in enumerate(said) if "are typed by hand" in line)
+    assert said[by_hand - 2 : by_hand] == ["Step 1.3 'Write' completed.", "Step 1.2 'Look' completed."]
+    assert "Steps on kalimdor go over ssh again." in said
+    told = [e["body"].get("by") for e in project.events() if e["kind"] == "settled"]
+    assert told.count("practice hands") == 2
+    asked = [e["body"]["text"] for e in project.events() if e["kind"] == "asked"]
+    assert sum("type this" in text for text in asked) == 3
