@@ -60,6 +60,11 @@ class Typists:
         """Whether somebody may have seen this question before."""
         return mark in self._state.lane(at.host, at.step).shown
 
+    def hostname(self, host: str) -> str:
+        """What the host called itself when the run met it last; empty where that is not known."""
+        met = self._state.connected.get(host)
+        return met.hostname if met is not None else ""
+
     def ask(
         self, at: Address, mark: str, text: str, line: str, over: Callable[[], bool]
     ) -> tuple[Told, str] | None:

@@ -25,7 +25,7 @@ from tastyops.shell.typeable import LEAVE, NOT_TYPED, Told, line
 _BOOT = f"{' '.join(BOOT_ID.argv)}; cksum <{BOOT_ID.argv[-1]}"
 """A boot id with its checksum: one that was mistyped must not pass for another boot."""
 
-_HELLO = f"export LC_ALL=C; id -u; uname -nr; {_BOOT}"
+_HELLO = f"cd /; export LC_ALL=C; id -u; uname -nr; {_BOOT}"
 _HELLO_LINES = 4
 _UNKNOWN = "-"
 
@@ -50,6 +50,10 @@ _BECAME = (
     "`not known`."
 )
 _MISREAD = "That is not what it prints: the boot id and its checksum do not fit.\n"
+_OTHER = (
+    "That machine calls itself {name}, and {host} called itself {before} in this run. Type it at "
+    "{host}; or answer the same again, if that is right.\n"
+)
 _LINES = "That is not what it prints: it prints four lines.\n"
 
 _NO_MORE = "nothing more is typed at it by hand"
@@ -70,7 +74,8 @@ def typed_session(
 
 def _hello(typists: Typists, host: str, at: Address, stopping: Callable[[], bool]) -> Hello:
     begin = _BEGIN.format(host=host, line=_HELLO)
-    wrong = ""
+    wrong, before = "", typists.hostname(host)
+    names = {"", before}
     while True:
         answer = typists.ask(at, _mark("hello", host), wrong + begin, _HELLO, stopping)
         if answer is None or answer[0].word == LEAVE:
@@ -81,13 +86,24 @@ def _hello(typists: Typists, host: str, at: Address, stopping: Callable[[], bool
             )
         if answer[0].status is None:
             return _known("", "", "", "")
-        lines = [each.strip() for each in _text(answer[0]).rstrip("\n").split("\n")]
-        if len(lines) != _HELLO_LINES:
-            wrong = _LINES
-        elif lines[2] != _UNKNOWN and not _fits(lines[2], lines[3]):
-            wrong = _MISREAD
+        known = _read(answer[0])
+        if isinstance(known, str):
+            wrong = known
+        elif before and known.hostname not in names:
+            wrong = _OTHER.format(name=known.hostname, host=host, before=before)
+            names.add(known.hostname)
         else:
-            return _known(*lines)
+            return known
+
+
+def _read(told: Told) -> Hello | str:
+    """What the host is, or what is wrong with what was typed back."""
+    lines = [each.strip() for each in _text(told).rstrip("\n").split("\n")]
+    if len(lines) != _HELLO_LINES:
+        return _LINES
+    if lines[2] != _UNKNOWN and not _fits(lines[2], lines[3]):
+        return _MISREAD
+    return _known(*lines)
 
 
 def _known(uid: str, names: str, boot_id: str, checksum: str) -> Hello:

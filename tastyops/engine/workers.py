@@ -25,7 +25,7 @@ from tastyops.errors import (
 )
 from tastyops.journal.events import Address, Body, FellSilent, Settled
 from tastyops.journal.state import LaneKey
-from tastyops.journal.ways import Disconnected
+from tastyops.journal.ways import HANDS, Disconnected
 from tastyops.ports import Capture, Clock, Ended, JournalSink, Listener
 from tastyops.probes.parsing import parse
 
@@ -67,7 +67,8 @@ class Workers:
         except (JournalUnwritable, WaitsForPerson) as error:
             done = Done(key, (), fatal=error)
         except TastyopsError as error:
-            if isinstance(move, PickUp) and isinstance(error, Unreachable | Locked):
+            kept = isinstance(move, PickUp) and move.record != HANDS
+            if kept and isinstance(error, Unreachable | Locked):
                 done = Done(key, (), fatal=error)  # what became of it can still be found out later
             else:
                 done = Done(key, ((move.at, _unreachable(move, error), ""),))

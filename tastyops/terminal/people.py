@@ -33,6 +33,9 @@ _WITHOUT_A_PERSON = {"failure": "abort", "undo": "no", "window": "cancel"}
 
 _YES_OR_NO = ("y", "yes", "n", "no")
 
+_CUT = 4095
+"""Bytes of a line of which a terminal keeps no more (N_TTY_BUF_SIZE, termios(3))."""
+
 _LOOK = 0.2
 """Seconds between two looks at whether a question on the screen is still asked."""
 
@@ -70,8 +73,8 @@ def typed(prompt: str, over: Callable[[], bool] = lambda: False) -> str:
 def typed_lines(over: Callable[[], bool] = lambda: False) -> str:
     """Lines from the keyboard as they are, up to one with a single dot, or Ctrl-D.
 
-    A line of two dots stands for one of one. Raises Withdrawn; OSError for a terminal that went
-    away, whose end of input is no person's.
+    A line of two dots stands for one of one. Raises Withdrawn; ValueError for a line the terminal
+    cut short; OSError for a terminal that went away, whose end of input is no person's.
     """
     keyboard = sys.stdin.fileno()
     data = b""
@@ -89,6 +92,8 @@ def typed_lines(over: Callable[[], bool] = lambda: False) -> str:
             termios.tcgetattr(keyboard)
             kept = lines if lines[-1] else lines[:-1]
             break
+    if any(len(line) >= _CUT for line in kept):
+        raise ValueError(f"a line of {_CUT} bytes or more does not arrive whole here")
     undotted = [b"." if line == b".." else line for line in kept]
     return b"".join(line + b"\n" for line in undotted).decode("utf-8", "surrogateescape")
 
@@ -200,19 +205,25 @@ class AtTerminal:
 
 def _typed_back(question: Mapping[str, Any], over: Callable[[], bool]) -> str:
     """What a person saw of a command typed at the host: see ``shell.typeable``."""
-    print(f"\n{_wrapped(question)}", file=sys.stderr)  # noqa: T201
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)  # noqa: T201
+
+    say(f"\n{_wrapped(question)}")
     bell = "\a"
     while True:
         word = typed(f"{bell}How did it end? ", over)
-        bell = ""
-        found = told(word)
-        if found is not None and found.status is None:
+        bell, found = "", told(word)
+        if found is None:
+            say("Please type a number from 0 to 255, or one of the words above.")
+            continue
+        if found.status is None:
             return word
-        if found is not None:
-            break
-        print("Please type a number from 0 to 255, or one of the words above.", file=sys.stderr)  # noqa: T201
-    print("What it printed; a line with a single . ends it:", file=sys.stderr)  # noqa: T201
-    return f"{word}\n{typed_lines(over)}"
+        say("What it printed; a line with a single . ends it:")
+        try:
+            return f"{word}\n{typed_lines(over)}"
+        except ValueError as error:
+            say(f"Once more, please: {error}. Type it in pieces, or say `cannot tell`.")
 
 
 def _wrapped(question: Mapping[str, Any]) -> str:

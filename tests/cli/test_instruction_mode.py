@@ -155,7 +155,7 @@ def test_steps_are_typed_by_hand_until_ssh_is_back(
     menu = tmux.wait(r"could not reach the host\.(?s:.*)^What now\?\s*\Z")
     assert "\n  [h] go on by hand: type at the host, and tell here" in menu
     tmux.press("h", "Enter")
-    assert person.answers("its own keyboard").startswith("export LC_ALL=C; id -u; uname -nr; ")
+    assert person.answers("its own keyboard").startswith("cd /; export LC_ALL=C; id -u; uname -nr; ")
     first = f"dumpe2fs -h {disk} 2>/dev/null | grep state"
     assert person.answers(READS) == f"sh -c '{first}'"
 

@@ -23,14 +23,14 @@ from tastyops.shell.armour import cksum
 from tastyops.store.runs import RunJournal, hand_in, read_events, read_state
 from tastyops.terminal.people import Unattended
 from tests.core.driving import Ran, drive, dry, plan_of
-from tests.core.fake import FakeClock, FakeDialer, FakeHost, FakeSession
+from tests.core.fake import FakeClock, FakeDialer, FakeHost, FakeSession, lost
 from tests.core.outside import FakeWays
 
 BOOT = "11111111-1111-1111-1111-111111111111"
 SUM = f"{cksum(BOOT.encode() + bytes([10]))} 37"
 HELLO = f"0\n0\nweb1 6.1.0-18-amd64\n{BOOT}\n{SUM}"
 HELLO_LINE = (
-    "export LC_ALL=C; id -u; uname -nr; cat /proc/sys/kernel/random/boot_id; "
+    "cd /; export LC_ALL=C; id -u; uname -nr; cat /proc/sys/kernel/random/boot_id; "
     "cksum </proc/sys/kernel/random/boot_id"
 )
 READ, WRITE = "{run: look, reads: true}", "{run: touch}"
@@ -224,6 +224,30 @@ def test_one_line_that_cannot_be_read(tmp_path: Path) -> None:
     assert "four lines" in typist.texts_of(HELLO_LINE)[1]
     (connected,) = found.bodies("connected")
     assert (connected.boot_id, connected.uid, connected.kernel) == ("", -1, "6.1.0")
+
+
+@pytest.mark.parametrize("then", [HELLO, HELLO.replace("web1 ", "fake ")])
+def test_the_wrong_keyboard_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """Where the run knows what the host calls itself; the same answer again is a word."""
+    monkeypatch.setattr("tastyops.engine.links.RECONNECT_PATIENCE", 0.0)
+    host = FakeHost({"touch": (0, "")})  # it calls itself `fake`
+    typist = Typist(look="0\nok").answers(HELLO_LINE, HELLO, then)
+    host.answers["look"] = went_down(host)
+    found = ran(tmp_path, typist, WRITE, READ, host=host)
+    assert code(found.state) == 0
+    first, second = typist.texts_of(HELLO_LINE)
+    assert "calls itself web1, and web1 called itself fake" in second
+    assert "calls itself" not in first
+
+
+def went_down(host: FakeHost) -> Callable[[], Any]:
+    def down() -> Any:
+        host.refuse = 999
+        return lost()
+
+    return down
 
 
 def test_somebody_else_than_root_types_sudo(tmp_path: Path) -> None:
@@ -429,6 +453,13 @@ def test_what_nobody_knows_of_is_in_doubt(tmp_path: Path, said: str) -> None:
     typist = Typist("abort", touch=said)
     assert code(go_on(tmp_path, typist, WRITE, host=FakeHost(refuse=99))) == 5
     assert len(typist.texts_of(TOUCH)) == 1
+
+
+def test_whoever_takes_it_up_may_leave_and_what_was_shown_is_in_doubt(tmp_path: Path) -> None:
+    left_open(tmp_path, Typist(touch=GONE), WRITE)
+    typist = Typist("abort").answers(HELLO_LINE, "leave")
+    assert code(go_on(tmp_path, typist, WRITE, host=FakeHost(refuse=99))) == 5
+    assert typist.lines == [HELLO_LINE]
 
 
 def test_a_change_nobody_had_seen_yet_is_simply_asked_for(tmp_path: Path) -> None:
