@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -232,3 +233,35 @@ def test_practice_hands_type_where_the_practice_host_has_no_ssh(
     assert told.count("practice hands") == 2
     asked = [e["body"]["text"] for e in project.events() if e["kind"] == "asked"]
     assert sum("type this" in text for text in asked) == 3
+
+
+def test_an_answer_from_elsewhere_and_ctrl_c(tmux: Tmux, project: Project) -> None:
+    with socket.socket() as taken:  # bound and not listening: whoever connects is refused
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        project.write("inventory.yml", f"hosts: {{box: {{address: 127.0.0.1, port: {port}}}}}")
+        project.write("book.yml", """\
+            title: By hand
+            hosts: box
+            works: [{work: W, steps: [{run: cat /etc/hostname, reads: true}, {run: touch it}]}]
+        """)
+        tmux.press(f"clear; {sys.executable} -m invoke run book.yml; echo code=$?", "Enter")
+        tmux.wait(r"^What now\?\s*\Z")
+        tmux.press("h", "Enter")
+        tmux.wait(r"its own keyboard(?s:.)*^How did it end\?\s*\Z")
+        refused = project.invoke("answer", "last", "300")
+        assert (refused.code, "cannot tell, not typed, not known, leave" in refused.err) == (2, True)
+        told = project.invoke("answer", "last", "0\n0\nbox 6.1.0\n-\n-")
+        assert told.code == 0, told
+        tmux.wait(r"type this; it only reads:\n\nsh -c 'cat /etc/hostname'\n(?s:.)*end\?\s*\Z")
+        assert project.invoke("answer", "last", "0\nbox").code == 0
+        tmux.wait(r"^sh -c 'touch it'\n(?s:.)*^How did it end\?\s*\Z")
+        tmux.press("C-c")
+        menu = tmux.wait(r"^What now\?\s*\Z")
+        assert "Stopping: interrupted at the terminal" in menu
+        assert "\n  [d] it was done: go on" in menu, "whoever typed it knows"
+        tmux.press("a", "Enter")
+        end = tmux.wait(r"^code=\d+$")
+        assert end.rstrip().endswith("code=5\n$"), end
+    (page,) = (path.read_text() for path in project.path.glob("logs/*/*.md"))
+    assert "Step 1.2 (run) is in doubt: what became of it is not known." in page

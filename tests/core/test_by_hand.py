@@ -415,6 +415,15 @@ def test_a_probe_that_was_shown_when_the_run_stopped_is_stopped(tmp_path: Path) 
     assert code(found.state) == 3
 
 
+def test_what_the_host_is_was_not_told_when_the_run_stopped(tmp_path: Path) -> None:
+    wait = until_over(tmp_path / "runs" / "r1", StopAsked("enough"))
+    typist = Typist("by-hand", "retry", touch="0").answers(HELLO_LINE, wait, HELLO)
+    found = ran(tmp_path, typist, WRITE)
+    assert [outcome for outcome, _ in ends(found)] == ["unreachable", "unreachable", "done"]
+    assert typist.menus[1] == ["retry", "skip", "cancel-work", "abort"], "it is by hand already"
+    assert len(found.bodies("intended")) == 1
+
+
 # -- another process goes on -------------------------------------------------------------------
 
 
