@@ -85,8 +85,8 @@ set -e -o pipefail
 export LC_ALL=C
 part() { echo "== $1"; }
 part tables; for d in $(lsblk -dno PATH -e 1,7,11); do sfdisk --dump $d || echo "$d: none"; done
-part boot code; for d in /dev/sda /dev/sdb /dev/sdc; do head -c 1M $d | sha256sum; done
-part md; for m in md0 md1; do mdadm --detail $m | grep -v -e 'Time :' -e 'State :' -e 'Events :'; done
+part "boot code"; for d in /dev/sda /dev/sdb /dev/sdc; do head -c 1M $d | sha256sum; done
+part md; for m in /dev/md0 /dev/md1; do mdadm --detail $m | grep -v -e 'Time :' -e 'State :' -e 'Events :'; done
 for d in /dev/sd[abc][12]; do
   mdadm --examine $d | grep -v -e 'Time :' -e 'State :' -e 'Events :' -e 'Checksum :'; done
 grep -sH '' /sys/block/md*/md/* | grep -v -e /array_state -e /sync_speed: -e /reshape -e /safe_mode
