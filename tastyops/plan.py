@@ -14,7 +14,14 @@ from zoneinfo import ZoneInfo
 
 from tastyops import templates
 from tastyops.commands import Steps, Unknown, concealed
-from tastyops.errors import InvalidFile, NeedsPerson, Problem, UsageError, did_you_mean
+from tastyops.errors import (
+    CannotKnow,
+    InvalidFile,
+    Problem,
+    TemplateError,
+    UsageError,
+    did_you_mean,
+)
 from tastyops.inventory import Host
 from tastyops.journal.envelope import unstamp
 from tastyops.journal.state import RunState
@@ -261,6 +268,24 @@ def lane_names(plan: Plan, state: RunState, host: str, before: Step) -> dict[str
     return names
 
 
+def left_aside(plan: Plan, step: Step) -> bool:
+    """Whether a ``when`` keeps the step from ever beginning: the inputs alone say so."""
+    work = plan.work_of(step.id)
+    conditions = [c for c in (None if step.recovery else work.when, step.when) if c is not None]
+    later = {other.register for other in plan.runbook.every_step()}
+
+    def aside(host: str) -> bool:
+        names = _base_names(plan.runbook, plan.hosts, plan.inputs, plan.host(host))
+        known = names.keys() - later
+        settled = [c for c in conditions if templates.names_used(c, "expression") <= known]
+        try:
+            return any(not templates.evaluate(condition, names) for condition in settled)
+        except (CannotKnow, TemplateError):
+            return False  # the step fails when its turn comes
+
+    return all(map(aside, plan.lanes[step.id]))
+
+
 def result_of(plan: Plan, state: RunState, host: str, step: Step) -> Registered | None:
     """What a step registered on this host, or for all hosts; None when it did not run there.
 
@@ -324,58 +349,3 @@ def _offset(zone: str, opened: datetime | None) -> int | None:
         return None
     east = opened.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
     return round(east.total_seconds() / 60)
-
-
-def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: bool) -> None:
-    """Raises NeedsPerson for a step nobody is there to answer. ``--yes`` is plain confirms only.
-
-    ``answers`` are by step id; ``hands`` says that a practice host's hands are there.
-    """
-    for step in plan.runbook.every_step():
-        spec = plan.spec(step)
-        if step.id in plan.left_out:
-            continue
-        approved = approval_of(plan, step)
-        if approved and not hands:
-            _need(
-                step, f"wants the yes of {approved}",
-                "Begin it on a terminal: it waits there until somebody says `invoke answer RUN "
-                "yes` from a login of their own.",
-            )
-        if (step.confirm or spec.name == "confirm") and not approved and not yes and not hands:
-            _need(step, "asks for confirmation", "Give --yes, or run it on a terminal.")
-        if spec.person and not hands:
-            _need(step, "is done by a person", "Run it on a terminal.")
-        if spec.name == "ask" and step.params.get("default") is None and step.id not in answers:
-            name = step.register or "name"
-            _need(step, "asks for a value", f"Give --var {name}=…, or run it on a terminal.")
-
-
-def need_another_operator(plan: Plan, who: str, operators: Sequence[str]) -> None:
-    """Raises NeedsPerson where an approval is wanted and the inventory names nobody but ``who``."""
-    if not operators or any(name != who for name in operators):
-        return
-    for step in plan.runbook.every_step():
-        if step.id not in plan.left_out and (wanted := approval_of(plan, step)):
-            raise NeedsPerson(
-                f"{step.place}: step {step.address} wants the yes of {wanted}, and the inventory "
-                f"has no operator but {who}.",
-                still_true="No host was touched.",
-                next_step="Name the others under `operators:`, by their logins.",
-            )
-
-
-def approval_of(plan: Plan, step: Step) -> str:
-    """Whose approval the step wants, as its key or as its action; empty for none."""
-    if step.approval or plan.spec(step).name != "confirm":
-        return step.approval
-    by = step.params.get("by")
-    return by.text if isinstance(by, Marked) else str(by or "")
-
-
-def _need(step: Step, what: str, next_step: str) -> None:
-    raise NeedsPerson(
-        f"{step.place}: step {step.address} {what}, and nobody is here to answer.",
-        still_true="No host was touched.",
-        next_step=next_step,
-    )

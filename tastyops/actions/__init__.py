@@ -118,3 +118,13 @@ APT_GET = (
     "--option=Dpkg::Options::=--force-confold",
 )
 """apt-get that waits five minutes for the lock and keeps the administrator's conffiles."""
+
+DPKG_CONFIGURE = (
+    *PACKAGE_ENVIRONMENT,
+    "dpkg",
+    "--force-confdef",
+    "--force-confold",
+    "--configure",
+    "--pending",
+)
+"""dpkg completes what was unpacked and not configured, and keeps the administrator's conffiles."""

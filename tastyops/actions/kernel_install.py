@@ -7,8 +7,15 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops.actions import APT_GET, action, kept_conffiles, param, require
-from tastyops.commands import Change, Command, Probe, Steps
+from tastyops.actions import (
+    APT_GET,
+    DPKG_CONFIGURE,
+    action,
+    kept_conffiles,
+    param,
+    require,
+)
+from tastyops.commands import Change, Command, Output, Probe, Report, Steps
 from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
 from tastyops.probes.boot import BOOT_ENVIRONMENT, BOOT_MENU, BootMenu
@@ -17,6 +24,9 @@ from tastyops.probes.system import KERNEL, Package, file_sizes, package_status
 
 _MORE = 1.1
 """How much larger the next kernel's files may be."""
+
+_CUT_OFF = "dpkg was interrupted"
+"""What apt says of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +63,7 @@ def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
     if params.update:
         updated = yield Change((*APT_GET, "update"), sudo=True)
         require(updated, "the package lists could not be refreshed")
-    installed = yield Change((*APT_GET, "--no-remove", "install", params.package), sudo=True)
-    require(installed, "the package could not be installed")
-    kept = kept_conffiles(installed)
+    kept = yield from _install(params.package)
     after: Package = yield status
     if not after.installed:
         raise Failed("the package is not installed although apt-get says so")
@@ -70,6 +78,25 @@ def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
         "changed": default or before != after,
         "kept_conffiles": kept,
     }
+
+
+def _install(package: str) -> Generator[Command, Any, list[str]]:
+    """Has apt install it, after what a power cut left half done; gives the conffiles kept.
+
+    apt, which has waited for the lock by then, refuses with these words when dpkg's own journal
+    (/var/lib/dpkg/updates) was not gone through to its end: debsystem.cc, ``CheckUpdates``.
+    """
+    install = Change((*APT_GET, "--no-remove", "install", package), sudo=True)
+    installed = yield install
+    kept = kept_conffiles(installed)
+    if isinstance(installed, Output) and not installed.ok and _CUT_OFF in installed.error_text:
+        yield Report(note="an earlier installation was cut off; dpkg completes it first")
+        completed = yield Change(DPKG_CONFIGURE, sudo=True)
+        require(completed, "what an earlier installation left half done could not be completed")
+        installed = yield install
+        kept = kept_conffiles(completed) + kept_conffiles(installed)
+    require(installed, "the package could not be installed")
+    return kept
 
 
 def _room(running: str) -> Generator[Command, Any, None]:

@@ -68,6 +68,8 @@ def raid_drop(params: RaidDrop, facts: Facts) -> Steps:
     stale = _stale(storage, disk) if disk and params.forget else []
     if disk:
         guards.may_drop(storage, disk, facts.force)
+    if not storage.disks.named(params.disk):
+        yield from _assumed(params.disk, storage)
     marked = params.suspect and (yield from suspects.mark(_name(params, disk)))
     if disk:
         yield from _told(uses)
@@ -103,8 +105,9 @@ def _with(fates: dict[str, leaving.Fate], fate: leaving.Fate) -> list[str]:
 def _disk(params: RaidDrop, storage: Storage) -> Device | None:
     """The disk that is meant, or what md still has of one that is gone; None if nothing is.
 
-    A disk that is gone has no serial number any more. If every disk that is there has another
-    one, and only one is missing, it is that one.
+    A disk that is gone has no serial number any more; md's superblocks on the others have only
+    the roles of members. If every disk that is there has another one, and only one is missing, it
+    is taken for that one, and ``_assumed`` says so.
     """
     gone = storage.gone()
     if storage.disks.named(params.disk) or not (gone or params.absent):
@@ -123,6 +126,16 @@ def _is_missed(name: str, storage: Storage) -> None:
             f"there is no disk called {name}, and no array lacks a disk, so none is gone"
             f" (there are: {there or 'none known'})"
         )
+
+
+def _assumed(name: str, storage: Storage) -> Generator[Command, Any, None]:
+    """Says which empty slots are taken for a disk that is gone: md keeps no serial numbers."""
+    empty = [
+        f"slot {slot} of {array.path}" for array in storage.arrays for slot in storage.empty(array)
+    ]
+    if empty:
+        known = f"No disk is called {public_serial(name)}"
+        yield _said(f"{known}; it is taken for what is missing: {', '.join(empty)}.")
 
 
 def _name(params: RaidDrop, disk: Device | None) -> str:

@@ -16,6 +16,7 @@ from tastyops.cli import places, project, secrets, shutdowns
 from tastyops.cli.conduct import Setting, conduct, may_ask
 from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
+from tastyops.cli.persons import need_another_operator, need_nobody
 from tastyops.cli.window import begins_later, told, window_end_argument, window_of, window_set
 from tastyops.engine.controller import boot_id
 from tastyops.engine.preview import preview
@@ -24,7 +25,7 @@ from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, RunOpened
 from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
-from tastyops.plan import Plan, make_plan, need_another_operator, need_nobody
+from tastyops.plan import Plan, make_plan
 from tastyops.store.accounts import login_uid
 from tastyops.store.locks import Owner, holding_hosts
 from tastyops.store.logs import LogFile, LogHead, LogKeeper

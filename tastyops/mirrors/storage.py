@@ -62,6 +62,11 @@ class Storage:
             return self.disks.whole(member.device)
         return gone_disk(whole_name(member.device))
 
+    def empty(self, array: Array) -> list[int]:
+        """The slots of an array that no device which is there, and not thrown out, has."""
+        filled = {each.slot for each in array.members if self.present(each) and not each.faulty}
+        return [slot for slot in range(array.wanted) if slot not in filled]
+
     def gone(self) -> tuple[Device, ...]:
         """Stand-ins for the disks of members whose devices are gone."""
         found = (self.disk_of(member) for _, member in self.members() if not self.present(member))

@@ -11,7 +11,7 @@ from tastyops.practice.files import Files, NotModelled
 from tastyops.practice.grub import Grub
 from tastyops.practice.kalimdor import image_head
 from tastyops.practice.packages import Package, Packages
-from tastyops.practice.processes import Process, Processes
+from tastyops.practice.processes import Killed, Process, Processes
 
 _SITE = "http://deb.practice.example"
 _LOCK = "/var/lib/dpkg/lock-frontend"
@@ -74,10 +74,12 @@ class Apt:
         self._grub = grub
         self._processes = processes
         self._holder: Process | None = None
+        self._cut_off = False
+        """Whether dpkg was killed in mid work, and its own journal not gone through since."""
 
     def commands(self) -> Commands:
         """The programs."""
-        return {"apt-get": self._apt_get}
+        return {"apt-get": self._apt_get, "dpkg": self._dpkg}
 
     def _apt_get(self, call: Call) -> int:
         request = _parse(call)
@@ -88,10 +90,42 @@ class Apt:
         if not self._lock(call, request.patience):
             return 100
         try:
+            if self._cut_off:
+                call.complain(
+                    "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to"
+                    " correct the problem. "
+                )
+                return 100
             return self._install(call, request)
         finally:
             if self._holder is call.process:
                 self._holder = None
+
+    def _dpkg(self, call: Call) -> int:
+        """dpkg(1), of which only completing what is half done is modelled."""
+        words = [word for word in call.argv[1:] if not word.startswith("--force-")]
+        if words not in (["--configure", "--pending"], ["--configure", "-a"]):
+            raise NotModelled(" ".join(call.argv))
+        if (holder := self._holder) and self._processes.alive(holder):
+            call.complain(
+                "dpkg: error: dpkg frontend lock was locked by another process with pid"
+                f" {holder.pid}"
+            )
+            return 2
+        self._work(call, _Plan(unfinished=self._packages.unfinished()))
+        self._cut_off = False
+        return 0
+
+    def _work(self, call: Call, plan: _Plan) -> None:
+        """Does it, and remembers if it is killed meanwhile. Raises Killed."""
+        try:
+            for seconds, line in self._steps(plan):
+                self._processes.sleep(call.process, seconds)
+                if line:
+                    call.say(line)
+        except Killed:
+            self._cut_off = bool(self._packages.unfinished())
+            raise
 
     def _lock(self, call: Call, patience: float) -> bool:
         """dpkg's lock, waited for as ``DPkg::Lock::Timeout`` says."""
@@ -151,10 +185,7 @@ class Apt:
         if request.simulate:
             self._simulate(call, plan)
             return 0
-        for seconds, line in self._steps(plan):
-            self._processes.sleep(call.process, seconds)
-            if line:
-                call.say(line)
+        self._work(call, plan)
         return 0
 
     def _plan(self, named: Iterable[Package]) -> _Plan:

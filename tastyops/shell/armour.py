@@ -55,6 +55,7 @@ m=$(umask); umask 077; u=$(id -u); D=/dev/shm/tastyops-$u
 if [ "$u" = 0 ]; then D=/run/tastyops
 elif [ -n "$XDG_RUNTIME_DIR" ] && [ -w "$XDG_RUNTIME_DIR" ]; then D=$XDG_RUNTIME_DIR/tastyops; fi
 d=$D/console.$h
+trap 'rm -rf "$d"; exit 129' HUP
 exec 2>/dev/null
 mkdir -p "$D" 2>/dev/null; chmod 700 "$D" 2>/dev/null
 a() {

@@ -82,6 +82,8 @@ class PtyLine:
         return os.write(self._fd, data)
 
     def close(self) -> None:
+        if self._fd < 0:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGHUP)
         descriptor, self._fd = self._fd, -1

@@ -5,6 +5,7 @@ What every session does is in tests/conformance; here is what can befall this on
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tastyops.console.attached import Attached
-from tastyops.console.carrier import Patience
+from tastyops.console.carrier import ConsoleCarrier, Patience
 from tastyops.console.session import session
 from tastyops.errors import HostUnsuitable, LinkLost
 from tastyops.inventory import Host
@@ -197,6 +198,19 @@ def test_a_router_left_behind_makes_way_for_the_next(console: Console, run: str)
     assert again.lock(Holder(run, 1, "kalimdor")).state == "taken"
     assert again.fate("s1") == Fate("ended", 5)
     again.close()
+
+
+def test_a_terminal_that_hangs_up_leaves_nothing_of_the_router(console: Console) -> None:
+    carrier = ConsoleCarrier(console.attached, "kalimdor")
+    carrier.open()
+    places = [Path("/run/tastyops"), Path(f"/dev/shm/tastyops-{os.getuid()}")]
+    places += [Path(where, "tastyops") for where in (os.environ.get("XDG_RUNTIME_DIR"),) if where]
+    (mine,) = (found for place in places for found in place.glob(f"console.{carrier._nonce}"))
+    console.close()
+    deadline = time.monotonic() + 30
+    while mine.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_console_that_goes_silent_in_mid_change_loses_the_link_and_not_the_change(

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from tastyops.cli.persons import need_another_operator, need_nobody
 from tastyops.errors import NeedsPerson, WaitsForPerson
 from tastyops.journal.events import Answered
-from tastyops.plan import need_another_operator, need_nobody
 from tastyops.practice.hands import Hands
 from tastyops.store.desk import BOARD, DeskKeeper, desk_of, laid_on, put_answer, read_board
 from tastyops.store.runs import hand_in

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tastyops.errors import TastyopsError
@@ -72,6 +75,22 @@ class Lab:
         )
         return f"{ended.stdout}{ended.stderr}\nexit {ended.returncode}"
 
+    @contextmanager
+    def on_a_terminal(self, screen: Path, *words: str) -> Iterator[pexpect.spawn[str]]:
+        """A verb of tastyops on a terminal of its own; all it shows is kept in ``screen``."""
+        with screen.open("w") as shown:
+            child = pexpect.spawn(
+                str(Path(sys.executable).with_name("tastyops")), list(words), cwd=str(ROOT),
+                env=self.environment, timeout=600, encoding="utf-8", dimensions=(50, 200),
+            )  # fmt: skip
+            child.logfile_read = shown
+            try:
+                yield child
+            finally:
+                if child.isalive():
+                    child.kill(signal.SIGKILL)
+                child.close()
+
     def record(self) -> Record:
         found = record.read()
         assert found
@@ -117,6 +136,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+
+
+def read_along(screen: pexpect.spawn[str]) -> bool:
+    """Reads what a program shows, so that it can go on; True, for use in a condition."""
+    screen.expect([pexpect.TIMEOUT, pexpect.EOF], timeout=0.1)
+    return True
 
 
 def until(so: Callable[[], bool], seconds: float, what: str) -> None:

@@ -1,10 +1,11 @@
 """A dry run of every shipped runbook leaves the real machine as it was, and only reads.
 
-Compared before and after: partition tables, md's superblocks (but counters and times), LVM's
-metadata byte for byte, superblocks of the filesystems (but counters and times), the states of units,
-and every file and directory outside ``LEFT_OUT``: contents, owner, mode and time of change; so the
-boot files, grubenv and dpkg's status are in it. Meanwhile the kernel traces every program started by
-what logged in: it must be one that a reading of tastyops names, or one of the session's own.
+Compared before and after: partition tables and boot code, md's superblocks and state (but counters
+and times), LVM's metadata byte for byte, superblocks of the filesystems (but counters and times),
+mounts, packages, the states of units, and every file and directory outside ``LEFT_OUT``: contents,
+owner, mode and time of change; so the boot files, grubenv and dpkg's status are in it. Meanwhile the
+kernel traces every program started by what logged in, with its arguments: it must be one of
+``PROBES``, or one of the session's own.
 """
 
 from __future__ import annotations
@@ -13,52 +14,87 @@ import importlib
 import inspect
 import json
 import pkgutil
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import tastyops.probes
 from tastyops.lab.guest import Guest
 from tastyops.probes.reading import Reading
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab
+from tests.lab.tracing import Started, descendants, started
 
-pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
+on_the_lab = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
 
 LEFT_OUT = (
-    "/dev", "/proc", "/run", "/sys", "/tmp", "/var/log", "/var/tmp",
-    "/var/lib/systemd/timers", "/var/lib/private/systemd",
+    "/dev", "/proc", "/run", "/sys", "/var/log", "/var/lib/systemd/timers",
+    "/var/lib/private/systemd",
 )  # fmt: skip
-"""Logs (wtmp, btmp and lastlog among them), what lives in memory, and what systemd's timers note."""
+"""What lives in memory, logs (wtmp, btmp and lastlog among them), what systemd's timers note."""
 
-SESSION = {
-    "sh", "bash", "dash", "setsid", "cat", "rm", "base64", "tail", "sleep", "mkfifo", "ln", "mv",
-    "id", "mkdir", "chmod", "sudo", "env",
+PROBES: dict[str, set[str]] = {
+    "blkid": set(), "cat": set(), "cmp": set(), "debconf-show": set(), "dumpe2fs": set(),
+    "findmnt": set(), "grep": set(), "head": set(), "ls": set(), "lsblk": set(), "lvs": set(),
+    "od": set(), "pvs": set(), "readlink": set(), "stat": set(), "tail": set(), "test": set(),
+    "tr": set(), "uname": set(), "vgs": set(),
+    "blockdev": {"--getsize64"},
+    "busctl": {"get-property"},
+    "cpio": {"-t", "-it", "--list", "--to-stdout"},
+    "date": {"+%s"},
+    "dd": {"of=/dev/null"},
+    "dpkg-query": {"--show"},
+    "find": {"-printf", "-type"},
+    "grub-editenv": {"list"},
+    "journalctl": {"--output=json"},
+    "sed": {"-n"},
+    "sfdisk": {"--json"},
+    "smartctl": {"--all"},
+    "systemctl": {"is-active", "is-system-running", "list-units", "show"},
+    "udevadm": {"settle"},
+    "wipefs": {"--no-act"},
+    "xfs_growfs": {"-n"},
 }  # fmt: skip
-"""What tastyops' own shells on a host start (``tastyops.shell.script``), and sudo."""
+"""What a dry run may start on a host. Of what can also change something: the words that make it a
+reading, one of which has to be there."""
 
-GIVEN = {"disk": "LAB-DISK-1", "old": "LAB-DISK-1", "new": "LAB-DISK-1", "serial": "LAB-DISK-1"}
-"""Inputs that have no default."""
+NEVER = {"-delete", "-exec", "-execdir", "-ok", "-fprintf", "-fprint", "-i", "--in-place", "--set"}
+"""Words that make a change of what otherwise reads (find, sed, date)."""
 
-PLACES = {
+SHELLS = {"sh", "bash", "dash", "env", "sudo", "setsid"}
+"""Programs that are only the way to others, which are traced themselves."""
+
+SESSION = {"cat", "rm", "base64", "tail", "sleep", "mkfifo", "ln", "mv", "id", "mkdir", "chmod"}
+"""What tastyops' own shells on a host start (``tastyops.shell.script``), in ``OWN`` only."""
+
+OWN = ("/run/", "/dev/shm/")
+
+BLANK = "LAB-DISK-4"
+
+GIVEN = {
+    "raid-drop-disk": ("disk=LAB-DISK-1",),
+    "raid-replace-disk": ("old=LAB-DISK-1", f"new={BLANK}", "like=LAB-DISK-2"),
     "filesystem-check": ("background=/recover",),
     "filesystem-check-single-user": ("background=/recover",),
 }
-"""Inputs whose default is the practice host's."""
+"""Inputs that have no default, or the practice host's."""
 
 STATE = r"""
+set -e -o pipefail
 export LC_ALL=C
 part() { echo "== $1"; }
-part tables; for d in sda sdb sdc; do sfdisk --dump /dev/$d; done
-part md; for m in md0 md1; do mdadm --detail --export /dev/$m; done
-for d in /dev/sd?[12]; do mdadm --examine --export $d | grep -v -e EVENTS -e UPDATE_TIME; done
+part tables; for d in $(lsblk -dno PATH -e 1,7,11); do sfdisk --dump $d || echo "$d: none"; done
+part "boot code"; for d in /dev/sda /dev/sdb /dev/sdc; do head -c 1M $d | sha256sum; done
+part md; for m in /dev/md0 /dev/md1; do mdadm --detail $m | grep -v -e 'Time :' -e 'State :' -e 'Events :'; done
+for d in /dev/sd[abc][12]; do
+  mdadm --examine $d | grep -v -e 'Time :' -e 'State :' -e 'Events :' -e 'Checksum :'; done
+grep -sH '' /sys/block/md*/md/* | grep -v -e /array_state -e /sync_speed: -e /reshape -e /safe_mode
 part lvm; dd if=/dev/md1 bs=1M count=1 status=none | sha256sum
 part xfs; for v in root home var recover; do xfs_db -r -c 'sb 0' -c p /dev/vg0/$v |
   grep -v -e '^icount' -e '^ifree' -e '^fdblocks' -e '^lsn' -e '^crc' -e '^frextents'; done
-part ext; dumpe2fs -h /dev/md0 2>/dev/null | grep -v -i -e time -e writes -e free -e checksum -e journal -e mounted
+part ext; dumpe2fs -h /dev/md0 2>/dev/null |
+  grep -v -i -e time -e writes -e free -e checksum -e journal -e mounted
 part mounts; findmnt --raw --noheadings --output TARGET,SOURCE,FSTYPE,OPTIONS | grep -v /run/user
 part packages; dpkg-query --show --showformat='${Package} ${Version} ${Status}\n'
 part units; systemctl list-units --all --plain --no-legend --no-pager |
@@ -66,46 +102,22 @@ part units; systemctl list-units --all --plain --no-legend --no-pager |
 part files; find / @PRUNE@ -o -printf '%p %y %m %U %G %s %T@ %l\n' | sort
 part contents; find / @PRUNE@ -o -type f -print0 | sort -z | xargs -0 sha256sum
 """
-
-TRACE = "/sys/kernel/tracing"
-START = (
-    f"mountpoint -q {TRACE} || mount -t tracefs tracefs {TRACE}; cd {TRACE}; echo 0 >tracing_on;"
-    " echo 8192 >buffer_size_kb; echo >trace; echo 1 >events/sched/sched_process_exec/enable;"
-    " echo 1 >events/sched/sched_process_fork/enable; echo 1 >tracing_on"
-)
-STOP = f"cd {TRACE}; echo 0 >tracing_on; grep -e sched_process_ trace; echo >trace"
-FORK = re.compile(r"sched_process_fork: .*\bpid=(\d+) child_comm=.* child_pid=(\d+)")
-EXEC = re.compile(r"sched_process_exec: filename=(\S+) pid=(\d+)")
+PARTS = 11
 
 
 def state(guest: Guest) -> dict[str, list[str]]:
-    """The machine as it is, by part."""
-    prune = "( " + " -o ".join(f"-path {place}" for place in LEFT_OUT) + " ) -prune"
-    script = STATE.replace("@PRUNE@", prune.replace("(", r"\(").replace(")", r"\)"))
+    """The machine as it is, by part; no part of it is empty."""
+    prune = r"\( " + " -o ".join(f"-path {place}" for place in LEFT_OUT) + r" \) -prune"
+    script = STATE.replace("@PRUNE@", prune)
     found: dict[str, list[str]] = {}
-    for line in guest.run(script, timeout=900).splitlines():
+    for line in guest.run(f"bash <<'EOS'\n{script}\nEOS\n", timeout=900).splitlines():
         if line.startswith("== "):
             found[line[3:]] = []
         else:
             found[next(reversed(found))].append(line)
+    assert len(found) == PARTS
+    assert all(found.values()), [part for part, lines in found.items() if not lines]
     return found
-
-
-def started(guest: Guest, doing: Any) -> set[str]:
-    """The programs that what logged in meanwhile has started, sshd's descendants."""
-    daemon = int(guest.run("systemctl show --property MainPID --value ssh"))
-    guest.run(START)
-    doing()
-    text = guest.run(STOP)
-    below, programs = {daemon}, set()
-    for line in text.splitlines():
-        if fork := FORK.search(line):
-            if int(fork[1]) in below:
-                below.add(int(fork[2]))
-        elif (ran := EXEC.search(line)) and int(ran[2]) in below:
-            programs.add(Path(ran[1]).name)
-    assert "sshd" in programs, text[:2000]
-    return programs
 
 
 OUT_OF_BAND = ("console", "power")
@@ -137,69 +149,90 @@ def _made(function: Any) -> Reading:
     return made
 
 
-CHANGING = {"xfs_repair", "e2fsck", "mount", "umount", "tee", "lvextend"}
-"""Never a probe, though a word of a script may look like it."""
-
-COMMAND = re.compile(
-    r"(?:^|[;|&(){}\n`!]|\b(?:do|then|else|if|while|until|exec)\s)\s*([a-z][a-z0-9_.-]+)(?=[\s;|)&]|$)"
-)
-"""A word where a script of the shell has a command."""
-
-
-def probe_programs() -> set[str]:
-    """What a dry run may execute: the programs of all readings, and those within their scripts."""
-    programs: set[str] = set()
-    for reading in readings():
-        programs.add(Path(reading.argv[0]).name)
-        if Path(reading.argv[0]).name in ("sh", "env"):
-            text = " ".join(reading.argv[1:])
-            functions = set(re.findall(r"^(\w+)\(\) *{", text, re.MULTILINE))
-            script = re.sub(r"'[^']*'", "x", text.removeprefix("-c "))
-            programs |= set(COMMAND.findall(script)) - functions
-    return programs - CHANGING
-
-
-def words_for(runbook: Path) -> list[str]:
-    """A value for each input without a default."""
-    inputs = yaml.safe_load(runbook.read_text()).get("inputs") or {}
-    asked = [n for n, i in inputs.items() if isinstance(i, dict) and "default" not in i]
-    given = [f"{name}={GIVEN.get(name, 'LAB-DISK-1')}" for name in asked]
-    return [word for each in (*given, *PLACES.get(runbook.stem, ())) for word in ("--var", each)]
+def may_be_started(ran: Started) -> bool:
+    """Whether it only reads, or is the session's own doing in its own place."""
+    name, words = ran.program, ran.arguments or ()
+    if name in SHELLS:
+        return True
+    if name in SESSION and all(word.startswith(OWN) for word in words if "/" in word):
+        return True
+    told = PROBES.get(name)
+    return told is not None and not NEVER & {*words} and (not told or bool(told & {*words}))
 
 
 RUNBOOKS = sorted((ROOT / "runbooks").glob("*.yml"))
 
 
-def test_the_list_of_probes_is_whole() -> None:
-    programs = probe_programs()
-    assert {"findmnt", "lvs", "lsblk", "systemctl", "uname", "stat"} <= programs
-    # dd is one of them: a reading begins with both ends of a disk, wipefs being silent on errors.
-    assert not (CHANGING | {"rm", "wall", "reboot"}) & programs
+def test_every_reading_is_on_the_list() -> None:
+    found = [*readings()]
+    assert len(found) > 40
+    for reading in found:
+        program, *words = reading.argv
+        if program != "x":  # the sample is all that a function made its words of
+            assert may_be_started(Started(Path(program).name, tuple(words))), reading.argv
 
 
-@pytest.mark.parametrize("runbook", RUNBOOKS, ids=lambda path: path.stem)
-def test_a_dry_run_changes_nothing_and_only_reads(pristine: Lab, runbook: Path) -> None:
+@pytest.mark.parametrize(
+    "words",
+    ["mdadm --manage /dev/md0 --fail sda1", "sfdisk --quiet /dev/sda", "wipefs --all /dev/sda1",
+     "xfs_repair /dev/vg0/home", "rm -f /boot/grub/grubenv", "systemctl stop cron", "reboot",
+     "grub-editenv /boot/grub/grubenv set saved_entry=1", "find / -type f -delete",
+     "sed -n -i p /etc/fstab", "dd if=/dev/zero of=/dev/sda", "wall hello", "tee /etc/fstab"],
+)  # fmt: skip
+def test_what_changes_something_is_not(words: str) -> None:
+    program, *arguments = words.split()
+    assert not may_be_started(Started(program, tuple(arguments)))
+
+
+def test_a_trace_is_read() -> None:
+    """Of another's doing nothing, of the daemon's descendants all, a script's lines as one word."""
+    text = """\
+            sshd-7       [000] .....     1.0: sched_process_fork: comm=sshd pid=7 child_comm=sshd child_pid=8
+            cron-5       [000] .....     1.1: words: (__x64_sys_execve+0x0/0x20) a0="rm" a1="/x" a2=(fault) a3="y"
+              rm-5       [000] .....     1.1: sched_process_exec: filename=/bin/rm pid=5 old_pid=5
+            sshd-8       [000] .....     1.2: words: (__x64_sys_execve+0x0/0x20) a0="sh" a1="-c" a2="echo a
+echo b" a3=(fault)
+              sh-8       [000] .....     1.3: sched_process_exec: filename=/bin/sh pid=8 old_pid=8
+              sh-8       [000] .....     1.4: sched_process_fork: comm=sh pid=8 child_comm=sh child_pid=9
+             cat-9       [000] .....     1.5: sched_process_exec: filename=/bin/cat pid=9 old_pid=9
+"""
+    assert descendants(text, 7) == {Started("sh", ("-c", "echo a\necho b")), Started("cat", None)}
+
+
+@pytest.mark.parametrize(
+    "runbook", [pytest.param(path, id=path.stem, marks=on_the_lab) for path in RUNBOOKS]
+)
+def test_a_dry_run_changes_nothing_and_only_reads(
+    pristine: Lab, runbook: Path, record_property: Callable[[str, object], None]
+) -> None:
     guest = pristine.guest
+    if f"new={BLANK}" in GIVEN.get(runbook.stem, ()):
+        assert pristine.tastyops("lab.disk", "insert", BLANK).returncode == 0
+        pristine.made = pristine.record()
+        guest.run(f"for i in $(seq 60); do lsblk -dno SERIAL | grep -q {BLANK} && break; sleep 1; done")
 
     def login() -> None:
         ended = pristine.tastyops("lab.ssh", "--user", "ops", "--command", "sudo -n true")
         assert ended.returncode == 0, ended.stderr
 
     login()  # whatever a first login leaves behind is there
-    usual = started(guest, login) - {"true"}
+    usual = {each.program for each in started(guest, login)}
     before = state(guest)
     said: list[str] = []
+    given = [word for each in GIVEN.get(runbook.stem, ()) for word in ("--var", each)]
 
     def dry_run() -> None:
-        said.append(pristine.run(runbook, "--dry-run", *words_for(runbook), timeout=900))
+        said.append(pristine.run(runbook, "--dry-run", *given, timeout=900))
 
-    ran = started(guest, dry_run)
+    ran = {each for each in started(guest, dry_run) if each.program not in usual - SHELLS}
     after = state(guest)
+    record_property("compared", {part: len(lines) for part, lines in before.items()})
+    record_property("ran", sorted({json.dumps([e.program, *(e.arguments or ("?",))]) for e in ran}))
     assert "Dry run of" in said[0], said[0]
     assert "Traceback" not in said[0]
     for part, lines in before.items():
         gone, new = set(lines) - set(after[part]), set(after[part]) - set(lines)
         assert not gone | new, f"{part}: {json.dumps(sorted(gone | new)[:20], indent=1)}\n{said[0]}"
-    allowed = probe_programs() | SESSION | usual
-    assert ran <= allowed, sorted(ran - allowed)
-    assert ran - SESSION - usual, "it looked at nothing"
+    changing = sorted(each for each in ran if not may_be_started(each))
+    assert not changing, changing
+    assert any(each.program in PROBES.keys() - SESSION for each in ran), "it looked at nothing"

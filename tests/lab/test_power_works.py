@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pexpect
 import pytest
 
 from tastyops.lab import record
-from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
+from tests.lab.machine import SESSION_SECONDS, Lab, read_along, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
 
@@ -25,23 +23,17 @@ def test_a_shutdown_at_a_clock_time_and_power_again(pristine: Lab, tmp_path: Pat
     before = len(record.visitor_log().read_bytes())
     due = (int(time.time()) + AHEAD + 59) // 60 * 60
     at = time.strftime("%H:%M", time.gmtime(due))
-    screen = pexpect.spawn(
-        str(Path(sys.executable).with_name("tastyops")),
-        ["run", "runbooks/power-works.yml", "--inventory", "lab", "--var", f"at={at}"],
-        cwd=str(ROOT), env=pristine.environment, timeout=600, encoding="utf-8",
-        dimensions=(50, 200),
-    )  # fmt: skip
-    screen.logfile_read = (tmp_path / "screen.txt").open("w")
-    try:
+    words = ("run", "runbooks/power-works.yml", "--inventory", "lab", "--var", f"at={at}")
+    with pristine.on_a_terminal(tmp_path / "screen.txt", *words) as screen:
         screen.expect("The rack goes dark: kalimdor")
-        until(lambda: pristine.record().qemu is None, AHEAD + 300, "it shuts down")
+        until(
+            lambda: read_along(screen) and pristine.record().qemu is None,
+            AHEAD + 300, "it shuts down",
+        )  # fmt: skip
         assert due - 5 <= time.time() <= due + 120, "it did not go down when it was to"
         screen.sendline("done")
         screen.expect(pexpect.EOF, timeout=900)
         screen.wait()
-    finally:
-        if screen.isalive():
-            screen.kill(signal.SIGKILL)
     said = (tmp_path / "screen.txt").read_text()
     assert screen.exitstatus == 0, said
     shown = record.visitor_log().read_bytes()[before:].decode("utf-8", "replace")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tastyops.actions import APT_GET
 from tastyops.actions.boot_check import boot_check
 from tastyops.actions.kernel_install import kernel_install
 from tastyops.actions.reboot import reboot
@@ -14,6 +15,7 @@ from tastyops.actions.wall import wall
 from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
 from tastyops.practice import kalimdor
+from tastyops.practice.calls import Call, Input
 from tastyops.practice.machine import Machine
 from tastyops.probes.system import logind_call
 from tests.practice.conftest import Make
@@ -55,6 +57,26 @@ def test_a_second_installation_changes_nothing(machine: Machine) -> None:
     again = drive(machine).run(kernel_install, package="linux-image-amd64", update=False)
     assert again
     assert again["changed"] is False
+
+
+def test_a_power_cut_in_the_middle_of_an_installation(make: Make) -> None:
+    """apt refuses until dpkg has completed what it began, and the step sees to that."""
+    machine = make(scale=600.0)
+    process = machine.processes.begin("apt-get", leader=True)
+    call = Call((*APT_GET, "install", "linux-image-amd64"), process, Input(), ignored, ignored)
+    machine.processes.spawn(process, lambda: machine.run(call) and None)
+    until(machine, lambda: machine.packages.unfinished() != [])
+    machine.processes.end_all()
+    until(machine, lambda: not machine.processes.alive(process))
+    driver = drive(machine)
+    kernel = driver.run(kernel_install, package="linux-image-amd64")
+    assert kernel
+    assert (kernel["version"], kernel["changed"]) == (NEW, True)
+    assert driver.notes == ["an earlier installation was cut off; dpkg completes it first"]
+
+
+def ignored(data: bytes) -> None:
+    """Nobody reads it."""
 
 
 def test_grub_that_starts_the_newest_needs_no_default(make: Make) -> None:
