@@ -113,11 +113,12 @@ def _commands(run: Path) -> Iterator[str]:
 
 
 def _settled(event: Event, body: Settled, argv: list[str]) -> Iterator[str]:
+    by = f"  (typed by {one_line(body.by)})" if body.by else ""
     if body.how != "output":
-        yield f"{event.at}  {body.how} {one_line(body.why)}".rstrip()
+        yield f"{event.at}  {body.how} {one_line(body.why)}".rstrip() + by
         return
     kind = "?" if "probe" in body.command else "$"
-    yield f"{event.at}  {kind} {one_line(' '.join(argv))}  → {body.result.get('status')}"
+    yield f"{event.at}  {kind} {one_line(' '.join(argv))}  → {body.result.get('status')}{by}"
     for stream in ("out", "err"):
         text = str(body.result.get(stream, {}).get("head", ""))
         yield from (f"    {stream}| {one_line(line)}" for line in text.splitlines()[:40])

@@ -73,6 +73,10 @@ class Reach:
         left = self.last(outside.host.name) == "console"
         return outside.session(self._claim.run, left=left)
 
+    def typed_at(self, host: str) -> bool:
+        """Whether somebody types there already, and has not left."""
+        return self.last(host) == HANDS and host in self._state.by_hand
+
     def by_hand(self, host: str, at: Address) -> Session | None:
         """A session whose commands a person types, where one has said so."""
         if host not in self._state.by_hand:
@@ -134,8 +138,11 @@ class _Beside:
         self._reach, self._outside = reach, outside
 
     def session(self, at: Address, *, refused: bool) -> tuple[Session, str] | None:
-        """Over its console, else by the hands of a person there."""
-        session = None if refused else self._reach.over_console(self._outside)
+        """Over its console, else by the hands of a person there; who types goes on, since to find
+        out that a console is of no use takes long.
+        """
+        typed = self._reach.typed_at(self._outside.host.name)
+        session = None if refused or typed else self._reach.over_console(self._outside)
         if session is not None:
             return session, "console"
         session = self._reach.by_hand(self._outside.host.name, at)

@@ -342,6 +342,28 @@ def test_a_step_goes_over_ssh_again_once_it_is_back(tmp_path: Path) -> None:
     assert found.state.by_hand == set(), "and is never by hand again without a word"
 
 
+def test_a_console_is_not_tried_again_before_every_step(tmp_path: Path) -> None:
+    ways = FakeWays(says=["login: "] * 9)
+    typist = Typist(touch="0", look="0\nok")
+    found = ran(tmp_path, typist, "{console.look: }", WRITE, READ, ways=ways)
+    assert typist.lines == [HELLO_LINE, TOUCH, LOOK]
+    assert ways.asked == [False, False], "before the word, and after it"
+    assert code(found.state) == 0
+
+
+def test_whoever_left_may_find_the_console_of_use(tmp_path: Path) -> None:
+    there = FakeHost({"touch": (0, "")})
+    shells: list[FakeSession | None] = [None, None, FakeSession(there)]
+    ways = FakeWays(says=["login: "] * 9)
+    ways.shell = lambda run: shells.pop(0)  # type: ignore[assignment,return-value]
+    typist = Typist("by-hand", "retry", touch="leave")
+    found = ran(tmp_path, typist, "{console.look: }", WRITE, ways=ways)
+    assert there.sent == ["touch"]
+    assert found.transcript[-2:] == [
+        "Steps on web1 go over its console again.", "Step 1.2 (run) completed.",
+    ]  # fmt: skip
+
+
 # -- secrets -----------------------------------------------------------------------------------
 
 
