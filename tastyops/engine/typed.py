@@ -40,7 +40,7 @@ _READ = (
     "Answer: its exit status (`echo $?`) and what it printed; or `cannot tell`, `leave`."
 )
 _CHANGE = (
-    "At {host} type this; it changes the host:\n\n{line}\n\n{limit}"
+    "At {host} type this; it may change the host:\n\n{line}\n\n{limit}"
     "Answer: its exit status (`echo $?`) and what it printed; or `not typed`, `not known`, `leave` "
     "(not typed, and nothing more will be)."
 )
