@@ -16,7 +16,7 @@ from tastyops.cli import another, project, signals, writing
 from tastyops.errors import ExitCode, JournalDamaged, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.envelope import Event
-from tastyops.journal.events import Asked, Joined, RunClosed
+from tastyops.journal.events import TYPED, Asked, Joined, RunClosed
 from tastyops.journal.public import Attends
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
@@ -178,7 +178,7 @@ def _tell_question(run: Path, step: str, host: str, asked: Asked) -> None:
     sys.stdout.flush()
 
 
-_WORDS = {"confirm": "yes|no", "manual": "done|no", "undo": "yes|no"}
+_WORDS = {"confirm": "yes|no", "manual": "done|no", "undo": "yes|no", TYPED: "EXIT-STATUS|WORD"}
 
 
 def _runbook(run: Path, path: Path) -> bytes:
