@@ -111,7 +111,7 @@ def test_another_host_key(pristine: Lab, tmp_path: Path) -> None:
 def test_it_takes_no_logins(pristine: Lab, tmp_path: Path) -> None:
     """The end of the early boot never comes: /run/nologin stays."""
     pristine.guest.run("systemctl --quiet mask systemd-user-sessions; sync")
-    said = reboot(pristine, tmp_path, "grace: 3s, patience: 4m")
+    said = reboot(pristine, tmp_path, "grace: 3s, patience: 3m")
     assert said.endswith("exit 1"), said
     assert "it answers, but takes no logins (nologin)" in said
 
@@ -121,7 +121,7 @@ def test_ssh_is_up_before_the_boot_has_finished(
     pristine: Lab, tmp_path: Path, seconds: str, code: int
 ) -> None:
     pristine.guest.run(f"{at_boot(AFTER_SSH, f'sleep {seconds}')}; sync")
-    said = reboot(pristine, tmp_path, f"grace: 3s, patience: {'10m' if code == 0 else '4m'}")
+    said = reboot(pristine, tmp_path, f"grace: 3s, patience: {'10m' if code == 0 else '3m'}")
     assert said.endswith(f"exit {code}"), said
     assert "the system is still starting" in said
     assert ("Machine rebooted successfully" in said) == (code == 0)
