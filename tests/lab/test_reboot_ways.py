@@ -27,6 +27,8 @@ SERIAL = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output
 EARLY = "DefaultDependencies=no\nAfter=local-fs.target\nBefore=sysinit.target"
 BEFORE_SSH = "After=local-fs.target\nBefore=ssh.service"
 AFTER_SSH = "After=ssh.service"
+ONCE_SEEN = "until pgrep -u ops -x sh; do sleep 1; done; sleep 5; systemctl reboot"
+"""Not before somebody is in: on an emulated processor that may take a while."""
 PASSPHRASE = "systemd-ask-password --timeout=0 'Please enter passphrase for disk data (crypt):'"
 
 
@@ -50,7 +52,7 @@ NOT_BACK = {
     ),
     "passphrase": (at_boot(EARLY, PASSPHRASE), "the console shows a prompt for a passphrase"),
     "off": (at_boot(BEFORE_SSH, "systemctl poweroff --force"), "its power is off"),
-    "loop": (at_boot(AFTER_SSH, "sleep 20; systemctl reboot"), "a boot loop: it restarted"),
+    "loop": (at_boot(AFTER_SSH, ONCE_SEEN), "a boot loop: it restarted"),
 }
 """How each is brought about on the host before the reboot, and what is said of it then."""
 
