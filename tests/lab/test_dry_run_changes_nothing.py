@@ -86,10 +86,10 @@ export LC_ALL=C
 part() { echo "== $1"; }
 part tables; for d in $(lsblk -dno PATH -e 1,7,11); do sfdisk --dump $d || echo "$d: none"; done
 part "boot code"; for d in /dev/sda /dev/sdb /dev/sdc; do head -c 1M $d | sha256sum; done
-part md; for m in /dev/md0 /dev/md1; do mdadm --detail $m | grep -v -e 'Time :' -e 'State :' -e 'Events :'; done
+part md; for m in /dev/md0 /dev/md1; do mdadm --detail $m | grep -v -e 'Time :' -e '^ *State :' -e 'Events :'; done
 for d in /dev/sd[abc][12]; do
-  mdadm --examine $d | grep -v -e 'Time :' -e 'State :' -e 'Events :' -e 'Checksum :'; done
-grep -sH '' /sys/block/md*/md/* | grep -v -e /array_state -e /sync_speed: -e /reshape -e /safe_mode
+  mdadm --examine $d | grep -v -e 'Time :' -e '^ *State :' -e 'Events :' -e 'Checksum :'; done
+{ grep -sH '' /sys/block/md*/md/* || true; } | grep -v -e /array_state -e /sync_speed: -e /reshape -e /safe_mode
 part lvm; dd if=/dev/md1 bs=1M count=1 status=none | sha256sum
 part xfs; for v in root home var recover; do xfs_db -r -c 'sb 0' -c p /dev/vg0/$v |
   grep -v -e '^icount' -e '^ifree' -e '^fdblocks' -e '^lsn' -e '^crc' -e '^frextents'; done
@@ -197,6 +197,31 @@ echo b" a3=(fault)
              cat-9       [000] .....     1.5: sched_process_exec: filename=/bin/cat pid=9 old_pid=9
 """
     assert descendants(text, 7) == {Started("sh", ("-c", "echo a\necho b")), Started("cat", None)}
+
+
+TOUCHED = """\
+sfdisk --quiet --disk-id /dev/sdc 0x12345678
+mdadm --quiet /dev/md0 --fail /dev/sdc1
+lvchange --quiet --addtag seen vg0/home
+umount /recover; xfs_admin -L seen /dev/vg0/recover >/dev/null; mount -o noatime /recover
+tune2fs -L seen /dev/md0 >/dev/null
+echo cron hold | dpkg --set-selections
+systemctl stop cron
+grub-editenv /boot/grub/grubenv set seen=1
+"""
+"""A change of each part; the table's is one of the first sector, which boot code is in, too."""
+
+
+@pytest.mark.lab
+@pytest.mark.long
+@pytest.mark.timeout(SESSION_SECONDS)
+def test_each_part_of_the_comparison_sees_a_change(pristine: Lab) -> None:
+    before = state(pristine.guest)
+    pristine.guest.run(f"set -e; {TOUCHED}")
+    after = state(pristine.guest)
+    assert [part for part in before if before[part] == after[part]] == []
+    new = {line.split()[1] for line in {*after["contents"]} - {*before["contents"]}}
+    assert {"/boot/grub/grubenv", "/var/lib/dpkg/status"} <= new
 
 
 @pytest.mark.parametrize(
