@@ -14,6 +14,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,18 +37,20 @@ LEFT_OUT = (
 
 PROBES: dict[str, set[str]] = {
     "blkid": set(), "cat": set(), "cmp": set(), "debconf-show": set(), "dumpe2fs": set(),
-    "findmnt": set(), "grep": set(), "head": set(), "ls": set(), "lsblk": set(), "lvs": set(),
+    "findmnt": set(), "grep": set(), "head": set(), "last": set(), "ls": set(), "lsblk": set(), "lvs": set(),
     "od": set(), "pvs": set(), "readlink": set(), "stat": set(), "tail": set(), "test": set(),
     "tr": set(), "uname": set(), "vgs": set(),
     "blockdev": {"--getsize64"},
     "busctl": {"get-property"},
-    "cpio": {"-t", "-it", "--list", "--to-stdout"},
+    "cpio": {"-it", "--to-stdout"},
     "date": {"+%s"},
-    "dd": {"of=/dev/null"},
+    "dd": set(),
     "dpkg-query": {"--show"},
     "find": {"-printf", "-type"},
     "grub-editenv": {"list"},
-    "journalctl": {"--output=json"},
+    "journalctl": {"--output=json", "--output=short-unix"},
+    "lz4": {"-dc"},
+    "passwd": {"--status"},
     "sed": {"-n"},
     "sfdisk": {"--json"},
     "smartctl": {"--all"},
@@ -59,8 +62,13 @@ PROBES: dict[str, set[str]] = {
 """What a dry run may start on a host. Of what can also change something: the words that make it a
 reading, one of which has to be there."""
 
-NEVER = {"-delete", "-exec", "-execdir", "-ok", "-fprintf", "-fprint", "-i", "--in-place", "--set"}
-"""Words that make a change of what otherwise reads (find, sed, date)."""
+NEVER = {
+    "date": re.compile(r"-s|--set(=.*)?"),
+    "dd": re.compile(r"of=(?!/dev/null$).*"),
+    "find": re.compile(r"-delete|-exec.*|-ok.*|-fprint.*|-fls"),
+    "sed": re.compile(r"-i.*|--in-place.*"),
+}
+"""Words with which a program that otherwise reads would change something."""
 
 SHELLS = {"sh", "bash", "dash", "env", "sudo", "setsid"}
 """Programs that are only the way to others, which are traced themselves."""
@@ -156,8 +164,10 @@ def may_be_started(ran: Started) -> bool:
         return True
     if name in SESSION and all(word.startswith(OWN) for word in words if "/" in word):
         return True
-    told = PROBES.get(name)
-    return told is not None and not NEVER & {*words} and (not told or bool(told & {*words}))
+    told, never = PROBES.get(name), NEVER.get(name)
+    if told is None or (never and any(never.fullmatch(word) for word in words)):
+        return False
+    return not told or bool(told & {*words})
 
 
 RUNBOOKS = sorted((ROOT / "runbooks").glob("*.yml"))
@@ -200,13 +210,13 @@ echo b" a3=(fault)
 
 
 TOUCHED = """\
-sfdisk --quiet --disk-id /dev/sdc 0x12345678
+sfdisk --quiet --no-reread --no-tell-kernel --disk-id /dev/sdc 0x12345678
 mdadm --quiet /dev/md0 --fail /dev/sdc1
 lvchange --quiet --addtag seen vg0/home
 umount /recover; xfs_admin -L seen /dev/vg0/recover >/dev/null; mount -o noatime /recover
 tune2fs -L seen /dev/md0 >/dev/null
-echo cron hold | dpkg --set-selections
-systemctl stop cron
+echo mdadm hold | dpkg --set-selections
+systemd-run --quiet --unit=seen --remain-after-exit true
 grub-editenv /boot/grub/grubenv set seen=1
 """
 """A change of each part; the table's is one of the first sector, which boot code is in, too."""
