@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from tastyops.announce.caller import Caller
 from tastyops.announce.command import CommandAnnouncer
 from tastyops.cli import hostshell, output, places, project, signals
+from tastyops.cli.hostpower import switch_on
 from tastyops.engine.drive import Drive
 from tastyops.errors import ExitCode, TastyopsError, UsageError
 from tastyops.inventory import Inventory
@@ -169,12 +170,19 @@ class _Screen:
         def shell(host: str) -> str:
             return hostshell.open_shell(plan, host, self._hand)
 
+        switches = {host.name: host for host in plan.hosts if host.power is not None}
+
+        def power_on(host: str) -> str:
+            return switch_on(switches[host], self._setting.place.ways, self._hand)
+
         return FailureMenu(
             note=lambda text: self._hand(new_note(text, public=True)),
             inputs={name: plan.inputs[name] for name in inputs if not inputs[name].secret},
             change=change,
             open_shell=shell,
             hosts=lambda step: [h for h, bad in state.bad if bad == step and h in reachable],
+            power_on=power_on,
+            powered=lambda step: [h for h, bad in state.bad if bad == step and h in switches],
         )
 
 

@@ -12,6 +12,7 @@ from tastyops.terminal.people import typed
 _WORDS = {
     "done": ("d", "it was done: go on"),
     "retry": ("r", "try the step again"),
+    "by-hand": ("h", "go on by hand: type at the host, and tell here"),
     "skip": ("s", "skip it and go on"),
     "cancel-work": ("c", "cancel the rest of this work"),
     "abort": ("a", "abort: end the run"),
@@ -19,6 +20,7 @@ _WORDS = {
 _ALWAYS = {
     "input": ("i", "change an input, then try again"),
     "shell": ("o", "open a shell on the host"),
+    "power": ("p", "switch the host's power on"),
     "note": ("n", "add a note to the log"),
 }
 
@@ -29,8 +31,9 @@ Change = Callable[[str, str], str]
 class FailureMenu:
     """Shows the choices, carries out those that leave the question open, returns the deciding one.
 
-    ``note`` takes a remark; ``change`` an input's new value; ``open_shell`` opens one on a host.
-    The last two are left out where there is nothing to change or no host.
+    ``note`` takes a remark; ``change`` an input's new value; ``open_shell`` opens one on a host,
+    ``power_on`` switches one's power on, and both give what is to be said of it. The last three are
+    left out where there is nothing to change or no such host (``hosts``, ``powered``).
     """
 
     def __init__(
@@ -41,9 +44,12 @@ class FailureMenu:
         change: Change,
         open_shell: Callable[[str], str] | None = None,
         hosts: Callable[[str], list[str]] = lambda step: [],
+        power_on: Callable[[str], str] | None = None,
+        powered: Callable[[str], list[str]] = lambda step: [],
     ) -> None:
         self._note, self._inputs, self._change = note, dict(inputs), change
         self._shell, self._hosts = open_shell, hosts
+        self._power_on, self._powered = power_on, powered
 
     def choose(self, question: Mapping[str, Any], over: Callable[[], bool]) -> str:
         """One of the question's choices. Raises EOFError, Withdrawn."""
@@ -62,7 +68,9 @@ class FailureMenu:
                 if self._changed(over):
                     return "retry"
             elif chosen == "shell":
-                self._open(question, over)
+                self._on_a_host(self._hosts(str(question["step"])), self._shell, over)
+            elif chosen == "power":
+                self._on_a_host(self._powered(str(question["step"])), self._power_on, over)
             elif chosen == "note":
                 self._noted(over)
             else:
@@ -74,6 +82,8 @@ class FailureMenu:
             offered["input"] = _ALWAYS["input"]
         if self._shell is not None and self._hosts(str(question["step"])):
             offered["shell"] = _ALWAYS["shell"]
+        if self._power_on is not None and self._powered(str(question["step"])):
+            offered["power"] = _ALWAYS["power"]
         return offered | {"note": _ALWAYS["note"]}
 
     def _changed(self, over: Callable[[], bool]) -> bool:
@@ -89,15 +99,17 @@ class FailureMenu:
         self._inputs[name.strip()] = value.strip()
         return True
 
-    def _open(self, question: Mapping[str, Any], over: Callable[[], bool]) -> None:
-        hosts = self._hosts(str(question["step"]))
+    def _on_a_host(
+        self, hosts: list[str], act: Callable[[str], str] | None, over: Callable[[], bool]
+    ) -> None:
+        """Does it to the one host, or to that of several which is chosen."""
         host = hosts[0]
         if len(hosts) > 1:
             host = typed(f"On which host ({', '.join(hosts)})? ", over)
         if host not in hosts:
             _say(f"{one_line(host)} is not one of them.")
-        elif self._shell is not None and (problem := self._shell(host)):
-            _say(problem)
+        elif act is not None and (said := act(host)):
+            _say(said)
 
     def _noted(self, over: Callable[[], bool]) -> None:
         text = one_line(typed("Note for the log: ", over))

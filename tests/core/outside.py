@@ -93,6 +93,10 @@ class FakePower:
         sink.out(f"{self._ways.power_is}\n".encode())
         return Ended(0, 0.01)
 
+    def policy(self, *, sink: Sink) -> Ended:
+        sink.out(b"unknown\n")
+        return Ended(0, 0.01)
+
     def turn(self, how: Literal["on", "off", "cycle"], *, sink: Sink) -> Ended:
         ways = self._ways
         ways.before_turning()

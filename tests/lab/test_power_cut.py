@@ -88,4 +88,16 @@ def test_noticed_within_30_seconds_said_so_and_recovered(pristine: Lab, tmp_path
     noticed = datetime.fromisoformat(str(events(pristine, "disconnected")[0]["happened_at"]))
     assert 0 < noticed.timestamp() - at <= NOTICED_SECONDS
     assert pristine.guest.run("cat /home/ops/ledger") == "before\nafter\n"
-    assert newest in pristine.guest.run("ls /boot")
+    status = f"dpkg-query --show --showformat='${{Status}}' linux-image-{newest}"
+    assert pristine.guest.run(status) == "install ok installed"
+    pages = (pristine.folder / "state/tastyops/lab/logs").glob("*/*-power-cut.md")
+    (page,) = [page.read_text() for page in pages]
+    entries = (
+        "is in doubt: what became of it is not known.",
+        "The power had failed, and was switched on again over IPMI.",
+        "Step 2.1 (kernel.install) is tried again.",
+        f"Kernel {newest} installed, ready to reboot.",
+        "Services verified as running normally.",
+    )
+    assert [page.count(entry) for entry in entries] == [1] * len(entries), page
+    assert "**Status:** Completed at" in page

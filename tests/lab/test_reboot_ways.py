@@ -27,7 +27,7 @@ SERIAL = "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output
 EARLY = "DefaultDependencies=no\nAfter=local-fs.target\nBefore=sysinit.target"
 BEFORE_SSH = "After=local-fs.target\nBefore=ssh.service"
 AFTER_SSH = "After=ssh.service"
-PASSPHRASE = "systemd-ask-password --timeout=0 'Please enter passphrase for disk data (crypt)!'"
+PASSPHRASE = "systemd-ask-password --timeout=0 'Please enter passphrase for disk data (crypt):'"
 
 
 def at_boot(when: str, command: str) -> str:
