@@ -61,7 +61,9 @@ def perform(args: Namespace, *, dry: bool) -> int:
     if dry:
         return _dry()
     who = project.operator()
-    handed = hand_in(run, who, Answered(args.value), datetime.now(UTC), at=at)
+    handed = hand_in(
+        run, who, Answered(args.value), datetime.now(UTC), at=at, question=asked.digest
+    )
     print(  # noqa: T201
         f"Answered as {who}: {one_line(args.value)}" if taken(handed, PATIENCE)
         else f"Handed to the run {run.name}, which has not taken it yet."

@@ -32,7 +32,7 @@ def answers(
     if question is None or (question.choices and answer.value not in question.choices):
         return False
     if not question.by:
-        return handed.account is None
+        return handed.account is None and handed.question in ("", question.digest)
     return (
         handed.account is not None
         and handed.question == question.digest

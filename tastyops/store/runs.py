@@ -228,7 +228,7 @@ def _handed_in(data: dict[str, Any]) -> HandedIn:
         int(at.get("n", 0)),
     )
     body = body_from_json(str(data["kind"]), dict(data["body"]))
-    return HandedIn(str(data["who"]), body, where)
+    return HandedIn(str(data["who"]), body, where, question=str(data.get("question", "")))
 
 
 def _spool_files(directory: Path) -> list[Path]:
@@ -237,9 +237,13 @@ def _spool_files(directory: Path) -> list[Path]:
 
 
 def hand_in(
-    directory: Path, who: str, body: Body, now: datetime, *, at: Address | None = None
+    directory: Path, who: str, body: Body, now: datetime, *, at: Address | None = None,
+    question: str = "",
 ) -> Path:
-    """Hands an event to the process that owns the run, through its spool; gives the file there."""
+    """Hands an event to the process that owns the run, through its spool; gives the file there.
+
+    ``question``: the digest of the one it answers, so that it is none to a later one.
+    """
     name = f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(3)}.json"
     at = at or Address()
     data = {
@@ -247,6 +251,7 @@ def hand_in(
         "kind": body.kind,
         "body": body.to_json(),
         "at": {"host": at.host, "step": at.step, "attempt": at.attempt, "n": at.n},
+        "question": question,
     }
     path = directory / SPOOL / name
     with must_write(directory / SPOOL):

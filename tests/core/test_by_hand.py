@@ -20,7 +20,7 @@ from tastyops.ports import Operator
 from tastyops.redact import Masker
 from tastyops.shell import Fate
 from tastyops.shell.armour import cksum
-from tastyops.store.runs import RunJournal, hand_in, read_events, read_state
+from tastyops.store.runs import RunJournal, hand_in, read_events, read_state, taken
 from tastyops.terminal.people import Unattended
 from tests.core.driving import Ran, drive, dry, plan_of
 from tests.core.fake import FakeClock, FakeDialer, FakeHost, FakeSession, lost
@@ -405,6 +405,19 @@ def test_the_answer_may_come_from_another_terminal(tmp_path: Path) -> None:
     found = ran(tmp_path, Typist(look=elsewhere), READ)
     (settled,) = (body for body in found.bodies("settled") if body.how == "output")
     assert (settled.by, settled.result["out"]["head"]) == ("root", "from afar")
+
+
+def test_an_answer_to_an_earlier_line_is_none_to_the_next(tmp_path: Path) -> None:
+    run, now = tmp_path / "runs" / "r1", FakeClock().now()
+
+    def late(over: Callable[[], bool]) -> str:
+        (at, _), *_ = read_state(run).questions()
+        told = hand_in(run, "root", Answered("0"), now, at=at, question="of the reading before")
+        assert taken(told, 30)
+        return "not typed"
+
+    found = ran(tmp_path, Typist("by-hand", "abort", touch=late), WRITE)
+    assert ends(found)[1] == ("failed", "it was not typed")
 
 
 def until_over(run: Path, body: CancelAsked | StopAsked) -> Callable[[Callable[[], bool]], None]:
