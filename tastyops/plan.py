@@ -324,12 +324,18 @@ def lane_facts(
         console=place is not None and place.has_console,
         power=place is not None and place.has_power,
         outlet=place.outlet if place is not None else "",
+        silent=_silent(state, host),
         zone=plan.zone,
         offset=_offset(plan.zone, _first_day(state)),
         names=names,
         earlier=earlier,
         force=templates.render(step.force, names, "text") if step.force else "",
     )
+
+
+def _silent(state: RunState, host: str) -> bool:
+    met = state.connected.get(host)
+    return host in state.by_hand or (met is not None and met.over != "")
 
 
 def _first_day(state: RunState) -> datetime | None:

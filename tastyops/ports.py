@@ -43,14 +43,20 @@ class Ended:
     ``stopped`` (killed because a person asked); ``lost`` (it is gone and left no status);
     ``claimed`` (that name was begun before, nothing was sent); ``full`` (no room for its record on
     the host, nothing was begun); ``fenced`` (the session does not hold the host's lock, nothing was
-    begun); ``stuck`` (it was to be killed and still runs: uninterruptible sleep).
+    begun); ``stuck`` (it was to be killed and still runs: uninterruptible sleep). Where a person
+    types at the host: ``untold`` (nobody can tell what a probe printed), ``undone`` (a change was
+    not made), ``left`` (nothing was done, and no more will be typed). ``why`` says more of it;
+    ``by`` is who told how it ended, empty for the host itself.
     """
 
     status: int
     seconds: float
     state: Literal[
-        "ended", "timed out", "stopped", "lost", "claimed", "full", "fenced", "stuck"
-    ] = "ended"
+        "ended", "timed out", "stopped", "lost", "claimed", "full", "fenced", "stuck", "untold",
+        "undone", "left",
+    ] = "ended"  # fmt: skip
+    why: str = ""
+    by: str = ""
 
 
 class Prober(Protocol):
@@ -63,6 +69,10 @@ class Prober(Protocol):
     @property
     def skew(self) -> float:
         """Seconds the host's clock is ahead of the controller's, ±1."""
+
+    @property
+    def lost(self) -> str:
+        """Why nothing more can be asked over it, where that is known; empty while it stands."""
 
     def probe(
         self,

@@ -10,7 +10,7 @@ from tastyops.cli.underway import scheduled
 from tastyops.commands import Output
 from tastyops.journal.events import StepEnded
 from tastyops.journal.state import Lane, Past, RunState
-from tastyops.journal.ways import Connected
+from tastyops.journal.ways import HANDS, Connected
 from tastyops.probes.system import logind_call
 
 AT = 1_204_933_500  # 2008-03-07T23:45Z
@@ -47,5 +47,7 @@ def test_after_a_reboot_it_has_happened() -> None:
     state = RunState(lanes={("web1", "1.1"): Lane(1, {1: past(SET)}, begun=True)})
     state.connected["web1"] = Connected("b1", "", "", 0, "")
     assert scheduled(state) == [SHOWN]
+    state.connected["web1"] = Connected("", "", "", -1, "", over=HANDS)
+    assert scheduled(state) == [SHOWN], "a boot id that nobody told proves no reboot"
     state.connected["web1"] = Connected("b2", "", "", 0, "")
     assert scheduled(state) == []

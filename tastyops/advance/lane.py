@@ -288,6 +288,8 @@ def _feed(live: Live, past: Past, address: str) -> None:
     command, value = live.command, past.value
     if past.settled is not None and past.settled.how == "unknown":
         live.step(Unknown(address))
+    elif past.settled is not None and past.settled.how == "untold":
+        live.step(None, throw=ProbeFailed(past.settled.why))
     elif isinstance(command, Probe) and isinstance(value, Output):
         try:
             fact = parse(command.parser, value)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from tastyops.advance.moves import Append, Move, Parked
 from tastyops.advance.wording import step_label
 from tastyops.journal.events import Address, Asked, Decided
-from tastyops.journal.state import RunState
+from tastyops.journal.state import BY_HAND, DONE, RETRY, RunState
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
 from tastyops.plan import Plan, lane_names
 
-RETRY, SKIP, DONE, CANCEL_WORK, ABORT = "retry", "skip", "done", "cancel-work", "abort"
+SKIP, CANCEL_WORK, ABORT = "skip", "cancel-work", "abort"
 CHOICES = (RETRY, SKIP, CANCEL_WORK, ABORT)
 
 ENDS = {
@@ -25,6 +25,7 @@ ENDS = {
 }
 _ENTRIES = {
     RETRY: "{label} is tried again.",
+    BY_HAND: "{label} is tried again.",
     SKIP: "{label} was skipped.",
     DONE: "{label} was done, as an operator found.",
     CANCEL_WORK: "The rest of '{work}' was cancelled.",
@@ -56,6 +57,8 @@ def _question(plan: Plan, state: RunState, step: Step, bad: Sequence[Outcome]) -
     where = f" on {', '.join(hosts)}" if len(plan.hosts) > 1 and any(hosts) else ""
     ends = ", ".join(dict.fromkeys(ENDS[outcome] for outcome in bad))
     choices = [DONE, *CHOICES] if Outcome.IN_DOUBT in bad else list(CHOICES)
+    if set(state.unreached(step.id)) - state.by_hand:
+        choices.append(BY_HAND)
     text = f"{_capital(_label(plan, state, step))} {ends}{where}."
     mark = hashlib.sha256(f"{step.id} {state.decisions} {text}".encode()).hexdigest()[:32]
     return Asked(mark, "failure", text, choices=choices)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from tastyops.journal.envelope import Event
-from tastyops.journal.events import Address, Asked, Body, Called, RunClosed
+from tastyops.journal.events import TYPED, Address, Asked, Body, Called, RunClosed
 from tastyops.journal.state import RunState
 from tastyops.ports import Announcer
 
@@ -22,6 +22,7 @@ _WAITS = {
     "manual": "waits for work by hand",
     "confirm": "waits for a confirmation",
     "failure": "waits for a decision about what failed",
+    TYPED: "waits for what is typed at the host by hand",
     "undo": "waits for a decision about undoing",
     "window": "waits for a word, its at-risk period being over",
 }
@@ -52,7 +53,7 @@ class Caller:
     def event(self, event: Event) -> None:
         """One event."""
         body = event.body
-        if isinstance(body, Asked):
+        if isinstance(body, Asked) and body.question != TYPED:  # whoever types there is there
             self._open[_key(event.at, body)] = time.monotonic()
         elif isinstance(body, RunClosed) and body.exit_code:
             self._call("ended", self._sentence(f"ended: {body.status}"), "")

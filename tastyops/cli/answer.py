@@ -13,9 +13,10 @@ from tastyops.cli import project
 from tastyops.engine.approval import APPROVAL_WORDS, refusal
 from tastyops.errors import ExitCode, UsageError
 from tastyops.inventory import Inventory
-from tastyops.journal.events import Address, Answered, Asked
+from tastyops.journal.events import TYPED, Address, Answered, Asked
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
+from tastyops.shell.typeable import WORDS, told
 from tastyops.store.accounts import login_name, login_uid
 from tastyops.store.desk import Board, Question, boards, put_answer, read_board
 from tastyops.store.runs import hand_in, is_live, read_state, taken
@@ -51,12 +52,18 @@ def perform(args: Namespace, *, dry: bool) -> int:
             f"{args.value} is no answer to: {one_line(asked.text)}",
             next_step=f"Answers: {', '.join(asked.choices)}.",
         )
+    if asked.question == TYPED and told(args.value) is None:
+        raise UsageError(
+            f"{args.value} is no answer to: {one_line(asked.text)}",
+            next_step=f"Answers: an exit status, then on lines of their own what was printed; "
+            f"{', '.join(WORDS)}.",
+        )
     if dry:
         return _dry()
     who = project.operator()
-    told = hand_in(run, who, Answered(args.value), datetime.now(UTC), at=at)
+    handed = hand_in(run, who, Answered(args.value), datetime.now(UTC), at=at)
     print(  # noqa: T201
-        f"Answered as {who}: {one_line(args.value)}" if taken(told, PATIENCE)
+        f"Answered as {who}: {one_line(args.value)}" if taken(handed, PATIENCE)
         else f"Handed to the run {run.name}, which has not taken it yet."
     )
     return int(ExitCode.COMPLETED)

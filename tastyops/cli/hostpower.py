@@ -40,7 +40,7 @@ class _Answer:
 
     def out(self, data: bytes) -> None:
         """A line with the answer."""
-        self.word = data.decode().strip()
+        self.word = data.decode("utf-8", "replace").strip()
 
     def err(self, data: bytes) -> None:
         """Left out."""

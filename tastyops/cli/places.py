@@ -111,6 +111,12 @@ class PracticeDialer:
                 each.machine.wait_for_power()
         return all(done)
 
+    def keyboard(self, host: str, line: str) -> tuple[int, bytes] | None:
+        """Types a line at that practice host's own keyboard; None where no shell waits there."""
+        with self._starting:
+            practice = self._running.get(host)
+        return practice.machine.type_line(line) if practice else None
+
     def prober(self, host: Host, run: str) -> Prober:
         """A link that has no way to send a change."""
         return self._dialer.prober(self._host(host), run)
@@ -141,7 +147,8 @@ def enter(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Place:
         clock = PracticeClock()
         dialer = SshDialer(ssh_config=Path(os.devnull), now=lambda: clock.now().timestamp())
         practice_hosts = PracticeDialer(dialer, clock, stack)
-        return Place(practice_hosts, clock, Hands(practice_hosts.by_hand), practice_hosts)
+        hands = Hands(practice_hosts.by_hand, practice_hosts.keyboard)
+        return Place(practice_hosts, clock, hands, practice_hosts)
     real = SshDialer(sudo_password=lambda host: hidden.passwords[host.name])
     for host in hosts:
         try:

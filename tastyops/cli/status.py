@@ -135,7 +135,7 @@ def _run(directory: Path, inventory: Inventory) -> dict[str, Any] | None:
         "window": {"begins": state.window.begins, "ends": state.window.ends},
         "steps": _under_way(state),
         "shutdowns": scheduled(state),
-        "locks": sorted(state.connected),
+        "locks": sorted(state.locked),
         "questions": [
             {
                 "step": at.step, "host": at.host, "text": asked.text, "by": asked.by,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from tastyops.commands import Output
 from tastyops.journal.envelope import NOT_AN_EVENT
 from tastyops.journal.state import Lane, RunState
+from tastyops.journal.ways import another_boot
 from tastyops.model.outcome import Outcome
 
 SCHEDULE, CANCEL = "ScheduleShutdown", "CancelScheduledShutdown"
@@ -24,7 +25,7 @@ def scheduled(state: RunState) -> list[dict[str, str]]:
         for (host, step), lane in state.lanes.items()
         if lane.ended is None or lane.ended.outcome != Outcome.DONE.value
         for what, at, boot_id in _last(lane)
-        if host not in state.connected or state.connected[host].boot_id == boot_id
+        if host not in state.connected or not another_boot(state.connected[host].boot_id, boot_id)
     ]
 
 

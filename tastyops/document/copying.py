@@ -29,6 +29,7 @@ from tastyops.journal.public import (
     RunAttached,
     WorkStatus,
 )
+from tastyops.journal.ways import Connected
 
 
 def public_bodies(event: Event, works_before: int = 0) -> list[PublicBody]:
@@ -41,7 +42,7 @@ def public_bodies(event: Event, works_before: int = 0) -> list[PublicBody]:
             return [RunAttached(event.run, works_before)]
         case StepEnded(entry=str(text)) | Reported(entry=str(text)) | Decided(entry=str(text)):
             return [Entry(text)]
-        case Answered(entry=str(text)):
+        case Answered(entry=str(text)) | Connected(entry=str(text)):
             return [Entry(text)]
         case WindowSet(ends=ends, begins=begins, entry=entry):
             return [RiskPeriod(ends, begins), *([Entry(entry)] if entry else [])]

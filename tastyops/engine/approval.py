@@ -8,9 +8,13 @@ answer as that one; root can answer as anybody, so root's own word is nobody's a
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
-from tastyops.journal.events import Answered
+from tastyops.advance.lane import YES
+from tastyops.advance.wording import approved_entry
+from tastyops.journal.events import Address, Answered
 from tastyops.journal.state import RunState
+from tastyops.plan import Plan, lane_names
 from tastyops.ports import HandedIn
 
 ROOT = 0
@@ -65,3 +69,13 @@ def refusal(
     if account in own or who == started_by:
         return f"{who} began this run"
     return stranger(who, approvers)
+
+
+def approved(plan: Plan, state: RunState, at: Address, answer: Answered, who: str) -> Answered:
+    """An answer; what another operator approves with it gets its entry in the log."""
+    question = state.question(at)
+    if question is None or not question.by or answer.value.strip().lower() not in YES:
+        return answer
+    step = next(s for s in plan.runbook.every_step() if s.id == at.step)
+    names = lane_names(plan, state, at.host, step)
+    return replace(answer, entry=approved_entry(step, names, who, hands=answer.hands))

@@ -13,19 +13,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 
 from tastyops.advance.atrisk import NOBODY
 from tastyops.advance.core import advance
-from tastyops.advance.lane import YES, intended
+from tastyops.advance.lane import intended
 from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, AwaitWindow, Halt, Move, Parked, Perform, PickUp
-from tastyops.advance.wording import approved_entry
 from tastyops.commands import Change, Probe, Sleep
-from tastyops.engine.approval import answers, may_speak
+from tastyops.engine.approval import answers, approved, may_speak
 from tastyops.engine.asking import ask
 from tastyops.engine.atrisk import passed, pause
+from tastyops.engine.byhand import Typists
 from tastyops.engine.holding import Claim
 from tastyops.engine.links import Kept, Link
 from tastyops.engine.outofband import NoWays, Outside
@@ -34,6 +33,7 @@ from tastyops.engine.workers import Done, Work, Workers
 from tastyops.errors import TastyopsError
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
+    TYPED,
     Address,
     Answered,
     Body,
@@ -45,7 +45,7 @@ from tastyops.journal.events import (
     StopAsked,
 )
 from tastyops.journal.state import LaneKey, RunState
-from tastyops.plan import Plan, lane_names
+from tastyops.plan import Plan
 from tastyops.ports import (
     Clock,
     Dialer,
@@ -108,6 +108,7 @@ class Drive:
         self._approvers, self._waits = tuple(approvers), waits
         self._stopping = threading.Event()
         self._workers = Workers(clock, journal, self._listeners, self._stopping)
+        self._typists = Typists(operators, state, journal, self._workers.done)
         self._reach = Reach(
             plan,
             dialer,
@@ -117,6 +118,7 @@ class Drive:
             journal=journal,
             done=self._workers.done,
             stopping=self._stopping,
+            typists=self._typists,
         )
         self._kept = LiveLanes()
         self._busy: set[LaneKey] = set()
@@ -216,6 +218,7 @@ class Drive:
         for event in told:
             for listener in self._listeners:
                 listener.event(event)
+            self._typists.event(event)
         for listener in self._listeners:
             listener.caught_up()
 
@@ -248,7 +251,7 @@ class Drive:
         if link is None:
             nowhere = Settled(move.digest, "unreachable", why="this step has no host")
             return lambda: Done(key, ((move.at, nowhere, ""),))
-        session = link.session_for(move.command)
+        session = link.session_for(move.command, move.at)
         if session is None:
             return lambda: workers.connect(key, move, link)
         if isinstance(move, PickUp):
@@ -289,7 +292,7 @@ class Drive:
     def _change(self, key: LaneKey, move: Perform, link: Link, session: Session) -> Work:
         """Journals the intent, here on the journal's thread; gives the rest for a worker."""
         hello = session.hello
-        fate = f"{session.hello.directory}/{move.fate}"
+        fate = f"{hello.directory}/{move.fate}" if hello.directory else ""
         self.append(intended(move, fate, hello.boot_id, hello.record), move.at)
         return lambda: self._workers.change(key, move, link, Kept.of(hello))
 
@@ -342,13 +345,10 @@ class Drive:
             self.append(body, at, handed.who)
 
     def _answered(self, at: Address, body: Answered, who: str) -> None:
-        """Takes an answer in; what another operator approved gets its entry in the log."""
-        question = self.state.question(at)
-        step = next(s for s in self._plan.runbook.every_step() if s.id == at.step)
-        if question is not None and question.by and body.value.strip().lower() in YES:
-            names = lane_names(self._plan, self.state, at.host, step)
-            body = replace(body, entry=approved_entry(step, names, who, hands=body.hands))
-        self.append(body, at, who)
+        """Takes an answer in."""
+        if (asked := self.state.question(at)) is not None and asked.question == TYPED:
+            body = self._typists.taken(at, body, who)
+        self.append(approved(self._plan, self.state, at, body, who), at, who)
 
     def _take_in(self) -> None:
         """What other processes handed in."""

@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from tastyops.commands import Change, Command, Output, Probe, output_to_json
 from tastyops.engine.holding import Claim, Hold
 from tastyops.errors import LinkLost, TastyopsError, Unreachable
 from tastyops.inventory import Host
-from tastyops.journal.events import Settled
-from tastyops.journal.ways import Connected
+from tastyops.journal.events import Address, Settled
+from tastyops.journal.ways import HANDS, Connected
 from tastyops.ports import Capture, Dialer, Ended, Session, Tail
 from tastyops.shell import Hello
 
@@ -26,6 +26,9 @@ RECONNECT_PAUSE = 1.0
 
 MOST_LOSSES = 3
 """Times in a row a command may lose the link before it is no longer tried again, or looked for."""
+
+_NOT_DONE = {"untold": "untold", "undone": "undone", "left": "unreachable"}
+"""What a person who types at the host says of a command, and what that comes to."""
 
 _FINAL = frozenset({"host-key-unknown", "host-key-changed", "authentication-failed"})
 """Refusals that trying again does not cure."""
@@ -43,6 +46,46 @@ class Kept:
         """Where a session that said this keeps it."""
         return cls(hello.boot_id, hello.record)
 
+    def same_boot(self, hello: Hello) -> bool:
+        """Whether a session that says this is certainly in the same boot."""
+        return self.boot_id == hello.boot_id != ""
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether nothing of it is kept but in the memory of whoever typed it."""
+        return self.record == HANDS
+
+
+class Beside(Protocol):
+    """The ways to one host where there is no ssh."""
+
+    def session(self, at: Address, *, refused: bool) -> tuple[Session, str] | None:
+        """A session and over what it goes; None where there is none either.
+
+        ``at``: the command it is wanted for. ``refused``: the host was reached, and let us not in.
+        Raises Unreachable.
+        """
+
+    def last(self) -> str:
+        """Over what the run went there last."""
+
+
+class NothingBeside:
+    """For a host that has ssh alone."""
+
+    def session(self, at: Address, *, refused: bool) -> tuple[Session, str] | None:
+        """There is none."""
+        return None
+
+    def last(self) -> str:
+        """Over ssh."""
+        return ""
+
+_WHERE_NOBODY_KNOWS = {
+    True: "it was to be typed by hand, and nobody has said what became of it",
+    False: "it was begun over a session, and there is none to ask what became of it",
+}
+
 
 class Link:
     """The link to one host, used by one lane at a time."""
@@ -53,16 +96,18 @@ class Link:
         dialer: Dialer,
         claim: Claim,
         stopping: threading.Event,
-        beside: Callable[[], Session | None] = lambda: None,
+        beside: Beside | None = None,
     ) -> None:
         self.host = host
         self._hold = Hold(host.name, claim)
         self._dialer = dialer
         self._run = claim.run
         self._stopping = stopping
-        self._beside = beside
+        self._beside = beside or NothingBeside()
         self._session: Session | None = None
         self._over = ""
+        self._attempt = ("", 0)
+        """The attempt at a step that the session was opened for."""
         self._was_up = False
         self._losses = 0
 
@@ -81,32 +126,40 @@ class Link:
         """Whether the open session goes over the host's console."""
         return self._session is not None and self._over == "console"
 
-    def session_for(self, command: Command) -> Session | None:
+    def session_for(self, command: Command, at: Address) -> Session | None:
         """The open session, unless the command asks whether the host can be reached and the session
-        goes over the console, which says nothing of that.
+        goes beside the network, which says nothing of that. What a person types is asked for only
+        as long as there is no ssh, which is tried at every attempt.
+
+        One that is known to be lost carries no change: whether that was begun would be in doubt.
         """
+        if self._session is not None and isinstance(command, Change) and self._session.lost:
+            return None
         asks = isinstance(command, Probe) and command.offline
-        return None if asks and self.over_console else self._session
+        anew = self._over == HANDS and self._attempt != (at.step, at.attempt)
+        return None if (asks and self._over) or anew else self._session
 
-    def connect(self) -> Connected:
-        """Opens the session; a host that was up in this run is given time to come back.
+    def connect(self, at: Address) -> Connected:
+        """Opens the session for a command; a host that was up in this run is given time to come
+        back.
 
-        Where there is no ssh, and a root shell is open on its console, the session goes over that.
+        Where there is no ssh it goes over the host's console if a root shell is open there, or by
+        the hands of a person who said so.
         """
         deadline = time.monotonic() + (RECONNECT_PATIENCE if self._was_up else 0)
         while True:
             try:
-                return self._open(self._session_there)
+                return self._open(lambda: self._session_there(at), at)
             except Unreachable as error:
                 if error.id in _FINAL or time.monotonic() >= deadline or self._stopping.is_set():
                     raise
             self._stopping.wait(RECONNECT_PAUSE)
 
-    def try_connect(self) -> Connected:
+    def try_connect(self, at: Address) -> Connected:
         """Opens the session with a single try, over ssh alone: whether the host can be reached is
         a question about its network.
         """
-        return self._open(self._session_by_ssh)
+        return self._open(self._session_by_ssh, at)
 
     def leave_console(self) -> None:
         """Closes a session that goes over the console, so that the console can be used."""
@@ -116,27 +169,29 @@ class Link:
     def _session_by_ssh(self) -> tuple[Session, str]:
         return self._dialer.session(self.host, self._run), ""
 
-    def _session_there(self) -> tuple[Session, str]:
+    def _session_there(self, at: Address) -> tuple[Session, str]:
         try:
             return self._session_by_ssh()
         except Unreachable as error:
-            if error.id in _FINAL or self._stopping.is_set():
+            if self._stopping.is_set():
                 raise
-            session = self._beside()
-            if session is None:
+            found = self._beside.session(at, refused=error.id in _FINAL)
+            if found is None:
                 raise
-            return session, "console"
+            return found
 
-    def _open(self, dial: Callable[[], tuple[Session, str]]) -> Connected:
+    def _open(self, dial: Callable[[], tuple[Session, str]], at: Address) -> Connected:
         self.drop()
         session, over = dial()
         try:
-            took_over = self._hold.take(session)
+            # no lock is kept where nobody but a person looks after it
+            took_over = "" if over == HANDS else self._hold.take(session)
         except BaseException:
             session.close()
             raise
         self._session, self._over = session, over
-        self._was_up = True
+        self._attempt = (at.step, at.attempt)
+        self._was_up = self._was_up or over != HANDS
         hello = session.hello
         return Connected(
             hello.boot_id,
@@ -148,11 +203,21 @@ class Link:
             self._hold.epoch,
             took_over,
             over,
+            self._entry(over),
         )
+
+    def _entry(self, over: str) -> str | None:
+        """What the log says, where steps begin to be typed by hand, or no longer are."""
+        name, before = self.host.name, self._beside.last()
+        if (over == HANDS) == (before == HANDS):
+            return None
+        if over == HANDS:
+            return f"Steps on {name} are typed by hand: no ssh, no shell on a console."
+        return f"Steps on {name} go over {'its console' if over else 'ssh'} again."
 
     def drop(self) -> None:
         """Closes the session."""
-        session, self._session = self._session, None
+        session, self._session, self._over = self._session, None, ""
         if session is not None:
             session.close()
 
@@ -222,8 +287,13 @@ class Link:
 
         A change the host has no trace of is sent once more under the same name: the host lets a
         name begin only once, so should the first request still arrive, one of the two is refused.
+        Where a person types, that person is asked, who alone can know.
         """
         session = self._need()
+        if HANDS in (self._over, kept.record):
+            if self._over == HANDS and kept.by_hand:
+                return again(), ""
+            return None, _WHERE_NOBODY_KNOWS[kept.by_hand]
         if session.hello.boot_id != kept.boot_id:
             return None, "the host was rebooted while it ran"
         fate = session.fate(name)
@@ -273,6 +343,8 @@ def needs_sudo(host: Host, uid: int | None, *wishes: bool | None) -> bool:
 def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]) -> Settled:
     """The event for a command that ended."""
     out, err = capture.finish()
+    if ended.state in _NOT_DONE:
+        return Settled(digest, _NOT_DONE[ended.state], {}, command, ended.why, ended.by)
     if ended.state == "full":
         why = "the host has no room for the record of a change, so it was not begun"
         return Settled(digest, "unreachable", {}, command, why)
@@ -285,7 +357,7 @@ def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]
             "claimed": "it had been begun before",
             "stuck": "it could not be killed and still runs (uninterruptible sleep)",
         }[ended.state]
-        return Settled(digest, "lost", {}, command, why)
+        return Settled(digest, "lost", {}, command, ended.why or why, ended.by)
     output = Output(
         ended.status,
         out,
@@ -294,4 +366,4 @@ def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]
         timed_out=ended.state == "timed out",
         stopped=ended.state == "stopped",
     )
-    return Settled(digest, "output", output_to_json(output), command)
+    return Settled(digest, "output", output_to_json(output), command, by=ended.by)

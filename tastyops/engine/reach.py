@@ -9,13 +9,16 @@ import queue
 import threading
 from collections.abc import Collection
 
+from tastyops.engine.byhand import Typists
 from tastyops.engine.holding import Claim
 from tastyops.engine.links import Link
 from tastyops.engine.outofband import ConsoleRecord, Outside
+from tastyops.engine.typed import typed_session
 from tastyops.engine.workers import Done, Work
 from tastyops.inventory import Host
 from tastyops.journal.events import Address
 from tastyops.journal.state import LaneKey, RunState
+from tastyops.journal.ways import HANDS
 from tastyops.model.runbook import Step
 from tastyops.plan import Plan
 from tastyops.ports import Dialer, JournalSink, OutOfBand, Session
@@ -38,10 +41,12 @@ class Reach:
         journal: JournalSink,
         done: queue.SimpleQueue[Done],
         stopping: threading.Event,
+        typists: Typists,
     ) -> None:
         self._plan, self._dialer, self._claim, self._ways = plan, dialer, claim, ways
         self._state = state
         self._journal, self._done, self._stopping = journal, done, stopping
+        self._typists = typists
         self._links: dict[LaneKey, Link] = {}
         """One to each host, and one more to each for every step in the background."""
         self._outsides: dict[str, Outside] = {}
@@ -54,18 +59,25 @@ class Reach:
             return None
         key = (host, step.id if step.background else "")
         if key not in self._links:
-            outside = self.outside(place)
-            self._links[key] = Link(
-                place, self._dialer, self._claim, self._stopping,
-                lambda: self._over_console(outside),
-            )  # fmt: skip
+            beside = _Beside(self, self.outside(place))
+            self._links[key] = Link(place, self._dialer, self._claim, self._stopping, beside)
         return self._links[key]
 
-    def _over_console(self, outside: Outside) -> Session | None:
+    def last(self, host: str) -> str:
+        """Over what the run went to a host last; empty for ssh, and before the first time."""
+        last = self._state.connected.get(host)
+        return last.over if last is not None else ""
+
+    def over_console(self, outside: Outside) -> Session | None:
         """A session over a host's console, where a root shell is open there."""
-        last = self._state.connected.get(outside.host.name)
-        left = last is not None and last.over == "console"
+        left = self.last(outside.host.name) == "console"
         return outside.session(self._claim.run, left=left)
+
+    def by_hand(self, host: str, at: Address) -> Session | None:
+        """A session whose commands a person types, where one has said so."""
+        if host not in self._state.by_hand:
+            return None
+        return typed_session(self._typists, host, at, self._stopping.is_set)
 
     def alone(self, host: Host, work: Work) -> Work:
         """Whatever is looked at or typed on a console: no session goes over it meanwhile."""
@@ -113,3 +125,22 @@ class Reach:
         """Ends the links at the end of a run; with ``forget`` what it kept on the hosts goes."""
         for link in self._links.values():
             link.finish(forget=forget)
+
+
+class _Beside:
+    """One host's ways where there is no ssh."""
+
+    def __init__(self, reach: Reach, outside: Outside) -> None:
+        self._reach, self._outside = reach, outside
+
+    def session(self, at: Address, *, refused: bool) -> tuple[Session, str] | None:
+        """Over its console, else by the hands of a person there."""
+        session = None if refused else self._reach.over_console(self._outside)
+        if session is not None:
+            return session, "console"
+        session = self._reach.by_hand(self._outside.host.name, at)
+        return None if session is None else (session, HANDS)
+
+    def last(self) -> str:
+        """Over what the run went there last."""
+        return self._reach.last(self._outside.host.name)

@@ -21,11 +21,12 @@ from tastyops.errors import (
     ProbeFailed,
     TastyopsError,
     Unreachable,
+    WaitsForPerson,
 )
 from tastyops.journal.events import Address, Body, FellSilent, Settled
 from tastyops.journal.state import LaneKey
-from tastyops.journal.ways import Disconnected
-from tastyops.ports import Clock, Ended, JournalSink, Listener
+from tastyops.journal.ways import HANDS, Disconnected
+from tastyops.ports import Capture, Clock, Ended, JournalSink, Listener
 from tastyops.probes.parsing import parse
 
 
@@ -63,10 +64,11 @@ class Workers:
         """The one place where whatever goes wrong in a worker becomes a recorded outcome."""
         try:
             done = work()
-        except JournalUnwritable as error:
+        except (JournalUnwritable, WaitsForPerson) as error:
             done = Done(key, (), fatal=error)
         except TastyopsError as error:
-            if isinstance(move, PickUp) and isinstance(error, Unreachable | Locked):
+            kept = isinstance(move, PickUp) and move.record != HANDS
+            if kept and isinstance(error, Unreachable | Locked):
                 done = Done(key, (), fatal=error)  # what became of it can still be found out later
             else:
                 done = Done(key, ((move.at, _unreachable(move, error), ""),))
@@ -78,8 +80,10 @@ class Workers:
     def connect(self, key: LaneKey, move: Perform | PickUp, link: Link) -> Done:
         """Opens the link only; the core then says the same command again."""
         offline_counts = isinstance(move.command, Probe) and move.command.offline
+        if link.session is not None and link.session.lost:
+            self._tell(link, Disconnected(link.session.lost))
         try:
-            connected = link.try_connect() if offline_counts else link.connect()
+            connected = (link.try_connect if offline_counts else link.connect)(move.at)
         except Unreachable as error:
             if isinstance(move, PickUp):
                 raise
@@ -142,7 +146,7 @@ class Workers:
                 if self.aborting.is_set() or losses > MOST_LOSSES:
                     raise
                 self._tell(link, Disconnected(error.what))
-                self._tell(link, link.connect())
+                self._tell(link, link.connect(move.at))
                 sent, capture = True, self._journal.capture(move.step.no_log)
         if found is None:
             doubt = self._doubt(move, command, link, kept, why)
@@ -191,8 +195,7 @@ class Workers:
             return Settled(move.digest, "lost", why=why)
         capture = self._journal.capture()
         try:
-            ended = outside.probe(command.settle, capture)
-            fact = parse(command.settle.parser, Output(ended.status, *capture.finish()))
+            fact = _fact(command.settle, outside.probe(command.settle, capture), capture)
         except (Unreachable, Locked, ProbeFailed):
             return Settled(move.digest, "lost", why=why)
         if fact:
@@ -215,14 +218,13 @@ class Workers:
             ended = link.probe(
                 command.settle, capture, sudo=sudo, timeout=None, tail=lambda out, err: None
             )
-            output = Output(ended.status, *capture.finish(), ended.seconds)
-            fact = parse(command.settle.parser, output)
+            fact = _fact(command.settle, ended, capture)
         except (LinkLost, ProbeFailed):
             return Settled(move.digest, "lost", why=why)
         if fact and not isinstance(fact, Offline):
             done = output_to_json(Output(0))
             return Settled(move.digest, "output", done, why=f"{why}; a probe found it done")
-        if link.session is None or link.session.hello.boot_id != kept.boot_id:
+        if link.session is None or not kept.same_boot(link.session.hello):
             return Settled(move.digest, "lost", why=why)
         return Settled(move.digest, "undone", why=f"{why}; a probe found that it did not happen")
 
@@ -258,6 +260,13 @@ class Workers:
                 listener.running(move.at, self._journal.mask(out), self._journal.mask(err))
 
         return show
+
+
+def _fact(settle: Probe, ended: Ended, capture: Capture) -> Any:
+    """What a probe found that ended. Raises ProbeFailed."""
+    if ended.state != "ended":
+        raise ProbeFailed(ended.why or f"the probe was {ended.state}")
+    return parse(settle.parser, Output(ended.status, *capture.finish(), ended.seconds))
 
 
 def _not_sent(move: Perform | PickUp, error: TastyopsError) -> Settled:

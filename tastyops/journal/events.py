@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+TYPED = "typed"
+"""The question that has a person type a command at the host and say what became of it."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Address:
@@ -96,8 +99,10 @@ class Settled(Body):
     """What became of a command.
 
     ``how``: ``output`` (with ``result``), ``offline``, ``slept``, ``reported``, ``unknown``
-    (withheld by a dry run), ``lost`` (no outcome can be found), ``unreachable``, ``locked``
-    (another run holds the host).
+    (withheld by a dry run), ``lost`` (no outcome can be found), ``undone`` (it certainly did not
+    happen), ``untold`` (nobody could tell what it printed), ``unreachable``, ``locked`` (another
+    run holds the host). ``by``: who typed it at the host and told what became of it; empty for
+    what the host itself said.
     """
 
     kind: ClassVar[str] = "settled"
@@ -106,13 +111,16 @@ class Settled(Body):
     result: dict[str, Any] = field(default_factory=dict)
     command: dict[str, Any] = field(default_factory=dict)
     why: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True)
 class Asked(Body):
-    """A question waits for a person. ``question``: ask, manual, confirm, failure, undo, window.
+    """A question waits for a person. ``question``: ask, manual, confirm, typed, failure, undo,
+    window.
 
-    The last three stand at a step without a host; ``choices`` are the answers there are.
+    The last three stand at a step without a host; ``choices`` are the answers there are. ``typed``
+    (``TYPED``) leaves what the lane is at as it is.
     """
 
     kind: ClassVar[str] = "asked"
@@ -126,7 +134,10 @@ class Asked(Body):
 
 @dataclass(frozen=True)
 class Answered(Body):
-    """A person, or hands that play one, answered. ``entry``: what the log says of an approval."""
+    """A person, or hands that play one, answered. ``entry``: what the log says of an approval.
+
+    What a command printed, as a person typed it, stands with the command's outcome and not here.
+    """
 
     kind: ClassVar[str] = "answered"
     value: str
@@ -138,8 +149,9 @@ class Answered(Body):
 class Decided(Body):
     """What a person's answer to a failure means for the step. ``entry`` is public.
 
-    ``decision``: retry, skip, done (by a person's word), cancel-work, abort; at a step that would
-    begin after the at-risk period, go-on or cancel.
+    ``decision``: retry, by-hand (the same, and a person types at the hosts that could not be
+    reached), skip, done (by a person's word), cancel-work, abort; at a step that would begin after
+    the at-risk period, go-on or cancel.
     """
 
     kind: ClassVar[str] = "decided"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tastyops.journal.state import RunState
+from tastyops.journal.ways import another_boot
 
 EXECUTED = "Automated scheduled shutdown executed."
 """What the log says once the host has been seen again, at the time it was due."""
@@ -37,7 +38,7 @@ def scheduled(state: RunState) -> list[Scheduled]:
 def seen_since(state: RunState, one: Scheduled) -> bool:
     """Whether this run met the host after the time, on another boot than it was scheduled on."""
     met = state.connected.get(one.host)
-    if met is None or met.boot_id == one.boot_id or state.last_at is None:
+    if met is None or not another_boot(met.boot_id, one.boot_id) or state.last_at is None:
         return False
     return state.last_at.timestamp() >= one.due
 

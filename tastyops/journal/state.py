@@ -10,6 +10,7 @@ from typing import Any
 from tastyops.commands import Offline, Output, blob_from_json
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
+    TYPED,
     Address,
     Answered,
     Asked,
@@ -35,12 +36,16 @@ from tastyops.journal.events import (
     WorkEnded,
     WorkStarted,
 )
-from tastyops.journal.ways import Connected
+from tastyops.journal.ways import HANDS, Connected
 from tastyops.journal.window import Trouble, Window
 from tastyops.model.outcome import Outcome
+from tastyops.shell.typeable import LEAVE
 
 LaneKey = tuple[str, str]
 """A host and a step's id."""
+
+RETRY, BY_HAND, DONE = "retry", "by-hand", "done"
+"""Decisions that take back how a step ended."""
 
 Load = Callable[[str], bytes]
 
@@ -82,10 +87,22 @@ class Lane:
     """When something was last heard of it: a wait without an outcome began then."""
     changed: bool = False
     """Whether any change was sent; a work with one such step is never plain Cancelled."""
+    typed: Asked | None = None
+    """What a person is asked to type at the host, until its outcome is told."""
+    shown: set[str] = field(default_factory=set)
+    """The digests of all that a person was asked to type in this step."""
+
+    @property
+    def unreached(self) -> bool:
+        """Whether it ended because its host could not be reached, and not a way beside that."""
+        if self.ended is None or self.ended.outcome != Outcome.UNREACHABLE.value:
+            return False
+        last = self.history.get(max(self.history, default=-1))
+        return last is None or last.settled is None or "via" not in last.settled.command
 
     @property
     def question(self) -> Asked | None:
-        """The question that waits for an answer, if one does."""
+        """The action's question that waits for an answer, if one does."""
         last = self.history.get(max(self.history, default=-1))
         return last.asked if last and last.asked and last.open else None
 
@@ -117,6 +134,10 @@ class RunState:
     window: Window = field(default_factory=Window)
     stop: StopAsked | None = None
     """Until a person has decided how to go on."""
+    locked: set[str] = field(default_factory=set)
+    """The hosts whose lock was taken."""
+    by_hand: set[str] = field(default_factory=set)
+    """The hosts at which a person types what there is no session for."""
     executed: set[LaneKey] = field(default_factory=set)
     """The lanes whose scheduled shutdown is known to have been carried out."""
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -126,6 +147,11 @@ class RunState:
     decisions: int = 0
     started_by: str = ""
     epoch: int = 1
+
+    def unreached(self, step: str) -> list[str]:
+        """The hosts on which a step ended because no session with them could be had."""
+        lanes = ((host, self.lanes[host, bad]) for host, bad in self.bad if bad == step and host)
+        return [host for host, lane in lanes if lane.unreached]
 
     @property
     def in_doubt(self) -> bool:
@@ -148,7 +174,7 @@ class RunState:
         if begin is not None and not at.host and not begin.answer:
             return begin.asked
         lane = self.lanes.get((at.host, at.step))
-        return lane.question if lane is not None and lane.ended is None else None
+        return (lane.typed or lane.question) if lane is not None and lane.ended is None else None
 
     def decider(self, step: str) -> str:
         """Who gave the answer that is about to become a decision; empty where there is none."""
@@ -158,9 +184,9 @@ class RunState:
     def questions(self) -> list[tuple[Address, Asked]]:
         """Everything that waits for an answer."""
         found = [
-            (Address(host, step, lane.attempt, max(lane.history)), lane.question)
+            (Address(host, step, lane.attempt, max(lane.history, default=0)), question)
             for (host, step), lane in self.lanes.items()
-            if lane.question is not None and lane.ended is None
+            if lane.ended is None and (question := lane.typed or lane.question) is not None
         ]
         asked = (self.troubles, self.undos, self.window.asked)
         open_ones = [each for kind in asked for each in kind.items()]
@@ -215,7 +241,7 @@ def _apply(state: RunState, event: Event, load: Load | None) -> None:
         case RunClosed():
             state.closed = body
         case Connected():
-            state.connected[event.at.host] = body
+            _met(state, event.at.host, body)
         case WorkStarted(number=number):
             state.works_started.add(number)
         case WorkEnded(number=number):
@@ -232,6 +258,13 @@ def _apply(state: RunState, event: Event, load: Load | None) -> None:
             state.window.take(body)
         case _:
             pass  # notes, remarks on the clock, kinds of other versions: kept, not acted on
+
+
+def _met(state: RunState, host: str, body: Connected) -> None:
+    state.connected[host] = body
+    if body.over != HANDS:
+        state.locked.add(host)
+        state.by_hand.discard(host)
 
 
 def _stop(state: RunState, body: CancelAsked | StopAsked, who: str) -> None:
@@ -259,6 +292,10 @@ def _apply_to_step(state: RunState, event: Event, load: Load | None) -> None:
             _decide(state, step, decision)
         case ShutdownExecuted():
             state.executed.add((event.at.host, step))
+        case Answered(value=value) if (lane := state.lane(event.at.host, step)).typed is not None:
+            lane.typed = None
+            if value == LEAVE:
+                state.by_hand.discard(event.at.host)
         case _:
             _apply_to_lane(state.lane(event.at.host, step), event, load)
     if isinstance(body, StepEnded) and not Outcome(body.outcome).good:
@@ -283,13 +320,15 @@ def _decide(state: RunState, step: str, decision: str) -> None:
     state.stop = None
     state.decisions += 1
     state.troubles[step].decision = decision
-    if decision not in ("retry", "done"):
+    if decision not in (RETRY, BY_HAND, DONE):
         return
     del state.troubles[step]
+    if decision == BY_HAND:
+        state.by_hand |= set(state.unreached(step))
     for key in [key for key in state.bad if key[1] == step]:
         del state.bad[key]
         lane = state.lanes[key]
-        if decision == "done":
+        if decision == DONE:
             lane.ended = StepEnded(Outcome.DONE.value)
         else:
             lane.ended, lane.history, lane.retries, lane.again = None, {}, [], lane.begun
@@ -306,6 +345,9 @@ def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
         case Intended():
             lane.history[n] = Past(body.digest, body.command, body.fate, body.boot_id, body.record)
             lane.changed = True
+        case Asked(question=question) if question == TYPED:
+            lane.typed = body
+            lane.shown.add(body.digest)
         case Asked():
             lane.history[n] = Past(body.digest, asked=body)
         case Answered(value=value):
@@ -315,12 +357,13 @@ def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
         case Settled():
             past = lane.history.setdefault(n, Past(body.digest))
             past.settled, past.value = body, result_value(body, event.happened_at, load)
+            lane.typed = None
         case Reported():
             lane.history[n] = Past(body.digest, settled=Settled(body.digest, "reported"))
         case AttemptEnded():
             lane.retries.append(body)
             lane.retry_n = n
         case StepEnded():
-            lane.ended = body
+            lane.ended, lane.typed = body, None
         case _:
             pass

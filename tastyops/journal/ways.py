@@ -7,13 +7,18 @@ from typing import Any, ClassVar
 
 from tastyops.journal.events import Body
 
+HANDS = "hands"
+"""Over what a session goes whose commands a person types at the host."""
+
 
 @dataclass(frozen=True)
 class Connected(Body):
     """A session with a host opened, and its lock was taken.
 
     ``skew``: seconds its clock is ahead of ours. ``epoch`` is the lock's; ``took_over`` says whose
-    lock it was, if it was taken over. ``over``: ``console`` where there was no ssh, else empty.
+    lock it was, if it was taken over. ``over``: ``console`` where there was no ssh; ``HANDS`` where
+    a person types at the host, no lock was taken, and what nobody told is empty (``uid``: -1); else
+    empty. ``entry`` is public.
     """
 
     kind: ClassVar[str] = "connected"
@@ -26,6 +31,7 @@ class Connected(Body):
     epoch: int = 0
     took_over: str = ""
     over: str = ""
+    entry: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,11 @@ class ConsoleDetached(Body):
     kind: ClassVar[str] = "console-detached"
     why: str = ""
     left_out: int = 0
+
+
+def another_boot(one: str, other: str) -> bool:
+    """Whether two boot ids are of two boots. Where a person typed, one may not be known: empty."""
+    return one != other and bool(one and other)
 
 
 WAY_EVENTS: tuple[type[Body], ...] = (

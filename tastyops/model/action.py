@@ -47,6 +47,8 @@ class Facts:
     """Whether the inventory gives the host a power switch."""
     outlet: str = ""
     """What people call that switch."""
+    silent: bool = False
+    """Whether its network did not answer before either, so that its silence proves nothing."""
     zone: str = "UTC"
     """The inventory's time zone, in which a runbook's clock times are meant."""
     offset: int | None = None

@@ -15,6 +15,17 @@ class Deed(Protocol):
         """Does it, or has it begun without ``wait``; False for what cannot be done."""
 
 
+class Keyboard(Protocol):
+    """The modelled machine's own keyboard and screen."""
+
+    def __call__(self, host: str, line: str) -> tuple[int, bytes] | None:
+        """Types a line at its shell: the exit status and what is seen; None where none waits."""
+
+
+def _nobody(host: str, line: str) -> None:
+    return None
+
+
 def _nothing(host: str, text: str, *, wait: bool) -> bool:
     return True
 
@@ -22,12 +33,12 @@ def _nothing(host: str, text: str, *, wait: bool) -> bool:
 class Hands:
     """Does what ``manual`` asks for and says yes, for another operator too; the log says so.
 
-    ``deed`` is what its doing amounts to on the modelled machine. A value is only ever a
-    question's default.
+    ``deed`` is what its doing amounts to on the modelled machine, ``keyboard`` where what is to be
+    typed there is typed. A value is only ever a question's default.
     """
 
-    def __init__(self, deed: Deed | None = None) -> None:
-        self._deed = deed or _nothing
+    def __init__(self, deed: Deed | None = None, keyboard: Keyboard = _nobody) -> None:
+        self._deed, self._keyboard = deed or _nothing, keyboard
 
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]
@@ -38,6 +49,8 @@ class Hands:
                 return ("done", WHO) if self.did(question, wait=True) else None
             case "confirm":
                 return "yes", WHO
+            case "typed":
+                return self.typed(question)
             case "ask" if question.get("default") is not None:
                 return str(question["default"]), WHO
         return None
@@ -46,6 +59,14 @@ class Hands:
         """The same hands where a person answers."""
         return Helping(self)
 
+    def typed(self, question: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Types what is to be typed at the host, and tells what was seen."""
+        found = self._keyboard(str(question["host"]), str(question["line"]))
+        if found is None:
+            return None
+        status, seen = found
+        return f"{status}\n{seen.decode('utf-8', 'surrogateescape')}", WHO
+
     def did(self, question: Mapping[str, Any], *, wait: bool) -> bool:
         """Whether what a manual step asks could be done, and now is, or with no wait soon."""
         host, text = (str(question.get(key) or "") for key in ("host", "text"))
@@ -53,7 +74,10 @@ class Hands:
 
 
 class Helping:
-    """Does by hand what ``manual`` asks for, and leaves the answer to the person who is there."""
+    """Does by hand what ``manual`` asks for, and leaves the answer to the person who is there.
+
+    What is to be typed at the modelled machine only they can type, and tell.
+    """
 
     def __init__(self, hands: Hands) -> None:
         self._hands = hands
@@ -61,7 +85,9 @@ class Helping:
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]
     ) -> tuple[str, str] | None:
-        """Never an answer."""
+        """An answer only for what was typed."""
+        if question.get("question") == "typed":
+            return self._hands.typed(question)
         if question.get("question") == "manual":
             self._hands.did(question, wait=False)
         return None

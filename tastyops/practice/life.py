@@ -229,6 +229,18 @@ class Life(Parts, ABC):
             elif self.phase == "up":
                 self._say("\n(practice) logging in here is not modelled")
 
+    def type_line(self, line: str) -> tuple[int, bytes] | None:
+        """A line at root's shell on its own screen, and what is seen; None where none is open.
+
+        While the system is up somebody is logged in there.
+        """
+        with self.lock:
+            self.catch_up()
+            if self.phase not in ("up", "rescue"):
+                return None
+            seen = bytearray()
+            return self._run_typed(line, seen.extend), bytes(seen)
+
     def _show_menu(self) -> None:
         if self.serial is not None and self._menu is not None:
             self.serial.say(self._menu.drawn())

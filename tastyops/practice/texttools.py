@@ -7,6 +7,7 @@ import re
 
 from tastyops.practice.calls import Call, Command, Commands
 from tastyops.practice.files import FileProblem, Files, NotModelled
+from tastyops.shell.armour import cksum
 
 _GREP = {"--no-messages": "s", "--with-filename": "H", "--quiet": "q", "--count": "c"}
 """Long names of grep's options."""
@@ -24,6 +25,7 @@ class TextTools:
             "head": self._ends(first=True),
             "tail": self._ends(first=False),
             "wc": self._wc,
+            "cksum": self._cksum,
             "grep": self._grep,
             "seq": _seq,
             "ls": self._ls,
@@ -70,6 +72,13 @@ class TextTools:
         if set(options) - set(counts) or len(options) != 1 or len(paths) > 1:
             raise NotModelled(" ".join(call.argv))
         call.say(" ".join([str(counts[options[0]]), *paths]))
+        return 0
+
+    def _cksum(self, call: Call) -> int:
+        if len(call.argv) > 1:
+            raise NotModelled(" ".join(call.argv))
+        data = call.stdin.rest()
+        call.say(f"{cksum(data)} {len(data)}")
         return 0
 
     def _grep(self, call: Call) -> int:

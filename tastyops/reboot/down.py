@@ -34,7 +34,7 @@ def down(old: str, kind: str, patience: float, facts: Facts) -> Generator[Comman
             if status == "off":
                 return "off"
             if not switch and answer.at - gone_at > QUIET:
-                return "down"
+                return _gone(facts)
             if answer.at - gone_at > patience:
                 raise Failed(_still_on(status), {"reached": "down"})
         else:
@@ -43,6 +43,15 @@ def down(old: str, kind: str, patience: float, facts: Facts) -> Generator[Comman
             if answer.at - first > LATE:
                 raise Failed("the host did not go down: it still answers", {"reached": "asked"})
         yield Sleep(POLL, "the host to stay down" if gone_at >= 0 else "the host to go down")
+
+
+def _gone(facts: Facts) -> str:
+    if facts.silent:
+        raise Failed(
+            "whether the host is down cannot be seen: it did not answer over its network before",
+            {"reached": "asked"},
+        )
+    return "down"
 
 
 def _still_on(status: str) -> str:

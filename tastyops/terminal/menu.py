@@ -12,6 +12,7 @@ from tastyops.terminal.people import typed
 _WORDS = {
     "done": ("d", "it was done: go on"),
     "retry": ("r", "try the step again"),
+    "by-hand": ("h", "go on by hand: type at the host, and tell here"),
     "skip": ("s", "skip it and go on"),
     "cancel-work": ("c", "cancel the rest of this work"),
     "abort": ("a", "abort: end the run"),

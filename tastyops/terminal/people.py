@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import sys
 import termios
+import textwrap
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from tastyops.journal.events import TYPED
 from tastyops.model.text import one_line
+from tastyops.shell.typeable import told
 
 
 class Menu(Protocol):
@@ -28,6 +32,9 @@ _WITHOUT_A_PERSON = {"failure": "abort", "undo": "no", "window": "cancel"}
 """What holds where nobody is there to say otherwise."""
 
 _YES_OR_NO = ("y", "yes", "n", "no")
+
+_CUT = 4095
+"""Bytes of a line of which a terminal keeps no more (N_TTY_BUF_SIZE, termios(3))."""
 
 _LOOK = 0.2
 """Seconds between two looks at whether a question on the screen is still asked."""
@@ -61,6 +68,34 @@ def typed(prompt: str, over: Callable[[], bool] = lambda: False) -> str:
     if not line:
         raise EOFError
     return line.decode("utf-8", "replace").strip()
+
+
+def typed_lines(over: Callable[[], bool] = lambda: False) -> str:
+    """Lines from the keyboard as they are, up to one with a single dot, or Ctrl-D.
+
+    A line of two dots stands for one of one. Raises Withdrawn; ValueError for a line the terminal
+    cut short; OSError for a terminal that went away, whose end of input is no person's.
+    """
+    keyboard = sys.stdin.fileno()
+    data = b""
+    while True:
+        while not select.select([keyboard], [], [], _LOOK)[0]:
+            if over():
+                raise Withdrawn
+        piece = os.read(keyboard, 4096)
+        data += piece
+        lines = data.split(b"\n")
+        if b"." in lines[:-1]:
+            kept = lines[: lines.index(b".")]
+            break
+        if not piece:
+            termios.tcgetattr(keyboard)
+            kept = lines if lines[-1] else lines[:-1]
+            break
+    if any(len(line) >= _CUT for line in kept):
+        raise ValueError(f"a line of {_CUT} bytes or more does not arrive whole here")
+    undotted = [b"." if line == b".." else line for line in kept]
+    return b"".join(line + b"\n" for line in undotted).decode("utf-8", "surrogateescape")
 
 
 class Unattended:
@@ -126,11 +161,13 @@ class AtTerminal:
             try:
                 if question["question"] == "failure" and self._menu is not None:
                     return self._menu.choose(question, over), self._who
+                if question["question"] == TYPED:
+                    return _typed_back(question, over), self._who
                 return self._ask(question, over)
             except Withdrawn:
                 print(file=sys.stderr)  # noqa: T201
                 return None
-            except (EOFError, OSError):
+            except (EOFError, OSError, termios.error):
                 return None
             finally:
                 self._resume()
@@ -164,3 +201,38 @@ class AtTerminal:
                 "window": f"Please answer {', '.join(choices)}.",
             }
             print(wanted.get(kind, "Please answer yes or no."), file=sys.stderr)  # noqa: T201
+
+
+def _typed_back(question: Mapping[str, Any], over: Callable[[], bool]) -> str:
+    """What a person saw of a command typed at the host: see ``shell.typeable``."""
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)  # noqa: T201
+
+    say(f"\n{_wrapped(question)}")
+    bell = "\a"
+    while True:
+        word = typed(f"{bell}How did it end? ", over)
+        bell, found = "", told(word)
+        if found is None:
+            say("Please type a number from 0 to 255, or one of the words above.")
+            continue
+        if found.status is None:
+            return word
+        say("What it printed; a line with a single . ends it:")
+        try:
+            return f"{word}\n{typed_lines(over)}"
+        except ValueError as error:
+            say(f"Once more, please: {error}. Type it in pieces, or say `cannot tell`.")
+
+
+def _wrapped(question: Mapping[str, Any]) -> str:
+    """The question, its words wrapped; what is to be typed stands as it is."""
+    text = "".join(ch if ch.isprintable() or ch == "\n" else "?" for ch in str(question["text"]))
+    width = shutil.get_terminal_size().columns
+    before, shown, after = text.partition(str(question["shown"]))
+
+    def wrapped(part: str) -> str:
+        return "\n".join(textwrap.fill(each, width) for each in part.split("\n"))
+
+    return f"{wrapped(before)}{shown}{wrapped(after)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from tastyops.document.copying import public_bodies
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
+    TYPED,
     Address,
     Asked,
     AttemptEnded,
@@ -148,8 +149,8 @@ class RunView:
         settled, argv = self._last.get(key), self._commands.get(key)
         lines: list[str] = []
         if settled is not None and settled.how == "output" and argv:
-            shown = argv[2] if argv[:2] == ["sh", "-c"] and len(argv) > 2 else " ".join(argv)
-            lines.append(f"  $ {one_line(shown)}    ({_ended_with(settled.result)})")
+            shown = one_line(_as_typed(argv))
+            lines.append(f"  $ {shown}    ({_ended_with(settled.result)})")
             for stream in ("out", "err"):
                 blob = settled.result.get(stream, {})
                 text = str(blob.get("tail") or blob.get("head") or "")
@@ -205,7 +206,10 @@ class RunView:
                 said = f": {note}"
             case Asked(text=text, by=by) if by:
                 said = f" asks {by}: {text}  (invoke answer {event.run} yes, from their own login)"
-            case Asked(text=text, question=kind) if kind != "failure":
+            case Settled(by=by) if by:
+                shown = _as_typed(self._commands.get((event.at.host, event.at.step), []))
+                said = f":{f' `{shown}`' if shown else ''} typed by {by}: {_told(event.body)}"
+            case Asked(text=text, question=kind) if kind not in ("failure", TYPED):
                 said = f" asks: {text}"
             case Decided(decision=decision):
                 said = f": {decision.replace('-', ' ')} ({event.who})"
@@ -219,6 +223,14 @@ class RunView:
         key = (event.at.host, event.at.step)
         last, self._notes[key] = self._notes.get(key), note
         return last == note
+
+
+def _as_typed(argv: Sequence[str]) -> str:
+    return argv[2] if list(argv[:2]) == ["sh", "-c"] and len(argv) > 2 else " ".join(argv)
+
+
+def _told(settled: Settled) -> str:
+    return _ended_with(settled.result) if settled.how == "output" else settled.why
 
 
 def _ended_with(result: Mapping[str, Any]) -> str:

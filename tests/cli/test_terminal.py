@@ -236,9 +236,15 @@ class Keyboard:
     def type(self, text: str) -> None:
         os.write(self.ours, text.encode("utf-8", "surrogateescape"))
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         os.close(self.ours)
-        self.input.close()
+        self.ours = -1
+
+    def close(self) -> None:
+        if self.ours >= 0:
+            os.close(self.ours)
+        with contextlib.suppress(OSError):
+            self.input.close()
 
 
 @pytest.fixture
@@ -299,6 +305,82 @@ def test_what_was_typed_before_the_question_is_no_answer(keyboard: Keyboard) -> 
     keyboard.type("no\n")
     thread.join(60)
     assert answers == ["no"]
+
+
+BY_HAND = {
+    "question": "typed", "text": "At box type this:\n\nls  -l 'a  b'\n\nThen tell.\x1b[2J",
+    "line": "ls  -l 'a  b'", "shown": "ls  -l 'a  b'", "step": "1.1", "host": "box",
+}  # fmt: skip
+HOW, SEEN = "How did it end? ", "a single . ends it:"
+
+
+@pytest.mark.parametrize(
+    ("typing", "answer"),
+    [
+        ([(HOW, "0\n"), (SEEN, "one\n  two\n\n.\n")], "0\none\n  two\n\n"),
+        ([(HOW, "127\n"), (SEEN, ".\n")], "127\n"),
+        ([(HOW, "0\n"), (SEEN, "..\n...\n.\n")], "0\n.\n...\n"),
+        ([(HOW, "0\n"), (SEEN, "one\n\x04")], "0\none\n"),
+        ([(HOW, "0\n"), (SEEN, "\x04")], "0\n"),
+        ([(HOW, "0\n"), (SEEN, "é\udcff\n.\n")], "0\né\udcff\n"),
+        ([(HOW, "Not  typed\n")], "Not  typed"),
+        ([(HOW, "256\n"), ("from 0 to 255", ""), (HOW, "cannot tell\n")], "cannot tell"),
+        ([(HOW, "0\n"), (SEEN, f"{'x' * 4100}\n.\n"), ("in pieces", ""), (HOW, "leave\n")], "leave"),
+        ([(HOW, "\x04")], None),
+    ],
+)
+def test_what_is_seen_at_a_host_is_typed_back(
+    typing: list[tuple[str, str]], answer: str | None, keyboard: Keyboard
+) -> None:
+    answers: list[tuple[str, str] | None] = []
+    person = AtTerminal("dwm")
+    thread = threading.Thread(
+        target=lambda: answers.append(person.answer(BY_HAND, over=lambda: False)), daemon=True
+    )
+    thread.start()
+    keyboard.wait("\r\nls  -l 'a  b'\r\n")  # as it is to be typed
+    for said, reply in typing:
+        keyboard.wait(said)
+        keyboard.type(reply)
+    thread.join(60)
+    assert answers == [(answer, "dwm") if answer is not None else None]
+
+
+@pytest.mark.parametrize("typing", [[], ["0\n"], ["0\n", "half of it\n"]])
+def test_a_question_that_is_over_is_left_whatever_was_typed(
+    typing: list[str], keyboard: Keyboard
+) -> None:
+    answers: list[tuple[str, str] | None] = []
+    over = threading.Event()
+    thread = threading.Thread(
+        target=lambda: answers.append(AtTerminal("dwm").answer(BY_HAND, over=over.is_set)),
+        daemon=True,
+    )
+    thread.start()
+    for said, reply in zip((HOW, SEEN), typing, strict=False):
+        keyboard.wait(said)
+        keyboard.type(reply)
+    over.set()
+    thread.join(60)
+    assert answers == [None]
+
+
+def test_a_terminal_that_went_away_ends_no_output(keyboard: Keyboard) -> None:
+    """Its end of input is not the person's: half of what was seen must not pass for all of it."""
+    answers: list[tuple[str, str] | None] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(AtTerminal("dwm").answer(BY_HAND, over=lambda: False)),
+        daemon=True,
+    )
+    thread.start()
+    keyboard.wait(HOW)
+    keyboard.type("0\n")
+    keyboard.wait(SEEN)
+    keyboard.type("half of it\n")
+    keyboard.wait("half of it")
+    keyboard.hang_up()
+    thread.join(60)
+    assert answers == [None]
 
 
 def test_yes_answers_confirmations_only() -> None:

@@ -151,3 +151,15 @@ def test_a_power_cycle_and_the_previous_kernel_without_a_hand_on_it(
     assert "Power-cycled via the power switch." in said
     assert f"running kernel {fallback}." in said
     assert pristine.guest.run("uname -r").strip() == fallback
+
+
+def test_both_kernels_fail(pristine: Lab, tmp_path: Path) -> None:
+    fallback = pristine.made.golden.kernels["fallback"]
+    pristine.guest.run(f"truncate --size=1M /boot/initrd.img-{fallback}; sync")
+    assert pristine.tastyops("lab.break", "initrd").returncode == 0
+    said = reboot(
+        pristine, tmp_path, "grace: 3s, patience: 10m, recover: power-cycle, fallback: previous"
+    )
+    assert said.endswith("exit 1"), said
+    assert "after a power cycle too" in said
+    assert "the console shows a kernel panic" in said

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tastyops.lab.guest import Guest
 
-WORDS = 24
+WORDS = 32
 """How many words of a command line are kept."""
 
 _PLACE = "/sys/kernel/tracing"
@@ -76,7 +76,10 @@ def descendants(text: str, ancestor: int) -> set[Started]:
 
 
 def _words(body: str) -> tuple[str, ...]:
-    """A command line's words, up to the first that could not be read: the one after the last."""
+    """A command line's words, up to the first that could not be read: the one after the last.
+
+    The kernel does not read an empty word either, so that what follows one is not seen.
+    """
     found, at = [], body.find(" a0=")
     for number in range(WORDS):
         at += len(f" a{number}=")
