@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ NOT_BACK = {
 BACK = {
     "clock": (
         at_boot(BEFORE_SSH, "date --set=+1hour"),
-        "worse than before: its clock is 1h ahead",
+        r"worse than before: its clock is (1h\S*|59m5\ds) ahead",
     ),
     "worse": (at_boot(BEFORE_SSH, "false"), "worse than before: way.service failed"),
     "build": (
@@ -90,7 +91,7 @@ def test_it_is_back_and_not_as_it_was(pristine: Lab, tmp_path: Path, way: str) -
     pristine.guest.run(f"{break_it}; sync")
     said = reboot(pristine, tmp_path, "grace: 3s, patience: 10m")
     assert said.endswith("exit 1"), said
-    assert seen in said
+    assert re.search(seen, said), said
     assert "Machine rebooted successfully" not in said
 
 
