@@ -70,6 +70,10 @@ class Prober(Protocol):
     def skew(self) -> float:
         """Seconds the host's clock is ahead of the controller's, ±1."""
 
+    @property
+    def lost(self) -> str:
+        """Why nothing more can be asked over it, where that is known; empty while it stands."""
+
     def probe(
         self,
         argv: Sequence[str],

@@ -16,6 +16,9 @@ import pyte
 COLUMNS, ROWS = 80, 24
 """What GRUB and the kernel's serial console take a terminal to be."""
 
+LAST_LINES, MOST_LAST = 3, 1024
+"""Lines that were said last, blank ones left out, and bytes of them."""
+
 MOST_TEXT = 64 * 1024
 """Bytes of text one look hands on; of more, the end."""
 
@@ -42,13 +45,14 @@ class Drawing:
         self._stream = pyte.Stream(self._screen)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._heard = 0
-        self._text = ""
+        self._text = self._last = ""
 
     def feed(self, data: bytes) -> None:
         """Some bytes, in order."""
         text = self._decoder.decode(data)
         self._heard += len(data)
         self._text = (self._text + text)[-MOST_TEXT:]
+        self._last = (self._last + text)[-MOST_LAST:]
         with contextlib.suppress(Exception):  # no bytes a host sends may end its being drained
             self._stream.feed(text)
 
@@ -74,7 +78,9 @@ class Drawing:
         drawn = self._screen.buffer.items()
         marked = sorted(y for y, row in drawn if any(cell.reverse for cell in row.values()))
         at = self._screen.cursor.y
+        said = [line.strip() for line in plain(self._last).split("\n")]
         answer = {
-            "heard": self._heard, "text": self.text, "rows": rows, "marked": marked, "cursor": at
+            "heard": self._heard, "text": self.text, "rows": rows, "marked": marked, "cursor": at,
+            "last": [line for line in said if line][-LAST_LINES:],
         }  # fmt: skip
         return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")

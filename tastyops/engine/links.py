@@ -130,7 +130,11 @@ class Link:
         """The open session, unless the command asks whether the host can be reached and the session
         goes beside the network, which says nothing of that. What a person types is asked for only
         as long as there is no ssh, which is tried at every attempt.
+
+        One that is known to be lost carries no change: whether that was begun would be in doubt.
         """
+        if self._session is not None and isinstance(command, Change) and self._session.lost:
+            return None
         asks = isinstance(command, Probe) and command.offline
         anew = self._over == HANDS and self._attempt != (at.step, at.attempt)
         return None if (asks and self._over) or anew else self._session

@@ -142,6 +142,7 @@ class TypedSession:
         self.hello = hello
         self.skew = 0.0
         """Not known."""
+        self.lost = ""
         self._stopped = threading.Event()
         self._asking = False
         self._closed = False

@@ -80,6 +80,8 @@ class Workers:
     def connect(self, key: LaneKey, move: Perform | PickUp, link: Link) -> Done:
         """Opens the link only; the core then says the same command again."""
         offline_counts = isinstance(move.command, Probe) and move.command.offline
+        if link.session is not None and link.session.lost:
+            self._tell(link, Disconnected(link.session.lost))
         try:
             connected = (link.try_connect if offline_counts else link.connect)(move.at)
         except Unreachable as error:

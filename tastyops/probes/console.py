@@ -3,7 +3,8 @@
 A look's answer is JSON: ``heard`` (bytes since the last look), ``text`` (what arrived since then,
 control sequences left out), and the terminal as it stands now: ``rows``, and in ``marked`` the
 numbers of those in reverse video, which is how GRUB highlights an entry; ``cursor`` is the number
-of the row the cursor is in.
+of the row the cursor is in. ``last`` are the lines that were said last, whether they still stand
+there or not.
 """
 
 from __future__ import annotations
@@ -113,13 +114,18 @@ def look(seconds: float, *until: str) -> Reading:
     return Reading(("look", f"{seconds:g}", *until), "screen")
 
 
-def recognise(text: str, rows: tuple[str, ...], marked: tuple[int, ...], heard: int) -> Screen:
-    """What a console that said ``text`` and now shows ``rows`` is at."""
+def recognise(
+    text: str, rows: tuple[str, ...], marked: tuple[int, ...], heard: int, last: list[str]
+) -> Screen:
+    """What a console that said ``text``, ``last`` at the end, and now shows ``rows`` is at."""
     lines = [row.rstrip() for row in rows]
     said = [line for line in _unwrapped(lines) if line.strip()]
     line = said[-1].strip() if said else ""
     entries, chosen = _menu(lines, marked)
     state: State = "boot-menu" if entries else _state(text, said, heard)
+    # While it asks, systemd clears a line of its own, and with it what stands there of the prompt.
+    if state in ("booting", "silent") and _asked(last) == "passphrase":
+        state = "passphrase"
     return Screen(state, heard, text, tuple(lines), line, entries, chosen)
 
 
@@ -198,8 +204,10 @@ def _screen(answer: Answer) -> Screen:
         raise ProbeFailed("that is not what a console shows")
     if type(heard) is not int or not all(type(number) is int for number in marked):
         raise ProbeFailed("that is not what a console shows")
-    cursor = data.get("cursor")
-    seen = recognise(text, tuple(map(str, rows)), tuple(marked), heard)
+    cursor, last = data.get("cursor"), data.get("last", [])
+    if not isinstance(last, list):
+        raise ProbeFailed("that is not what a console shows")
+    seen = recognise(text, tuple(map(str, rows)), tuple(marked), heard, list(map(str, last)))
     return replace(seen, cursor=cursor) if type(cursor) is int else seen
 
 

@@ -82,6 +82,13 @@ class Link:
             raise self._loss("the shell is not open")
         return self._main.hello
 
+    @property
+    def lost(self) -> str:
+        """Why it stands no more, where that is known; empty while it does."""
+        if self._lost is None and not self._carrier.active:
+            self._loss("the connection was closed")
+        return self._lost.what if self._lost is not None else ""
+
     # -- commands ------------------------------------------------------------------------------
 
     def run(

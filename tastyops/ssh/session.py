@@ -44,6 +44,11 @@ class SshProber:
         """Seconds the host's clock is ahead of the controller's, ±1."""
         return self._link.skew
 
+    @property
+    def lost(self) -> str:
+        """Why nothing more can be asked over it, where that is known; empty while it stands."""
+        return self._link.lost
+
     def probe(
         self,
         argv: Sequence[str],

@@ -44,6 +44,7 @@ def seen(*pieces: bytes) -> Screen:
         ("initramfs", "initramfs"),
         ("rescue", "rescue"),
         ("emergency", "emergency"),
+        ("passphrase", "passphrase"),
         ("login", "login"),
         ("password", "password"),
         ("shell", "shell"),
@@ -51,6 +52,16 @@ def seen(*pieces: bytes) -> Screen:
 )
 def test_every_state_of_the_lab(name: str, state: str) -> None:
     assert seen(said(name)).state == state
+
+
+def test_a_passphrase_prompt_that_systemd_has_cleared_in_part() -> None:
+    """With a line of its own; it is still the last that was said, until something else is."""
+    asked = said("passphrase")
+    assert seen(asked).line == "ss TAB for no echo)"
+    assert seen(asked, b"").state == "passphrase"
+    assert seen(asked, b"\r\n[   99.123456] usb 1-1: new device\r\n").state == "passphrase"
+    assert seen(asked, b"\r\n[  OK  ] Started cron.service.\r\n").state == "booting"
+    assert seen(asked, b"\r\n[   99.123456] reboot: Restarting system\r\n").state == "booting"
 
 
 @pytest.mark.parametrize(

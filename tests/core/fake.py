@@ -59,6 +59,8 @@ class FakeHost:
     fates: dict[str, Fate] = field(default_factory=dict)
     refuse: int = 0
     links: int = 0
+    cuts: int = 0
+    """How often its links were cut while nothing was asked over them."""
     forgotten: list[str] = field(default_factory=list)
     uid: int = 0
     elevated: list[str] = field(default_factory=list)
@@ -98,7 +100,12 @@ class FakeSession:
         )
         self.skew = 0.0
         self.closed = False
+        self._cuts = host.cuts
         self._taken: Holder | None = None
+
+    @property
+    def lost(self) -> str:
+        return "The link was cut." if self._host.cuts > self._cuts else ""
 
     def lock(self, holder: Holder, *, take_over: bool = False) -> Lock:
         before = self._host.holder()

@@ -15,7 +15,7 @@ from tastyops.journal.state import fold
 from tastyops.shell import Fate
 from tastyops.store.runs import RunJournal, hand_in
 from tests.core.driving import drive, plan_of
-from tests.core.fake import SOUND, START, FakeClock, FakeDialer, FakeHost, lost
+from tests.core.fake import SOUND, START, Answer, FakeClock, FakeDialer, FakeHost, lost
 from tests.core.test_cancel import LOGIND, SCHEDULED
 
 THREE = """
@@ -329,6 +329,41 @@ class Says:
     def answer(self, question: dict[str, str], **_: object) -> tuple[str, str]:
         self.asked.append(question["text"])
         return self.value, "ncm"
+
+
+def cutting(host: FakeHost, refuse: int = 0) -> Answer:
+    """The answer of a command after which the link is cut, and that is seen."""
+
+    def answer() -> Answer:
+        host.cuts, host.refuse = host.cuts + 1, refuse
+        return (0, "")
+
+    return answer
+
+
+TWO_CHANGES = "{title: T, hosts: web1, works: [{work: W, steps: [{run: first}, {run: second}]}]}"
+
+
+def test_a_link_known_to_be_lost_carries_no_change(tmp_path: Path) -> None:
+    host = FakeHost({"second": (0, "")})
+    host.answers["first"] = cutting(host)
+    ran = drive(plan_of(TWO_CHANGES, "web1"), tmp_path, web1=host)
+    assert host.sent == ["first", "second"]
+    assert [body.error for body in ran.bodies("disconnected")] == ["The link was cut."]
+    order = [event.kind for event in ran.events if event.kind in ("connected", "intended")]
+    assert order == ["connected", "intended", "connected", "intended"]
+    assert not ran.state.in_doubt
+
+
+def test_what_was_never_sent_for_want_of_a_link_is_in_no_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tastyops.engine.links.RECONNECT_PATIENCE", 0.0)
+    host = FakeHost()
+    host.answers["first"] = cutting(host, refuse=999)
+    ran = drive(plan_of(TWO_CHANGES, "web1"), tmp_path, web1=host)
+    assert [body.outcome for body in ran.bodies("step-ended")] == ["done", "unreachable"]
+    assert len(ran.bodies("intended")) == 1
 
 
 def test_a_confirmation_is_asked_once_and_its_answer_says_who(tmp_path: Path) -> None:

@@ -220,6 +220,17 @@ def test_the_whole_server_goes_away(own_sshd: Sshd, opened: Open) -> None:
     assert "nothing was changed" in caught.value.still_true
 
 
+def test_an_idle_link_that_is_cut_is_known_to_be_lost(own_sshd: Sshd, opened: Open) -> None:
+    """So that no change is begun over it, of which nobody could then say whether it was."""
+    session = opened(own_sshd)
+    assert session.lost == ""
+    own_sshd.cut()
+    wait_for(lambda: session.lost != "")
+    assert "127.0.0.1" in session.lost
+    with pytest.raises(LinkLost):
+        session.change("s1", ["true"], sink=Collected())
+
+
 def test_a_main_shell_that_is_killed(sshd: Sshd, opened: Open) -> None:
     session = opened(sshd)
     with pytest.raises(LinkLost):
