@@ -198,15 +198,15 @@ def test_a_trace_is_read() -> None:
     """Of another's doing nothing, of the daemon's descendants all, a script's lines as one word."""
     text = """\
             sshd-7       [000] .....     1.0: sched_process_fork: comm=sshd pid=7 child_comm=sshd child_pid=8
-            cron-5       [000] .....     1.1: words: (__x64_sys_execve+0x0/0x20) a0="rm" a1="/x" a2=(fault) a3="y"
+            cron-5       [000] .....     1.1: words: (start_thread+0x0/0x20) argc=2 a0="rm" a1="/x" a2=(fault) a3="y"
               rm-5       [000] .....     1.1: sched_process_exec: filename=/bin/rm pid=5 old_pid=5
-            sshd-8       [000] .....     1.2: words: (__x64_sys_execve+0x0/0x20) a0="sh" a1="-c" a2="echo a
-echo b" a3=(fault)
+            sshd-8       [000] .....     1.2: words: (start_thread+0x0/0x20) argc=4 a0="sh" a1="-c" a2="echo a
+echo b" a3=(fault) a4=(fault) a5="HOME=/"
               sh-8       [000] .....     1.3: sched_process_exec: filename=/bin/sh pid=8 old_pid=8
               sh-8       [000] .....     1.4: sched_process_fork: comm=sh pid=8 child_comm=sh child_pid=9
              cat-9       [000] .....     1.5: sched_process_exec: filename=/bin/cat pid=9 old_pid=9
 """
-    assert descendants(text, 7) == {Started("sh", ("-c", "echo a\necho b")), Started("cat", None)}
+    assert descendants(text, 7) == {Started("sh", ("-c", "echo a\necho b", "")), Started("cat", None)}
 
 
 TOUCHED = """\

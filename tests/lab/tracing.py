@@ -1,7 +1,9 @@
 """Which programs are started on the lab, with their arguments: the kernel's own trace of execve.
 
-Documentation/trace/kprobetrace.rst: ``__x64_sys_execve`` gets the caller's registers in ``%di``, in
-which the second argument of execve(2), argv, lies at offset 104 (``si`` of ``struct pt_regs``).
+Documentation/trace/kprobetrace.rst: ``start_thread(regs, new_ip, new_sp)`` is where a program that has
+been loaded is about to begin; ``%dx`` is its stack, with the number of its words and their addresses
+on top (System V ABI, x86-64, figure 3.9). They have just been written, so that they can be read there;
+at the call of execve a page of them may be missing.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ WORDS = 32
 """How many words of a command line are kept."""
 
 _PLACE = "/sys/kernel/tracing"
-_ARGV = " ".join(f"a{n}=+u0(+u{8 * n}(+104(%di))):ustring" for n in range(WORDS))
+_ARGV = " ".join(f"a{n}=+u0(+u{8 + 8 * n}(%dx)):ustring" for n in range(WORDS))
 _START = (
     f"mountpoint -q {_PLACE} || mount -t tracefs tracefs {_PLACE}; cd {_PLACE} && echo 0 >tracing_on"
-    f" && echo 16384 >buffer_size_kb && echo 'p:words __x64_sys_execve {_ARGV}' >kprobe_events"
+    f" && echo 16384 >buffer_size_kb && echo 'p:words start_thread argc=+u0(%dx):s32 {_ARGV}' >kprobe_events"
     " && echo >trace && echo 1 >events/kprobes/words/enable"
     " && echo 1 >events/sched/sched_process_exec/enable"
     " && echo 1 >events/sched/sched_process_fork/enable && echo 1 >tracing_on"
@@ -76,19 +78,13 @@ def descendants(text: str, ancestor: int) -> set[Started]:
 
 
 def _words(body: str) -> tuple[str, ...]:
-    """A command line's words, up to the first that could not be read: the one after the last.
-
-    The kernel does not read an empty word either, so that what follows one is not seen.
-    """
+    """A command line's words. The kernel shows an empty one as it shows what it cannot read."""
+    count = re.search(r" argc=(\d+) ", body)
     found, at = [], body.find(" a0=")
-    for number in range(WORDS):
+    for number in range(min(WORDS, int(count[1]) if count else 0)):
         at += len(f" a{number}=")
         end = body.find(f" a{number + 1}=", at)
         word = body[at : end if end >= 0 else len(body.rstrip("\n"))]
-        if not word.startswith('"'):
-            break
-        found.append(word[1:-1])
+        found.append(word[1:-1] if word.startswith('"') else "")
         at = end
-        if end < 0:
-            break
     return tuple(found)
