@@ -65,6 +65,12 @@ class Options:
     """Seconds by which the machine's clock is off after its next boot."""
     never_goes_down: bool = False
     """A shutdown that is due does not happen."""
+    only_link_cut: bool = False
+    """A shutdown that is due cuts the network for a while, and the machine runs on."""
+    starts_slowly: float = 0.0
+    """Seconds more from sshd's start until systemd has finished, at the next boots."""
+    other_host_key_after_boot: bool = False
+    """From the next boot on it shows another host key."""
     boot_loops: int = 0
     """Times it restarts by itself once it is up after the next boot."""
     boots_end_at: str = ""

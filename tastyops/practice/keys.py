@@ -14,9 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """The host's key, the client's, and where the client finds what it needs."""
+    """The host's key, the client's, and where the client finds what it needs.
+
+    ``other_host_key`` is one that the client does not know.
+    """
 
     host_key: paramiko.PKey
+    other_host_key: paramiko.PKey
     client_key: paramiko.PKey
     identity_file: str
     known_hosts: str
@@ -29,7 +33,7 @@ def make_keys(directory: Path, address: str, port: int) -> KeyFiles:
     identity, known = directory / "identity", directory / "known_hosts"
     _write(identity, client_text)
     _write(known, f"[{address}]:{port} {host_key.get_name()} {host_key.get_base64()}\n")
-    return KeyFiles(host_key, client_key, str(identity), str(known))
+    return KeyFiles(host_key, _load(_private_key()), client_key, str(identity), str(known))
 
 
 def _private_key() -> str:

@@ -50,6 +50,9 @@ _MENU_REAL = 3.0
 _MENU_LONGEST = 240.0
 """Seconds it waits at most, however fast the clock runs: less than a reboot may take."""
 
+LINK_CUT = 60.0
+"""Seconds without network where that alone is what a shutdown does."""
+
 Phase = Literal["up", "down", "menu", "panicked", "initramfs", "rescue", "hung", "off"]
 """``rescue`` is systemd's rescue or emergency mode; ``down`` goes on to something by itself."""
 
@@ -72,6 +75,9 @@ class Life(Parts, ABC):
         self._menu_ends = 0.0
         self._power_goes = False
         self._power_back: float | None = None
+        self._link_back: float | None = None
+        self.other_host_key = False
+        """Whether it shows another host key than at first."""
         self.console: list[str] = []
         self._restarts = 0
         self.units.go_on = self._to_default
@@ -135,10 +141,14 @@ class Life(Parts, ABC):
     @property
     def up(self) -> bool:
         """Whether sshd accepts connections."""
+        if self._link_back is not None:
+            return False
         return self.phase == "up" or (self.phase == "rescue" and self.units.runs("ssh"))
 
     def next_due(self) -> float | None:
         """When something will happen by itself, in practice seconds; None when nothing will."""
+        if self._link_back is not None:
+            return self._link_back
         if self.phase in ("up", "rescue"):
             scheduled = self.logind.scheduled
             restarts = self._settled_at - SETTLES / 2 if self._restarts else None
@@ -157,7 +167,10 @@ class Life(Parts, ABC):
 
     def _happen(self, due: float) -> None:
         scheduled = self.logind.scheduled
-        if self.phase == "menu":
+        if self._link_back is not None:
+            self._link_back = None
+            self._changed()
+        elif self.phase == "menu":
             self._boot(due, None, menu=False)
         elif self._power_back is not None:  # it starts by itself when power returns
             self._power_back = None
@@ -167,7 +180,7 @@ class Life(Parts, ABC):
             self._came_up()
         elif scheduled and scheduled.at <= due and not self._options.never_goes_down:
             self._restarts = self._options.boot_loops
-            self._go_down(scheduled)
+            self._carry_out(scheduled)
         elif self.timers.next_due() == due:
             self.timers.go_off()
         else:
@@ -253,6 +266,15 @@ class Life(Parts, ABC):
         for directory in ("/run", "/tmp", "/dev/shm"):  # noqa: S108  the model's, not ours
             self.files.clear(directory)
 
+    def _carry_out(self, shutdown: Shutdown) -> None:
+        """A shutdown that is due."""
+        if not self._options.only_link_cut:
+            self._go_down(shutdown)
+            return
+        self.logind.reset()
+        self._link_back = shutdown.at + LINK_CUT
+        self._changed()
+
     def _go_down(self, shutdown: Shutdown) -> None:
         self.logind.warn("now")
         self._say(f"systemd: {shutdown.type} at {shutdown.at:.0f}")
@@ -295,7 +317,8 @@ class Life(Parts, ABC):
         self.phase, self._shell = "down", None
         self._new_boot(release)
         self.processes.booted = at + _KERNEL_STARTS
-        self._back_at, self._settled_at = at + DOWN, at + DOWN + SETTLES
+        self._back_at = at + DOWN
+        self._settled_at = self._back_at + SETTLES + self._options.starts_slowly
         self.units.boot(mode)
         self._comes_to = "rescue" if mode else "up"
         if mode:
@@ -374,3 +397,4 @@ class Life(Parts, ABC):
         mounts.mounted = [m for m in mounts.mounted if m.target not in options.unmounted_after_boot]
         self._other_build = options.other_build_after_boot
         self.clock_off = options.clock_jumps_by
+        self.other_host_key = options.other_host_key_after_boot

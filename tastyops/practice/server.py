@@ -195,7 +195,8 @@ class PracticeHost:
             transport = _Transport(link)
             transport.local_version = "SSH-2.0-tastyops_practice"
             transport.set_log_channel(_LOG)
-            transport.add_server_key(self.keys.host_key)
+            other = self.machine.other_host_key
+            transport.add_server_key(self.keys.other_host_key if other else self.keys.host_key)
             with self._lock:
                 self._transports = {known for known in self._transports if known.is_alive()}
                 self._transports.add(transport)

@@ -24,6 +24,8 @@ def drive(machine: Machine) -> Driver:
 
 WAYS: list[tuple[dict[str, Any], str, str]] = [
     ({"never_goes_down": True}, "going-down", "the host did not go down: it still has its old"),
+    ({"only_link_cut": True}, "going-down", "the link was cut, but the host did not go down"),
+    ({"starts_slowly": 3600.0}, "up", "the system is starting"),
     ({"other_build_after_boot": True}, "up", "another build of kernel 6.1.0-48-amd64 than /boot"),
     ({"unmounted_after_boot": ["/home"]}, "up", "worse than before: /home not mounted"),
     ({"disk_fails_at_boot": "PRACTICE-C"}, "up", "worse than before: /dev/md0, /dev/md6, /dev/md7"),
