@@ -264,3 +264,27 @@ def test_a_failing_disk_is_replaced_and_the_machine_boots_from_the_new_one_alone
     assert serials(pristine) == {NEW}
     assert pristine.guest.run("cat /proc/mdstat").count(" active raid1 ") == 2
     assert "/boot" in pristine.guest.run("findmnt -no TARGET /boot")
+
+
+def test_a_disk_is_replaced_over_a_reboot_and_a_new_mirror_goes_to_the_volume_group(
+    pristine: Lab,
+) -> None:
+    """A sound disk, whose copies are made unrecognisable; what was free becomes a third mirror."""
+    boot_id = pristine.guest.run("cat /proc/sys/kernel/random/boot_id")
+
+    def swap() -> None:
+        disk(pristine, "pull", OLD)
+        disk(pristine, "insert", NEW, "--size", "5G")
+
+    log = by_hand(
+        pristine, "raid-replace-disk", f"put disk {NEW} in its place", swap,
+        old=OLD, new=NEW, like=SECOND, third=THIRD, mirror="md2", size="100M", reboot="true",
+        grace="5s", patience="25m",
+    )  # fmt: skip
+    assert "**Status:** Completed at" in log
+    assert "Old copies on 2 partitions cleared." in log
+    assert "Machine rebooted successfully" in log
+    assert pristine.guest.run("cat /proc/sys/kernel/random/boot_id") != boot_id
+    assert pristine.guest.run("cat /proc/mdstat").count("[UUU]") == 3
+    assert pristine.guest.run("grep -c '^ARRAY' /etc/mdadm/mdadm.conf") == "3\n"
+    assert pristine.guest.run("vgs --noheadings -o pv_name vg0").split() == ["/dev/md1", "/dev/md2"]
