@@ -7,14 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops.actions import (
-    APT_GET,
-    DPKG_CONFIGURE,
-    action,
-    kept_conffiles,
-    param,
-    require,
-)
+from tastyops.actions import APT_GET, DPKG_CONFIGURE, action, kept_conffiles, param, require
 from tastyops.commands import Change, Command, Output, Probe, Report, Steps
 from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts

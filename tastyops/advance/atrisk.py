@@ -6,12 +6,10 @@ What has begun goes on, and what is done when things went wrong (``on_failure``,
 
 from __future__ import annotations
 
-import hashlib
-
 from tastyops.advance.moves import Append, AwaitWindow, Move, Parked
 from tastyops.advance.now import Now
 from tastyops.advance.wording import step_label
-from tastyops.journal.events import Address, Asked, Decided
+from tastyops.journal.events import Address, Asked, Decided, question_digest
 from tastyops.model.runbook import Step
 from tastyops.plan import lane_names
 
@@ -50,5 +48,5 @@ def moves(now: Now, step: Step) -> list[Move] | None:
 def _question(now: Now, step: Step) -> Asked:
     names = lane_names(now.plan, now.state, now.plan.lanes[step.id][0], step)
     text = f"The at-risk period is over. Go on with {step_label(step, names)} and what follows it?"
-    mark = hashlib.sha256(f"window {step.id} {now.state.window.ends}".encode()).hexdigest()[:32]
+    mark = question_digest("window", step.id, now.state.window.ends)
     return Asked(mark, "window", text, choices=list(CHOICES))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
 from tastyops.advance import trouble
 from tastyops.advance.moves import Append, Move, Parked
 from tastyops.advance.now import Now, bad_lanes
 from tastyops.advance.wording import step_label
-from tastyops.journal.events import Address, Asked
+from tastyops.journal.events import Address, Asked, question_digest
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step, Work
 from tastyops.plan import lane_names
@@ -93,5 +92,5 @@ def _changed(now: Now, step: Step) -> set[str]:
 def _question(now: Now, step: Step) -> Asked:
     names = lane_names(now.plan, now.state, now.plan.lanes[step.id][0], step)
     text = f"Undo {step_label(step, names)}?"
-    mark = hashlib.sha256(f"undo {step.id}".encode()).hexdigest()[:32]
+    mark = question_digest("undo", step.id)
     return Asked(mark, "undo", text, choices=UNDO_CHOICES)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 from tastyops.advance.moves import Append, Move, Parked
 from tastyops.advance.wording import step_label
-from tastyops.journal.events import Address, Asked, Decided
+from tastyops.journal.events import Address, Asked, Decided, question_digest
 from tastyops.journal.state import BY_HAND, DONE, RETRY, RunState
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
@@ -60,7 +59,7 @@ def _question(plan: Plan, state: RunState, step: Step, bad: Sequence[Outcome]) -
     if set(state.unreached(step.id)) - state.by_hand:
         choices.append(BY_HAND)
     text = f"{_capital(_label(plan, state, step))} {ends}{where}."
-    mark = hashlib.sha256(f"{step.id} {state.decisions} {text}".encode()).hexdigest()[:32]
+    mark = question_digest(step.id, state.decisions, text)
     return Asked(mark, "failure", text, choices=choices)
 
 

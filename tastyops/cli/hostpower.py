@@ -12,7 +12,7 @@ from tastyops.store.notes import new_note
 def switch_on(host: Host, ways: OutOfBand, hand: Hand) -> str:
     """Switches it on, unless it is on; says what was done, or what was in the way.
 
-    That it is begun stands in the run's journal before, and that it was done in the log.
+    That it is begun is handed to the run's journal before, that it was done to the log.
     """
     answer = _Answer()
     try:

@@ -30,6 +30,12 @@ MOST_LOSSES = 3
 _NOT_DONE = {"untold": "untold", "undone": "undone", "left": "unreachable"}
 """What a person who types at the host says of a command, and what that comes to."""
 
+_WHERE_NOBODY_KNOWS = {
+    True: "it was to be typed by hand, and nobody has said what became of it",
+    False: "it was begun over a session, and there is none to ask what became of it",
+}
+"""Of a change, by whether it was typed by hand."""
+
 _FINAL = frozenset({"host-key-unknown", "host-key-changed", "authentication-failed"})
 """Refusals that trying again does not cure."""
 
@@ -70,23 +76,6 @@ class Beside(Protocol):
         """Over what the run went there last."""
 
 
-class NothingBeside:
-    """For a host that has ssh alone."""
-
-    def session(self, at: Address, *, refused: bool) -> tuple[Session, str] | None:
-        """There is none."""
-        return None
-
-    def last(self) -> str:
-        """Over ssh."""
-        return ""
-
-_WHERE_NOBODY_KNOWS = {
-    True: "it was to be typed by hand, and nobody has said what became of it",
-    False: "it was begun over a session, and there is none to ask what became of it",
-}
-
-
 class Link:
     """The link to one host, used by one lane at a time."""
 
@@ -96,14 +85,14 @@ class Link:
         dialer: Dialer,
         claim: Claim,
         stopping: threading.Event,
-        beside: Beside | None = None,
+        beside: Beside,
     ) -> None:
         self.host = host
         self._hold = Hold(host.name, claim)
         self._dialer = dialer
         self._run = claim.run
         self._stopping = stopping
-        self._beside = beside or NothingBeside()
+        self._beside = beside
         self._session: Session | None = None
         self._over = ""
         self._attempt = ("", 0)

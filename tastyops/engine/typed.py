@@ -6,14 +6,13 @@ shows both. No lock is taken, nothing is kept on the host, and no command can be
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 from tastyops.engine.byhand import Typists
 from tastyops.errors import Unreachable
-from tastyops.journal.events import Address
+from tastyops.journal.events import Address, question_digest
 from tastyops.journal.ways import HANDS
 from tastyops.ports import Ended, Sink, Tail
 from tastyops.probes.system import BOOT_ID, is_boot_id
@@ -77,7 +76,7 @@ def _hello(typists: Typists, host: str, at: Address, stopping: Callable[[], bool
     wrong, before = "", typists.hostname(host)
     names = {"", before}
     while True:
-        answer = typists.ask(at, _mark("hello", host), wrong + begin, _HELLO, stopping)
+        answer = typists.ask(at, question_digest("hello", host), wrong + begin, _HELLO, stopping)
         if answer is None or answer[0].word == LEAVE:
             raise Unreachable(
                 f"{host} has no session, and {_NO_MORE}.",
@@ -130,10 +129,6 @@ def _text(told: Told) -> str:
     return told.seen.decode("utf-8", "replace")
 
 
-def _mark(*words: str) -> str:
-    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:32]
-
-
 class TypedSession:
     """One person at one host's keyboard, for one attempt at a step."""
 
@@ -175,7 +170,7 @@ class TypedSession:
             return Ended(-1, 0.0, "untold", f"it cannot be typed by hand: {error}")
         text, wrong = _READ.format(host=self._host, line=typed, limit=_limit(timeout)), ""
         while True:
-            answer = self._ask(_mark("read", typed), wrong + text, typed)
+            answer = self._ask(question_digest("read", typed), wrong + text, typed)
             if answer is None:
                 return Ended(-1, time.monotonic() - began, "stopped")
             told, who = answer
@@ -207,7 +202,7 @@ class TypedSession:
             typed = line(argv, sudo=sudo, stdin=stdin)
         except ValueError as error:
             return Ended(-1, 0.0, "undone", f"it cannot be typed by hand: {error}")
-        mark = _mark("change", name)
+        mark = question_digest("change", name)
         if self._typists.shown(self._at, mark):
             answer = self._ask(mark, _BECAME.format(host=self._host, line=typed), typed)
             if answer is None or answer[0].word != NOT_TYPED:

@@ -7,11 +7,17 @@ read a newer journal. ``docs/journal.md`` lists every kind and a test keeps it i
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 TYPED = "typed"
 """The question that has a person type a command at the host and say what became of it."""
+
+
+def question_digest(*words: object) -> str:
+    """Tells the questions of one place apart: equal words are the same question, asked again."""
+    return hashlib.sha256(" ".join(map(str, words)).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -47,8 +47,7 @@ class Link:
         self._sudo = Sudo(password)
         self._bell = Bell()
         self._lock = threading.Lock()
-        self._running = False
-        self._stopping = False
+        self._running = self._stopping = False
         self._lost: LinkLost | None = None
         self._doing: Order | None = None
         self._second: Shell | None = None
@@ -87,7 +86,7 @@ class Link:
         """Why it stands no more, where that is known; empty while it does."""
         if self._lost is None and not self._carrier.active:
             self._loss("the connection was closed")
-        return self._lost.what if self._lost is not None else ""
+        return self._lost.what if self._lost else ""
 
     # -- commands ------------------------------------------------------------------------------
 

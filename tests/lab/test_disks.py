@@ -18,6 +18,14 @@ from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
 
+TABLE = "printf 'label: dos\\nstart=2048, size=350M, type=fd\\n' | sfdisk -q {new}"
+HALF_A_MIRROR = (
+    f"{TABLE}; udevadm settle; mdadm --create /dev/md9 --run --level=1 --metadata=1.0"
+    " --raid-devices=2 {new}1 missing; mdadm --stop /dev/md9; wipefs -aq {new};"
+    " blockdev --rereadpt {new}"
+)
+"""Makes one in a partition, and takes the table around it away."""
+
 OLD, SECOND, THIRD, NEW = "LAB-DISK-1", "LAB-DISK-2", "LAB-DISK-3", "LAB-DISK-4"
 
 
@@ -117,10 +125,7 @@ def test_a_pulled_disk_and_a_new_one(pristine: Lab, tmp_path: Path) -> None:
         ((), "mkfs.xfs -q {new}", "is not blank: xfs on"),
         (
             (),
-            "printf 'label: dos\\nstart=2048, size=350M, type=fd\\n' | sfdisk -q {new};"
-            " udevadm settle; mdadm --create /dev/md9 --run --level=1 --metadata=1.0"
-            " --raid-devices=2 {new}1 missing; mdadm --stop /dev/md9; wipefs -aq {new};"
-            " blockdev --rereadpt {new}",
+            HALF_A_MIRROR,
             "old data lies where partition 1 would be: linux_raid_member",
         ),
     ],

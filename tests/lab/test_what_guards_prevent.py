@@ -8,12 +8,12 @@ import pytest
 
 from tastyops.lab import life
 from tests.lab.machine import SESSION_SECONDS, Lab, until
+from tests.lab.test_disks import HALF_A_MIRROR, NEW, OLD, SECOND, TABLE, THIRD, disk
 from tests.lab.test_raid import book, device, said_by
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
 
-FIRST, SECOND, THIRD = "LAB-DISK-1", "LAB-DISK-2", "LAB-DISK-3"
-SYSTEM, BOOT = "/sys/block/md1/md", "/sys/block/md0/md"
+SYSTEM = "/sys/block/md1/md"
 
 
 def mdadm(lab: Lab, array: str, *words: str) -> str:
@@ -62,10 +62,10 @@ def test_a_mirror_without_its_last_good_member_takes_no_writes(
 ) -> None:
     for serial in (SECOND, THIRD):
         mdadm(pristine, "md0", "--fail", f"/dev/{device(pristine, serial)}1")
-    last = f"/dev/{device(pristine, FIRST)}1"
+    last = f"/dev/{device(pristine, OLD)}1"
     write = "echo so > /boot/written && sync -f /boot/written && echo kept || echo lost"
     assert pristine.guest.run(write) == "kept\n"
-    said = said_by(pristine, book(tmp_path, f"raid.drop: {FIRST}"))
+    said = said_by(pristine, book(tmp_path, f"raid.drop: {OLD}"))
     assert said.endswith("exit 1"), said
     assert f"{last} is the last member of /dev/md0 that is in sync" in said
     assert pristine.guest.run(write) == "kept\n"
@@ -74,11 +74,10 @@ def test_a_mirror_without_its_last_good_member_takes_no_writes(
 
 
 def test_a_copy_that_is_not_forgotten_comes_up_with_old_data(pristine: Lab, tmp_path: Path) -> None:
-    said = said_by(pristine, book(tmp_path, f"raid.drop: {FIRST}"))
+    said = said_by(pristine, book(tmp_path, f"raid.drop: {OLD}"))
     assert said.endswith("exit 0"), said
     pristine.guest.run("echo new > /home/visitor/letter; sync")
-    assert pristine.tastyops("lab.disk", "alone", FIRST, timeout=900).returncode == 0
-    pristine.made = pristine.record()
+    disk(pristine, "alone", OLD)
     pristine.guest.wait(life.BOOT_SECONDS)
     assert pristine.guest.run("cat /home/visitor/letter 2>&1 || true").endswith(
         "No such file or directory\n"
@@ -88,24 +87,17 @@ def test_a_copy_that_is_not_forgotten_comes_up_with_old_data(pristine: Lab, tmp_
 def test_an_old_mirrors_half_comes_to_life_with_a_partition_around_it(
     pristine: Lab, tmp_path: Path
 ) -> None:
-    new = "LAB-DISK-4"
-    assert pristine.tastyops("lab.disk", "insert", new, timeout=900).returncode == 0
-    pristine.made = pristine.record()
-    until(lambda: device(pristine, new) != "", 60, "the guest notices the new disk")
-    path = f"/dev/{device(pristine, new)}"
-    table = "printf 'label: dos\\nstart=2048, size=350M, type=fd\\n' | sfdisk -q"
-    pristine.guest.run(
-        f"{table} {path}; udevadm settle; mdadm --create /dev/md9 --run --level=1 --metadata=1.0"
-        f" --raid-devices=2 {path}1 missing; mdadm --stop /dev/md9; wipefs -aq {path};"
-        f" blockdev --rereadpt {path}; udevadm settle"
-    )
+    disk(pristine, "insert", NEW)
+    until(lambda: device(pristine, NEW) != "", 60, "the guest notices the new disk")
+    path = f"/dev/{device(pristine, NEW)}"
+    pristine.guest.run(f"{HALF_A_MIRROR.format(new=path)}; udevadm settle")
     part = path.removeprefix("/dev/") + "1"
     assert part not in pristine.guest.run("cat /proc/mdstat")
     said = said_by(
-        pristine, book(tmp_path, f"disk.partition_like: {{disk: {new}, like: {SECOND}}}")
+        pristine, book(tmp_path, f"disk.partition_like: {{disk: {NEW}, like: {SECOND}}}")
     )
     assert said.endswith("exit 1"), said
     assert "old data lies where partition 1 would be: linux_raid_member" in said
     assert part not in pristine.guest.run("cat /proc/mdstat")
-    pristine.guest.run(f"{table} {path}; udevadm settle")
+    pristine.guest.run(f"{TABLE.format(new=path)}; udevadm settle")
     until(lambda: part in pristine.guest.run("cat /proc/mdstat"), 60, "md takes it for its own")
