@@ -73,6 +73,8 @@ class Options:
     """From the next boot on it shows another host key."""
     boot_loops: int = 0
     """Times it restarts by itself once it is up after the next boot."""
+    restarts_while_starting: int = 0
+    """Times it restarts by itself at the next boot, before anybody is let in."""
     boots_end_at: str = ""
     """What every boot ends in, whichever kernel: a name of ``deadends.DEAD_ENDS``."""
     truncated_initrd: bool = False

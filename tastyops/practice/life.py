@@ -79,7 +79,7 @@ class Life(Parts, ABC):
         self.other_host_key = False
         """Whether it shows another host key than at first."""
         self.console: list[str] = []
-        self._restarts = 0
+        self._restarts = self._early_restarts = 0
         self.units.go_on = self._to_default
         self._begin()
 
@@ -176,10 +176,15 @@ class Life(Parts, ABC):
             self._power_back = None
             self._boot(due, None)
             self._changed()
+        elif self.phase == "down" and self._early_restarts:
+            self._early_restarts -= 1
+            self._boot(due, None, menu=False)
+            self._changed()
         elif self.phase == "down":
             self._came_up()
         elif scheduled and scheduled.at <= due and not self._options.never_goes_down:
             self._restarts = self._options.boot_loops
+            self._early_restarts = self._options.restarts_while_starting
             self._carry_out(scheduled)
         elif self.timers.next_due() == due:
             self.timers.go_off()

@@ -63,6 +63,9 @@ _BEGINS = re.compile(
 )
 """What a machine says that begins anew."""
 
+_KERNEL = re.compile(r"(Loading Linux|Linux version) \S")
+"""What is said once a kernel's start: by Debian's GRUB (10_linux), and by the kernel itself."""
+
 _NO_DEVICE = re.compile(
     r"No bootable device|Operating [Ss]ystem not found|Missing operating system"
 )
@@ -96,6 +99,13 @@ class Screen:
     chosen: str = ""
     cursor: int = -1
     """The row of the cursor; -1 where it was not said."""
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """One word for each start of a kernel since the last look and each who told of it: a boot
+        loader does not where it is quiet, nor does a kernel.
+        """
+        return tuple(_KERNEL.findall(self.text))
 
 
 @dataclass(frozen=True, slots=True)

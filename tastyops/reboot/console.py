@@ -42,6 +42,8 @@ class Sight:
     """What the console shows (``probes.console.State``), or ``unreachable``."""
 
     state: str
+    starts: tuple[str, ...] = ()
+    """``probes.console.Screen.starts``."""
 
     @property
     def dead_end(self) -> bool:
@@ -73,7 +75,9 @@ def glance(facts: Facts) -> Generator[Command, Any, Sight | None]:
     if not facts.console:
         return None
     screen: Screen | Offline = yield Probe(*console.look(0), via="console", offline=True)
-    return Sight("unreachable" if isinstance(screen, Offline) else screen.state)
+    if isinstance(screen, Offline):
+        return Sight("unreachable")
+    return Sight(screen.state, screen.starts)
 
 
 def power_status(facts: Facts) -> Generator[Command, Any, str]:

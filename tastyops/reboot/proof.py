@@ -14,10 +14,7 @@ from tastyops.reboot.console import glance, power_status
 from tastyops.reboot.health import WentAway
 from tastyops.reboot.snapshot import Before
 from tastyops.reboot.verify import verify, was
-from tastyops.reboot.waiting import Back, NotBack, wait
-
-MOST_BOOTS = 3
-"""Boots one after another, while it is looked at, that are not yet a boot loop."""
+from tastyops.reboot.waiting import MOST_BOOTS, Back, NotBack, wait
 
 MOST_LOOKS = 10
 """Times a host may be lost while it is looked at, restarted or not."""
@@ -76,6 +73,8 @@ def _told(
     sight = lost.sight or (yield from glance(facts))
     status = yield from power_status(facts)
     seen = [sight.words] if sight is not None else []
+    if lost.restarts:  # which of its starts the console shows just now tells nothing
+        seen = [f"it restarted {lost.restarts} times by itself"]
     seen += [f"its power is {status}"] if status in ("on", "off") else []
     seen += ["its power switch cannot be reached"] if status == "unreachable" else []
     if not seen:
@@ -83,7 +82,7 @@ def _told(
     entry = f"The machine did not come back: {' and '.join(seen)}."
     yield Report(entry=PublicText.fixed(entry))
     told = {
-        "reached": "not-back",
+        "reached": "boot-loop" if lost.restarts else "not-back",
         "seen": sight.state if sight is not None else "",
         "recovered": helped,
         **was(before.health),

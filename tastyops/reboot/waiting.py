@@ -6,6 +6,7 @@ way it can go.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,6 +30,9 @@ systemd gives a service 90 s to stop (TimeoutStopSec, systemd-system.conf(5)).
 STUCK = 60.0
 """Seconds a console must show the same dead end; ``panic=30`` restarts by itself before that."""
 
+MOST_BOOTS = 3
+"""Boots one after another that are not yet a boot loop."""
+
 State = Literal["asked", "going-down", "down", "starting", "up"]
 
 _NOTES: dict[State, str] = {
@@ -49,11 +53,11 @@ class Back:
 
 @dataclass
 class NotBack(Exception):
-    """It went down and does not answer; ``reached`` is the state it got to."""
+    """It went down and does not answer; ``restarts``: how often it restarted, in a boot loop."""
 
     why: str
-    reached: State
     sight: Sight | None
+    restarts: int = 0
 
 
 @dataclass
@@ -87,7 +91,7 @@ class _Course:
 
 def wait(old: str, patience: float, facts: Facts) -> Generator[Command, Any, Back]:
     """Waits for a boot id other than ``old``. Raises NotBack; Failed for one that never went."""
-    course, stuck = _Course(), _Stuck()
+    course, stuck, starts = _Course(), _Stuck(), Counter[str]()
     while True:
         answer: Output | Offline = yield Probe(BOOT_ID.argv, "output", offline=True)
         state = course.see(answer, old)
@@ -101,9 +105,12 @@ def wait(old: str, patience: float, facts: Facts) -> Generator[Command, Any, Bac
             raise Failed((yield from _never_went(course)), {"reached": course.state})
         if course.gone_at is not None:
             sight = yield from glance(facts)
-            away = answer.at - course.gone_at
+            starts.update(sight.starts if sight is not None else ())
+            away, boots = answer.at - course.gone_at, max(starts.values(), default=0)
+            if boots > MOST_BOOTS:
+                raise NotBack("a boot loop", sight, boots - 1)
             if away > patience or stuck.too_long(sight, answer.at):
-                raise NotBack(_away(course, away), course.state, sight)
+                raise NotBack(_away(course, away), sight)
         yield Sleep(POLL, "the host to come back" if course.gone_at else "the host to go down")
 
 

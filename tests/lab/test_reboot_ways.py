@@ -54,6 +54,7 @@ NOT_BACK = {
     "passphrase": (at_boot(EARLY, PASSPHRASE), "the console shows a prompt for a passphrase"),
     "off": (at_boot(BEFORE_SSH, "systemctl poweroff --force"), "its power is off"),
     "loop": (at_boot(AFTER_SSH, f"{ONCE_SEEN}; sleep 5; systemctl reboot"), "a boot loop: it restarted"),
+    "unseen": (at_boot(EARLY, "systemctl reboot --force --force"), "a boot loop; it restarted 3 times"),
 }
 """How each is brought about on the host before the reboot, and what is said of it then."""
 

@@ -67,6 +67,23 @@ def test_a_dead_end_on_the_console(make: Make, where: str) -> None:
     assert driver.machine.clock.time() - began < 400, "a dead end is not waited at to the end"
 
 
+def test_a_boot_loop_that_only_the_console_sees(make: Make) -> None:
+    driver = drive(make(restarts_while_starting=9)).watched()
+    began = driver.machine.clock.time()
+    with pytest.raises(Failed) as caught:
+        driver.run(reboot, grace=60.0)
+    assert "not back: a boot loop; it restarted 3 times by itself" in caught.value.why
+    assert caught.value.registered["reached"] == "boot-loop"
+    assert driver.machine.clock.time() - began < 500, "it is not waited for to the end"
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_some_restarts_on_the_way_are_no_loop(make: Make, restarts: int) -> None:
+    found = drive(make(restarts_while_starting=restarts)).watched().run(reboot, grace=60.0)
+    assert found
+    assert found["reached"] == "verified"
+
+
 def test_both_kernels_fail(make: Make) -> None:
     driver = drive(make(boots_end_at="panic")).watched()
     driver.run(kernel_install, package="linux-image-amd64")
