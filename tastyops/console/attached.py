@@ -18,7 +18,7 @@ from tastyops.ports import Ended, Sink
 from tastyops.probes.console import Screen
 from tastyops.probes.parsing import parse
 from tastyops.redact import Masker
-from tastyops.shell.armour import IN_USE
+from tastyops.shell.armour import ERASE, IN_USE
 from tastyops.ssh.session import SshSession
 
 IDLE = 0.2
@@ -166,7 +166,7 @@ class Attached:
         if self._lost or self._tap is not None:
             return None
         if left:
-            self.type(b"\r")
+            self.type(ERASE + b"\r")
             self.until([SHELL, IN_USE], ENTERED)
         with self._changed:
             shown = parse("screen", Output(0, Blob.of(self._drawing.shown())))

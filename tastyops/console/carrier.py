@@ -19,6 +19,7 @@ from tastyops.errors import ConsoleUnreachable, HostUnsuitable, TastyopsError
 from tastyops.shell.armour import (
     BROKEN,
     DESCRIPTORS,
+    ERASE,
     LEAVE,
     LEFT,
     READY,
@@ -118,7 +119,7 @@ class ConsoleCarrier:
 
     def _load(self) -> None:
         until = monotonic() + 3 * self._patience.opening
-        self._type(b"\x15" + loader(self._nonce), slow=True)
+        self._type(ERASE + loader(self._nonce), slow=True)
         while monotonic() < until and not self._terminal.lost:
             reply = self._next(min(until, monotonic() + self._patience.opening))
             if reply is None:

@@ -44,7 +44,10 @@ MOST_ANSWER = 256 * 1024
 DESCRIPTORS = (5, 6, 7, 8)
 """The router's descriptors for its shells' inputs."""
 
-LEAVE = b": tastyops lets go\r"
+ERASE = b"\x15"
+"""Ctrl-U: takes back what stands on a terminal's line, as a session that was killed leaves it."""
+
+LEAVE = ERASE + b": tastyops lets go\r"
 """Ends a router that is still there; nothing to a shell."""
 
 IN_USE = "tastyops uses this shell"

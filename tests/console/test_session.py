@@ -200,6 +200,17 @@ def test_a_router_left_behind_makes_way_for_the_next(console: Console, run: str)
     again.close()
 
 
+def test_a_line_that_was_left_half_typed_is_no_hindrance(console: Console, run: str) -> None:
+    console.open(run)
+    console.cable.cut()
+    console.line.write(b"0 half a request")
+    console.let_go()
+    again = console.attached.session(HOST, run, left=True)
+    assert again is not None
+    assert again.lock(Holder(run, 1, "kalimdor")).state == "taken"
+    again.close()
+
+
 def test_a_terminal_that_hangs_up_leaves_nothing_of_the_router(console: Console) -> None:
     carrier = ConsoleCarrier(console.attached, "kalimdor")
     carrier.open()
