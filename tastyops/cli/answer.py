@@ -19,7 +19,7 @@ from tastyops.model.text import one_line
 from tastyops.shell.typeable import WORDS, told
 from tastyops.store.accounts import login_name, login_uid
 from tastyops.store.desk import Board, Question, boards, put_answer, read_board
-from tastyops.store.runs import hand_in, is_live, read_state, taken
+from tastyops.store.runs import hand_in, is_live, read_events, read_state, taken
 
 PATIENCE = 10.0
 """Seconds to wait for the run's own process to take the answer up."""
@@ -46,7 +46,8 @@ def perform(args: Namespace, *, dry: bool) -> int:
             f"{args.run} is not under way, so it asks nothing.",
             next_step="`invoke resume` on a terminal goes on with an unfinished run.",
         )
-    at, asked = _question(read_state(run), args)
+    state = read_state(run)
+    at, asked = _question(state, args)
     if asked.choices and args.value not in asked.choices:
         raise UsageError(
             f"{args.value} is no answer to: {one_line(asked.text)}",
@@ -64,11 +65,28 @@ def perform(args: Namespace, *, dry: bool) -> int:
     handed = hand_in(
         run, who, Answered(args.value), datetime.now(UTC), at=at, question=asked.digest
     )
-    print(  # noqa: T201
-        f"Answered as {who}: {one_line(args.value)}" if taken(handed, PATIENCE)
-        else f"Handed to the run {run.name}, which has not taken it yet."
-    )
+    if not taken(handed, PATIENCE):
+        print(f"Handed to the run {run.name}, which has not taken it yet.")  # noqa: T201
+        return int(ExitCode.COMPLETED)
+    value = None if asked.question == TYPED else args.value  # one typed in is kept in another form
+    if not _stands(run, state.seq, at, who, value):
+        raise UsageError(
+            f"Nobody asked that any more when the answer came: {one_line(asked.text)}",
+            still_true="The answer was left aside.",
+            next_step="`invoke status` shows what is asked now.",
+        )
+    print(f"Answered as {who}: {one_line(args.value)}")  # noqa: T201
     return int(ExitCode.COMPLETED)
+
+
+def _stands(run: Path, seq: int, at: Address, who: str, value: str | None) -> bool:
+    """Whether an answer of ours stands in the run's journal, after event ``seq``."""
+    return any(
+        isinstance(event.body, Answered) and event.seq > seq and event.who == who
+        and (event.at.host, event.at.step) == (at.host, at.step)
+        and value in (None, event.body.value)
+        for event in read_events(run)
+    )  # fmt: skip
 
 
 def _dry() -> int:

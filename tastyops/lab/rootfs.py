@@ -10,16 +10,18 @@ from tastyops.lab import mirror, processes, recipe
 DEBOOTSTRAP_SECONDS = 900
 PACKAGES_SECONDS = 1200
 
+_APART = ("unshare", "--mount")
+"""In a mount namespace of its own, so that nothing stays mounted whatever happens: debootstrap, too,
+mounts /proc. What is mounted there is seen nowhere else (unshare(1): propagation is private)."""
+
 _INSIDE = """
 set -eu
 root=$1
-mount --make-rprivate /
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
 mount -t devpts devpts "$root/dev/pts" || true
 exec chroot "$root" /bin/sh /root/rootfs.sh
 """
-"""Runs in a mount namespace of its own, so that nothing stays mounted whatever happens."""
 
 
 def make(root: Path, log: Path) -> None:
@@ -28,14 +30,17 @@ def make(root: Path, log: Path) -> None:
     proxy = mirror.proxy_environment()
     include = ["--include=ca-certificates"] if source.archive.startswith("https:") else []
     processes.complete(
-        ["debootstrap", "--variant=minbase", *include, recipe.SUITE, str(root), source.archive],
-        log, timeout=DEBOOTSTRAP_SECONDS, environment=proxy,
+        [
+            *_APART, "debootstrap", "--variant=minbase", *include, recipe.SUITE, str(root),
+            source.archive,
+        ],
+        log, timeout=DEBOOTSTRAP_SECONDS, what="debootstrap", environment=proxy,
     )
     shutil.copytree(recipe.GUEST_FILES / "etc", root / "etc", dirs_exist_ok=True)
     shutil.copy(recipe.GUEST_FILES / "rootfs.sh", root / "root" / "rootfs.sh")
     (root / "etc/apt/sources.list").write_text(source.sources(recipe.SUITE))
     processes.complete(
-        ["unshare", "--mount", "sh", "-c", _INSIDE, "sh", str(root)], log,
+        [*_APART, "sh", "-c", _INSIDE, "sh", str(root)], log,
         timeout=PACKAGES_SECONDS, what="the installation of the lab's packages",
         environment={
             **proxy, "PACKAGES": " ".join(recipe.PACKAGES), "PASSWORD": recipe.CONSOLE_PASSWORD,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from tests.durable.harness import (
     RUNBOOK,
     Attempt,
     Site,
+    begin,
+    finish,
     perform,
     prepare,
     start,
@@ -235,6 +239,26 @@ def test_an_answer_from_another_terminal_withdraws_the_menu(
     assert site.read(attempt.ledger).split() == ["tried", "after"]
     assert "failed and was skipped)" in attempt.page
     assert perform(attempt, "answer", "last", "skip") == 2
+
+
+def test_an_answer_that_comes_too_late_is_not_called_one(
+    failing: tuple[Attempt, pexpect.spawn[str]]
+) -> None:
+    attempt, screen = failing
+    os.kill(screen.pid, signal.SIGSTOP)
+    try:
+        answers = [begin(attempt, "answer", "last", word) for word in ("skip", "abort")]
+        deadline = time.monotonic() + 60
+        while len([*attempt.run.glob("spool/*.json")]) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        os.kill(screen.pid, signal.SIGCONT)
+    assert sorted(finish(attempt, each) for each in answers) == [0, 2]
+    taken, aside = sorted(attempt.outputs[-2:], key=lambda output: "left aside" in output)
+    assert "Answered as " in taken
+    assert "Nobody asked that any more when the answer came" in aside
+    assert ended(screen) == 1
 
 
 def test_another_input_a_note_and_a_retry(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tastyops.lab import faults, record
+from tastyops.lab.qmp import Qmp
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
@@ -16,6 +19,8 @@ WRITE = "run: 'dd if=/dev/zero of=/home/ops/file bs=1M count=20 conv=fsync'"
 REBOOT = "reboot: {grace: 3s, patience: 60s}"
 FORCED = f"{REBOOT}\n        force: to see what becomes of it"
 """Past the guards: what they guard against really happens."""
+START_SECONDS, STARTS = 120.0, 4
+"""How long a kernel may take to panic, and how often it is started for that."""
 UPGRADE = ROOT / "runbooks/kernel-upgrade.yml"
 
 
@@ -47,13 +52,33 @@ def test_a_failing_disk(pristine: Lab, tmp_path: Path) -> None:
     sound(pristine.run(runbook(tmp_path, LOOK)), 0)
 
 
+def panics(lab: Lab) -> Callable[[], bool]:
+    """Whether the kernel has panicked. A machine that stands still before that is started again: an
+    emulated one may, where the kernel patches its own code (docs/lab.md), and that is not tested here.
+    """
+    due = time.monotonic() + START_SECONDS
+
+    def so() -> bool:
+        nonlocal due
+        if b"Kernel panic - not" in record.console_log().read_bytes():
+            return True
+        if time.monotonic() > due:
+            due += START_SECONDS
+            with Qmp(lab.record().machine.qmp) as qmp:
+                qmp.ask("system_reset")
+        return False
+
+    return so
+
+
 def test_a_truncated_initrd(pristine: Lab, tmp_path: Path) -> None:
     broken(pristine, "initrd")
     said = pristine.run(runbook(tmp_path, REBOOT))
     sound(said, 1)
     assert "is truncated or damaged" in said
     sound(pristine.run(runbook(tmp_path, FORCED)), 1)
-    until(lambda: b"Kernel panic - not" in record.console_log().read_bytes(), 300, "it panics")
+    until(panics(pristine), STARTS * START_SECONDS, "it panics")
+    assert b"Initramfs unpacking failed" in record.console_log().read_bytes()
 
 
 def test_an_array_the_initrd_does_not_know(pristine: Lab, tmp_path: Path) -> None:
