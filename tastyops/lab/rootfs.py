@@ -11,8 +11,8 @@ DEBOOTSTRAP_SECONDS = 900
 PACKAGES_SECONDS = 1200
 
 _APART = ("unshare", "--mount")
-"""In a mount namespace of its own, so that nothing stays mounted whatever happens: debootstrap, too,
-mounts /proc. What is mounted there is seen nowhere else (unshare(1): propagation is private)."""
+"""In a mount namespace of its own, so that nothing stays mounted whatever happens: debootstrap
+mounts /proc, too. What is mounted there is seen nowhere else (unshare(1): propagation is private)."""
 
 _INSIDE = """
 set -eu
