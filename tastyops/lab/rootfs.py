@@ -12,7 +12,7 @@ PACKAGES_SECONDS = 1200
 
 _APART = ("unshare", "--mount")
 """In a mount namespace of its own, so that nothing stays mounted whatever happens: debootstrap
-mounts /proc, too. What is mounted there is seen nowhere else (unshare(1): propagation is private)."""
+mounts /proc, too. What is mounted there is seen nowhere else (unshare(1): it is private)."""
 
 _INSIDE = """
 set -eu
