@@ -25,7 +25,8 @@ HERE = Path(__file__).parent
 NOT_FAST = (
     "cli", "conformance", "durable", "machine", "properties",
     "console/test_attaching.py", "console/test_session.py", "lab/test_unit_hub.py", "lab/test_unit_processes.py",
-    "power/test_switch.py", "practice/test_leftovers.py", "practice/test_reboots.py", "practice/test_runbooks.py",
+    "power/test_switch.py", "practice/test_leftovers.py", "practice/test_reboot_runs.py", "practice/test_reboots.py",
+    "practice/test_runbooks.py",
     "practice/test_serial.py", "practice/test_server.py", "practice/test_sh.py",
     "test_announce.py", "test_benchmarks.py", "test_locks.py", "test_packaging.py",
     "test_retention.py", "test_shell.py", "test_together.py",

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tastyops.console.attached import Attached
 from tastyops.inventory import Host
 from tests.console.terminals import PtyLine
@@ -99,6 +101,7 @@ class Terminals(FakeWays):
         return found
 
 
+@pytest.mark.processes
 def test_with_a_real_shell_at_the_other_end(tmp_path: Path) -> None:
     ways = Terminals()
     ways.locks = tmp_path
