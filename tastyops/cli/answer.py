@@ -68,8 +68,8 @@ def perform(args: Namespace, *, dry: bool) -> int:
     if not taken(handed, PATIENCE):
         print(f"Handed to the run {run.name}, which has not taken it yet.")  # noqa: T201
         return int(ExitCode.COMPLETED)
-    value = None if asked.question == TYPED else args.value  # one typed in is kept in another form
-    if not _stands(run, state.seq, at, who, value):
+    # One in somebody's own words may stand there in another form: masked, without what was typed.
+    if not _stands(run, state.seq, at, who, args.value if asked.choices else None):
         raise UsageError(
             f"Nobody asked that any more when the answer came: {one_line(asked.text)}",
             still_true="The answer was left aside.",
@@ -80,7 +80,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
 
 
 def _stands(run: Path, seq: int, at: Address, who: str, value: str | None) -> bool:
-    """Whether an answer of ours stands in the run's journal, after event ``seq``."""
+    """Whether an answer of ours stands in the run's journal, after event ``seq``; None: any."""
     return any(
         isinstance(event.body, Answered) and event.seq > seq and event.who == who
         and (event.at.host, event.at.step) == (at.host, at.step)

@@ -1,4 +1,4 @@
-"""What a boot of the modelled machine comes to, by the files it finds and the words it is given."""
+"""What a boot of the modelled machine comes to by its files and its words, and how long it takes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,23 @@ from tastyops.practice.grubcfg import Entry
 
 PANIC = DEAD_ENDS["panic"]
 
+DOWN = 45.0
+"""Seconds from the shutdown until sshd accepts connections again."""
+
+SETTLES = 15.0
+"""Seconds from then until systemd has finished starting."""
+
+KERNEL_STARTS = 20.0
+"""Seconds from the shutdown until the new kernel runs: firmware and GRUB take the rest."""
+
+MENU_WAITS = 5.0
+"""Seconds the boot menu waits for a key, ``GRUB_TIMEOUT``."""
+
+MENU_REAL = 3.0
+"""Real seconds it waits at least."""
+
+MENU_LONGEST = 240.0
+"""Seconds it waits at most, however fast the clock runs: less than a reboot may take."""
 
 BEFORE_A_KERNEL = ("grub-prompt", "grub-rescue", "grub-password", "no-boot-device")
 """Dead ends of a machine that has loaded no kernel."""

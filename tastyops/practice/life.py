@@ -11,7 +11,17 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from tastyops.practice import initramfs, kalimdor
-from tastyops.practice.booting import BEFORE_A_KERNEL, mode_of, unbootable
+from tastyops.practice.booting import (
+    BEFORE_A_KERNEL,
+    DOWN,
+    KERNEL_STARTS,
+    MENU_LONGEST,
+    MENU_REAL,
+    MENU_WAITS,
+    SETTLES,
+    mode_of,
+    unbootable,
+)
 from tastyops.practice.bootmenu import ENTER, BootMenu
 from tastyops.practice.calls import Call, Input, Write
 from tastyops.practice.clock import PracticeClock
@@ -31,24 +41,6 @@ from tastyops.practice.storage import forget
 
 RACK_GOES_DARK = "the rack goes dark"
 """What a manual step says that has the power taken away, and given back."""
-
-DOWN = 45.0
-"""Seconds from the shutdown until sshd accepts connections again."""
-
-SETTLES = 15.0
-"""Seconds from then until systemd has finished starting."""
-
-_KERNEL_STARTS = 20.0
-"""Seconds from the shutdown until the new kernel runs: firmware and GRUB take the rest."""
-
-_MENU_WAITS = 5.0
-"""Seconds the boot menu waits for a key, ``GRUB_TIMEOUT``."""
-
-_MENU_REAL = 3.0
-"""Real seconds it waits at least."""
-
-_MENU_LONGEST = 240.0
-"""Seconds it waits at most, however fast the clock runs: less than a reboot may take."""
 
 LINK_CUT = 60.0
 """Seconds without network where that alone is what a shutdown does."""
@@ -92,7 +84,7 @@ class Life(Parts, ABC):
             forget(self.files, self.storage, "md7")
             initramfs.make(self.files, self.kernel)
             self._start_kernel(self.clock.time(), self.kernel, "")
-            self._back_at = self.clock.time() + max(_KERNEL_STARTS, _MENU_REAL * self.clock.scale)
+            self._back_at = self.clock.time() + max(KERNEL_STARTS, MENU_REAL * self.clock.scale)
         if options.hung:
             self.phase = "hung"
 
@@ -301,8 +293,8 @@ class Life(Parts, ABC):
         if menu and release is None and entry and self.serial is not None and self.serial.attached:
             # So short in practice time that nobody could press a key: it waits real seconds.
             self.phase, self._menu = "menu", BootMenu(self.grub.entries, entry)
-            real = min(_MENU_REAL * self.clock.scale, _MENU_LONGEST)
-            self._menu_ends = at + max(_MENU_WAITS, real)
+            real = min(MENU_REAL * self.clock.scale, MENU_LONGEST)
+            self._menu_ends = at + max(MENU_WAITS, real)
             self._show_menu()
             return
         chosen = release or (entry.release if entry else None)
@@ -321,7 +313,7 @@ class Life(Parts, ABC):
         """``mode`` is rescue or emergency, or empty for the default target."""
         self.phase, self._shell = "down", None
         self._new_boot(release)
-        self.processes.booted = at + _KERNEL_STARTS
+        self.processes.booted = at + KERNEL_STARTS
         self._back_at = at + DOWN
         self._settled_at = self._back_at + SETTLES + self._options.starts_slowly
         self.units.boot(mode)
@@ -376,7 +368,7 @@ class Life(Parts, ABC):
         self._say(MOUNTED)
         self.phase, self._shell = "down", None
         self._comes_to = "rescue" if self.units.mode else "up"
-        self._back_at = now + DOWN - _KERNEL_STARTS
+        self._back_at = now + DOWN - KERNEL_STARTS
         self._settled_at = self._back_at + (0.0 if self.units.mode else SETTLES)
         self._after_boot()
         self._changed()

@@ -102,8 +102,8 @@ class Screen:
 
     @property
     def starts(self) -> tuple[str, ...]:
-        """One word for each start of a kernel since the last look and each who told of it: a boot
-        loader does not where it is quiet, nor does a kernel.
+        """Who told of a kernel's start since the last look, boot loader or kernel, once for each
+        start. Either may be silent, so that they are to be counted apart.
         """
         return tuple(_KERNEL.findall(self.text))
 

@@ -228,7 +228,7 @@ def test_a_console_that_goes_silent_in_mid_change_loses_the_link_and_not_the_cha
     console: Console, run: str, tmp_path: Path
 ) -> None:
     went, go = tmp_path / "went", tmp_path / "go"
-    opened = console.open(run, answer=1, stall=6)
+    opened = console.open(run, answer=1, stall=3)
     argv = ["sh", "-c", f"echo x >>{went}; while [ ! -e {go} ]; do sleep 0.1; done; exit 5"]
     failed: list[LinkLost] = []
 

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
@@ -193,14 +194,29 @@ works:
 """
 
 
-@pytest.fixture
-def failing(site: Site, tmp_path: Path) -> Iterator[tuple[Attempt, pexpect.spawn[str]]]:
-    """A run at a terminal whose first step failed, with its menu on the screen."""
-    attempt = prepare(tmp_path / f"f{tmp_path.name}", site, FAILING)
+ASKING = """
+title: A step asks
+hosts: target
+inputs: {ledger: "", pin: {secret: true, source: {env: PIN}}}
+works:
+  - work: First
+    steps:
+      - ask: "What does the note say?"
+"""
+PIN = "swordfish-47"
+
+
+@contextmanager
+def on_a_terminal(
+    folder: Path, site: Site, runbook: str, shows: str
+) -> Iterator[tuple[Attempt, pexpect.spawn[str]]]:
+    """A run at a terminal, once that is on the screen."""
+    attempt = prepare(folder, site, runbook)
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
         "TERM": "xterm",
+        "PIN": PIN,
         **isolated(attempt.folder / "user"),
     }
     words = ["-m", "tastyops", "run", "book.yml", "--take-over", "--var"]
@@ -213,9 +229,16 @@ def failing(site: Site, tmp_path: Path) -> Iterator[tuple[Attempt, pexpect.spawn
         encoding="utf-8",
         dimensions=(40, 120),
     )
-    screen.expect("What now\\? ")
+    screen.expect(shows)
     yield attempt, screen
     screen.close(force=True)
+
+
+@pytest.fixture
+def failing(site: Site, tmp_path: Path) -> Iterator[tuple[Attempt, pexpect.spawn[str]]]:
+    """A run at a terminal whose first step failed, with its menu on the screen."""
+    with on_a_terminal(tmp_path / f"f{tmp_path.name}", site, FAILING, "What now\\? ") as found:
+        yield found
 
 
 def ended(screen: pexpect.spawn[str]) -> int | None:
@@ -259,6 +282,15 @@ def test_an_answer_that_comes_too_late_is_not_called_one(
     assert "Answered as " in taken
     assert "Nobody asked that any more when the answer came" in aside
     assert ended(screen) == 1
+
+
+def test_an_answer_with_a_secret_in_it_is_one_and_kept_masked(site: Site, tmp_path: Path) -> None:
+    place = tmp_path / f"a{tmp_path.name}"
+    with on_a_terminal(place, site, ASKING, "What does the note say") as (attempt, screen):
+        assert perform(attempt, "answer", "last", f"the pin is {PIN}") == 0
+        assert "Answered as " in said(attempt)
+        assert ended(screen) == 0
+    assert PIN not in (attempt.run / "journal.jsonl").read_text()
 
 
 def test_another_input_a_note_and_a_retry(
