@@ -1,4 +1,4 @@
-"""What a boot of the modelled machine comes to by its files and its words, and how long it takes."""
+"""What a boot of the modelled machine comes to, by its files and words, and how long it takes."""
 
 from __future__ import annotations
 
