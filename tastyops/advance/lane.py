@@ -210,7 +210,7 @@ def _replay(view: LaneView) -> Move:
             continue
         if past is None:
             return _first(view, n, live.command)
-        if past.digest != digest(live.command):
+        if not past.matches(live.command):
             return _end(view, Outcome.IN_DOUBT, why=f"command {n} differs from the one begun")
         if past.open:
             if past.asked:
@@ -238,7 +238,7 @@ def _to_stop(view: LaneView, live: Live, past: Past | None) -> bool:
     """
     if not view.stopping or live.stopped or live.command is None:
         return False
-    return past is None or past.digest != digest(live.command)
+    return past is None or not past.matches(live.command)
 
 
 def _first(view: LaneView, n: int, command: Command) -> Move:

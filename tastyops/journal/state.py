@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tastyops.commands import Offline, Output, blob_from_json
+from tastyops.commands import Ask, Command, Offline, Output, Report, Sleep, blob_from_json, digest
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     TYPED,
@@ -61,6 +61,7 @@ class Past:
     record: str = ""
     settled: Settled | None = None
     asked: Asked | None = None
+    reported: Reported | None = None
     value: Any = None
     """The result as the engine gives it back: Output, Offline, an answer, or None."""
 
@@ -68,6 +69,26 @@ class Past:
     def open(self) -> bool:
         """Whether its outcome is not in the journal."""
         return self.settled is None
+
+    def matches(self, command: Command) -> bool:
+        """Whether the action, run again, asks for the command that the journal holds.
+
+        Probes and changes are compared by digest. Questions, waits and reports are compared by
+        kind and typed fields, because a release may reword the texts they show to people.
+        """
+        match command:
+            case Ask(kind=kind, by=by, default=default):
+                asked = self.asked
+                found = asked and (asked.question, asked.by, asked.default)
+                return found == (kind, by or "", default)
+            case Sleep(seconds=seconds):
+                if self.settled is None or "sleep" not in self.settled.command:
+                    return self.digest == digest(command)  # it never ended as a wait does
+                return bool(self.settled.command["sleep"] == seconds)
+            case Report(done=done):
+                return self.reported is not None and self.reported.done == done
+            case _:
+                return self.digest == digest(command)
 
 
 @dataclass(slots=True)
@@ -359,7 +380,8 @@ def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:
             past.settled, past.value = body, result_value(body, event.happened_at, load)
             lane.typed = None
         case Reported():
-            lane.history[n] = Past(body.digest, settled=Settled(body.digest, "reported"))
+            settled = Settled(body.digest, "reported")
+            lane.history[n] = Past(body.digest, settled=settled, reported=body)
         case AttemptEnded():
             lane.retries.append(body)
             lane.retry_n = n

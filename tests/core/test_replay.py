@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tastyops.advance.core import advance
 from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, Parked, Perform, PickUp
-from tastyops.commands import Change, describe
+from tastyops.commands import (
+    Ask,
+    Change,
+    Command,
+    Probe,
+    Report,
+    Sleep,
+    Steps,
+    describe,
+    digest,
+)
 from tastyops.journal.envelope import Event
-from tastyops.journal.events import Intended, Settled
-from tastyops.journal.state import fold
+from tastyops.journal.events import Asked, Intended, Reported, Settled, StepEnded
+from tastyops.journal.state import Past, fold
+from tastyops.model.action import ActionSpec
+from tastyops.model.text import PublicText
 from tastyops.plan import Plan
 from tests.core.driving import Ran, drive, plan_of
 from tests.core.fake import FakeHost
@@ -135,3 +150,141 @@ def test_a_command_describes_itself_the_same_every_time() -> None:
     one, other = Change(("a", "b"), stdin=b"x"), Change(("a", "b"), stdin=b"y")
     assert describe(one) == describe(Change(("a", "b"), stdin=b"x"))
     assert describe(one) != describe(other)
+
+
+def reworded(command: Command) -> Command:
+    """The same command as another release might say it to people."""
+    match command:
+        case Ask(text=text):
+            return replace(command, text=f"Please: {text}")
+        case Sleep(why=why):
+            return replace(command, why=f"{why}, as usual")
+        case Report(entry=entry, note=note):
+            other = PublicText.fixed(f"Now: {entry.text}") if entry else None
+            return replace(command, entry=other, note=f"{note}!")
+        case _:
+            return command
+
+
+def passed_through(steps: Steps, change: Callable[[Command], Command]) -> Steps:
+    """The commands of an action, each as ``change`` makes it."""
+    value: Any = None
+    error: Exception | None = None
+    while True:
+        try:
+            command = steps.throw(error) if error else steps.send(value)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        try:
+            value, error = (yield change(command)), None
+        except Exception as thrown:
+            error = thrown
+
+
+def with_every(plan: Plan, change: Callable[[Command], Command]) -> Plan:
+    """The plan with every command of its actions changed so."""
+
+    def spec(old: ActionSpec) -> ActionSpec:
+        def perform(*given: Any) -> Steps:
+            return passed_through(old.perform(*given), change)
+
+        return replace(old, perform=perform)
+
+    return replace(plan, registry={name: spec(old) for name, old in plan.registry.items()})
+
+
+def test_a_release_that_rewords_every_text_resumes_at_every_point(plan: Plan, ran: Ran) -> None:
+    other, compared = with_every(plan, reworded), 0
+    for cut in range(1, len(ran.events)):
+        before, after = ran.events[:cut], ran.events[cut:]
+        state = fold(before, lambda sha256: load(ran, sha256))
+        busy = {(e.at.host, e.at.step) for e in before if under_way(e, after)}
+        for mine, theirs in zip(
+            advance(plan, state, LiveLanes(), busy),
+            advance(other, state, LiveLanes(), busy),
+            strict=True,
+        ):
+            assert (mine.at, type(mine)) == (theirs.at, type(theirs))
+            if isinstance(mine, Append) and isinstance(theirs, Append):
+                assert type(mine.body) is type(theirs.body)
+                if isinstance(mine.body, StepEnded):
+                    assert mine.body == theirs.body
+            compared += 1
+    assert compared > 100
+
+
+QUESTION = Ask("ask", "Which disk?", by="another", default="sda")
+PAUSE = Sleep(30.0, "until it is looked at again")
+PROGRESS = Report(0.5, PublicText.fixed("Half of it is done."), "50 of 100")
+READ = Probe(("cat", "/x"), "line")
+SENT = Change(("touch", "/x"), stdin=b"y", settle=READ)
+
+PASTS = {
+    "ask": Past("0", asked=Asked("0", "ask", "Which?", "another", "sda")),
+    "sleep": Past("0", settled=Settled("0", "slept", command={"sleep": 30.0, "why": "waiting"})),
+    "report": Past("0", reported=Reported("0", 0.5, "Half.", "half")),
+    "probe": Past(digest(READ), settled=Settled("0", "output", command=describe(READ))),
+    "change": Past(digest(SENT), describe(SENT), settled=Settled("0", "output")),
+}
+"""What the journal of another release holds; the digests of what people read are not ours."""
+
+COMMANDS = {"ask": QUESTION, "sleep": PAUSE, "report": PROGRESS, "probe": READ, "change": SENT}
+
+
+@pytest.mark.parametrize("held", PASTS)
+@pytest.mark.parametrize("wanted", COMMANDS)
+def test_a_command_of_the_journal_matches_its_own_kind_only(held: str, wanted: str) -> None:
+    assert PASTS[held].matches(COMMANDS[wanted]) is (held == wanted)
+
+
+@pytest.mark.parametrize(
+    ("held", "other"),
+    [
+        ("ask", Ask("manual", QUESTION.text, "another", "sda")),
+        ("ask", Ask("ask", QUESTION.text, None, "sda")),
+        ("ask", Ask("ask", QUESTION.text, "another", "sdb")),
+        ("ask", Ask("ask", QUESTION.text, "another")),
+        ("sleep", Sleep(31.0, PAUSE.why)),
+        ("report", Report(0.6, PROGRESS.entry, PROGRESS.note)),
+        ("report", Report(None, PROGRESS.entry, PROGRESS.note)),
+        ("probe", replace(READ, argv=("cat", "/y"))),
+        ("probe", replace(READ, parser="lines")),
+        ("probe", replace(READ, sudo=True)),
+        ("probe", replace(READ, offline=True)),
+        ("probe", replace(READ, via="console")),
+        ("change", replace(SENT, argv=("touch", "/y"))),
+        ("change", replace(SENT, stdin=b"z")),
+        ("change", replace(SENT, sudo=True)),
+        ("change", replace(SENT, settle=None)),
+        ("change", replace(SENT, settle=replace(READ, parser="lines"))),
+    ],
+)
+def test_a_command_that_differs_in_a_typed_field_does_not_match(held: str, other: Command) -> None:
+    assert not PASTS[held].matches(other)
+
+
+def test_a_wait_that_did_not_end_as_a_wait_is_compared_by_its_digest() -> None:
+    lost = Settled(digest(PAUSE), "lost", why="an error in tastyops")
+    assert Past(digest(PAUSE), settled=lost).matches(PAUSE)
+    assert not Past(digest(SENT), settled=lost).matches(PAUSE)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (READ, "5e6174e52842590e6659002fe9a2dc9f"),
+        (SENT, "de489076fd0b4b693b2cdddcf954e7f9"),
+        (
+            replace(READ, sudo=False, offline=True, via="console"),
+            "01436b5f9e459e3a969e6a24587191d6",
+        ),
+        (
+            Change(("mdadm", "--fail", "/dev/md0", "/dev/sdb1"), sudo=True),
+            "a13a792f359cdd873d867bb49bb92c8e",
+        ),
+    ],
+)
+def test_the_digest_of_a_command_is_that_of_the_first_releases(
+    command: Command, expected: str
+) -> None:
+    assert digest(command) == expected
