@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -124,6 +125,13 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
         yield made
     finally:
         made.remove()
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory of the test's own, short enough for the address of a socket whatever $TMPDIR is."""
+    with tempfile.TemporaryDirectory(prefix="tasty-", dir="/tmp") as made:
+        yield Path(made)
 
 
 @pytest.fixture

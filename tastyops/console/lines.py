@@ -14,6 +14,7 @@ from typing import Protocol
 import pexpect
 
 from tastyops.console.drawing import COLUMNS, ROWS
+from tastyops.ssh import unix_socket
 
 CONNECT_PATIENCE = 15.0
 """Seconds a console server may take to accept."""
@@ -133,7 +134,7 @@ class SocketLine:
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(CONNECT_PATIENCE)
             try:
-                self._socket.connect(os.path.expanduser(place))
+                unix_socket.connect(self._socket, place)
             except OSError:
                 self._socket.close()
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -30,6 +31,9 @@ MEMORY_SECONDS = 300.0
 START_SECONDS = 60.0
 RESTORE_SECONDS = 120.0
 SHUTDOWN_SECONDS = 180.0
+
+LONGEST_TMPDIR = 70
+"""Bytes of a $TMPDIR that leave room in a socket's address for the lab's directory and sockets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +248,22 @@ def _put_aside(booted: Record, ready: Ready, say: Say) -> None:
     part.rename(ready.folder)
 
 
+def folder_for_sockets() -> Path:
+    """A new directory of this account's alone, in $TMPDIR unless its path is too long for a socket.
+
+    QEMU refuses a longer socket path than an address holds, 107 bytes (unix(7)).
+    """
+    place = tempfile.gettempdir()
+    if len(os.fsencode(place)) > LONGEST_TMPDIR:
+        place = "/tmp"  # noqa: S108  mkdtemp makes a private directory there
+    return Path(tempfile.mkdtemp(prefix="tastyops-lab-", dir=place))
+
+
 def _prepared(
     golden: Golden, accelerator: str, ports: Ports, disks: tuple[Path, ...], began: str
 ) -> Record:
     """Layers over these disks, hub and power switch running; only the machine is still off."""
-    folder = Path(tempfile.mkdtemp(prefix="tastyops-lab-"))  # short, for the sockets' sake
+    folder = folder_for_sockets()
     made = Record(golden, accelerator, folder, ports, began, qemu.pristine(state()))
     made.save()
     for layer, disk in zip(made.drives, disks, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import threading
@@ -89,10 +90,7 @@ class SerialConsole:
         self.path, self._typed = path, typed
         self._lock = threading.Lock()
         self._links: set[socket.socket] = set()
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(path))
-        path.chmod(0o600)
-        self._server.listen(_LISTENERS)
+        self._server = _listening(path)
         self._server.setblocking(False)
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="practice-serial", daemon=True)
@@ -155,3 +153,27 @@ class SerialConsole:
             for link in list(self._links):
                 self._drop(link)
         self.path.unlink(missing_ok=True)
+
+
+def _listening(path: Path) -> socket.socket:
+    """A socket bound at ``path``, for this account alone; the path may have any length.
+
+    An address holds 107 bytes (unix(7)), and ``$TMPDIR`` may be longer; so the address goes through
+    the opened directory. Systems without O_PATH take the path as the address.
+    """
+    server = socket.socket(socket.AF_UNIX)
+    try:
+        if hasattr(os, "O_PATH"):
+            directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                server.bind(f"/proc/self/fd/{directory}/{path.name}")
+            finally:
+                os.close(directory)
+        else:
+            server.bind(str(path))
+        path.chmod(0o600)
+        server.listen(_LISTENERS)
+    except OSError:
+        server.close()
+        raise
+    return server

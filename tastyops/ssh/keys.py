@@ -18,6 +18,8 @@ from paramiko import AuthenticationException, BadAuthenticationType, SSHExceptio
 from paramiko.agent import AgentKey, AgentSSH
 from paramiko.pkey import PKey, UnknownKeyType
 
+from tastyops.ssh import unix_socket
+
 AGENT_SECONDS = 60.0
 """How long the agent may take: a hardware key waits there for a finger."""
 
@@ -129,7 +131,7 @@ class _SocketAgent(AgentSSH):
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(AGENT_SECONDS)
         try:
-            self._socket.connect(os.path.expanduser(path))
+            unix_socket.connect(self._socket, path)
             self._connect(self._socket)  # type: ignore[attr-defined]  # its only way in
         except (OSError, SSHException):
             self._socket.close()

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from tastyops.ports import Ended
 from tastyops.probes.console import Screen
 from tastyops.probes.parsing import parse
 from tastyops.redact import Masker
+from tests.unix_sockets import path_of
+from tests.unix_sockets import served as listening
 
 HOST = Host("kalimdor")
 PATIENCE = 60.0
@@ -69,9 +72,7 @@ def program(tmp_path: Path, text: str) -> tuple[str, ...]:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[socket.socket, Attached, Kept]]:
     """A console over a socket, and the other end of it."""
-    server = socket.socket(socket.AF_UNIX)
-    server.bind(str(tmp_path / "s"))
-    server.listen(1)
+    server = listening(tmp_path / "s")
     kept = Kept()
     secret = "correct horse"
     console = attach(
@@ -87,6 +88,35 @@ def served(tmp_path: Path) -> Iterator[tuple[socket.socket, Attached, Kept]]:
 
 
 Served = tuple[socket.socket, Attached, Kept]
+
+
+@pytest.mark.parametrize("size", [80, 100, 103, 104, 107, 108, 109, 150, 300, 1000, 4000])
+def test_a_socket_may_have_a_path_of_any_length(short_path: Path, size: int) -> None:
+    path = path_of(short_path, size)
+    with listening(path) as server, closing(SocketLine(str(path))) as line:
+        other, _ = server.accept()
+        with other:
+            other.sendall(b"kalimdor login: ")
+            assert line.read() == b"kalimdor login: "
+
+
+@pytest.mark.parametrize("name", ["s" * 120, "s" * 255, "with space" * 12, "ü" * 60], ids=len)
+def test_a_socket_may_have_a_name_of_any_length(short_path: Path, name: str) -> None:
+    with listening(short_path / "other") as server:
+        (short_path / "other").rename(short_path / name)
+        with closing(SocketLine(str(short_path / name))):
+            server.accept()[0].close()
+
+
+def test_a_long_path_to_no_socket_is_told_as_a_short_one_is(short_path: Path) -> None:
+    path = path_of(short_path, 200)
+    for wrong in (path, path.with_name("none") / "s"):
+        with pytest.raises(FileNotFoundError):
+            SocketLine(str(wrong))
+    with listening(path):
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        SocketLine(str(path))
 
 
 def test_a_look_ends_when_what_it_waits_for_is_said(served: Served) -> None:

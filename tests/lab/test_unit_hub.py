@@ -53,8 +53,8 @@ class Line:
 
 
 @pytest.fixture
-def line(tmp_path: Path) -> Iterator[Line]:
-    line = Line(tmp_path)
+def line(short_path: Path) -> Iterator[Line]:
+    line = Line(short_path)
     yield line
     line.close()
 

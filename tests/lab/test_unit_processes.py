@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ from tastyops.lab.processes import Process
 from tastyops.lab.qemu import pristine
 from tastyops.lab.qmp import Qmp
 from tastyops.lab.record import Ports, Record
+from tests.unix_sockets import path_of
 
 
 @pytest.fixture(autouse=True)
@@ -275,13 +278,13 @@ def answering(path: Path, *answers: object) -> threading.Thread:
     return thread
 
 
-def test_qemu_is_asked_and_its_events_passed_over(tmp_path: Path) -> None:
+def test_qemu_is_asked_and_its_events_passed_over(short_path: Path) -> None:
     thread = answering(
-        tmp_path / "qmp", {"return": {"status": "running"}}, {"error": {"desc": "no such disk"}},
+        short_path / "qmp", {"return": {"status": "running"}}, {"error": {"desc": "no such disk"}},
         {"return": {"status": "active"}}, {"return": {"status": "completed"}},
         {"return": {"status": "failed", "error-desc": "short read"}},
     )  # fmt: skip
-    with Qmp(tmp_path / "qmp", timeout=20) as qmp:
+    with Qmp(short_path / "qmp", timeout=20) as qmp:
         assert qmp.ask("query-status") == {"status": "running"}
         with pytest.raises(LabFailed, match="no such disk"):
             qmp.ask("blockdev-add", node_name="x")
@@ -291,14 +294,32 @@ def test_qemu_is_asked_and_its_events_passed_over(tmp_path: Path) -> None:
     thread.join(20)
 
 
-def test_a_silent_qemu_is_not_waited_for_long(tmp_path: Path) -> None:
+def test_a_silent_qemu_is_not_waited_for_long(short_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(tmp_path / "qmp"))
+        server.bind(str(short_path / "qmp"))
         server.listen()
         with pytest.raises(LabFailed, match="does not answer"):
-            Qmp(tmp_path / "qmp", timeout=0.3)
+            Qmp(short_path / "qmp", timeout=0.3)
     with pytest.raises(LabFailed, match="does not answer"):
-        Qmp(tmp_path / "nothing")
+        Qmp(short_path / "nothing")
+
+
+@pytest.mark.parametrize("size", [40, 70, 71, 85, 104, 108, 200, 1000])
+def test_the_lab_has_room_for_its_sockets_whatever_tmpdir_is(
+    short_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    place = path_of(short_path, size, "tmp")
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    folder = life.folder_for_sockets()
+    try:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert folder.is_relative_to(place) == (size <= life.LONGEST_TMPDIR)
+        for name in ("console", "serial", "qmp"):
+            with socket.socket(socket.AF_UNIX) as server:
+                server.bind(str(folder / name))
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_both_programs_know_the_lab(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tests.sshd.accounts import Accounts
 from tests.sshd.dialling import dialer, hello, refusal
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected
+from tests.unix_sockets import path_of
 
 pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("no_user_files", "nothing_left")]
 
@@ -126,14 +127,19 @@ def test_a_key_with_a_passphrase(sshd: Sshd, tmp_path: Path) -> None:
     assert "needs a passphrase" in what
 
 
-def test_the_agent_is_asked(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sock = tmp_path / "agent"
+@pytest.mark.parametrize("size", [60, 150])
+def test_the_agent_is_asked(
+    sshd: Sshd, short_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Also where its socket's path is too long for an address: ssh-add needs a short one, we do not."""
+    sock = short_path / "agent"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(sock)], stdout=subprocess.DEVNULL)
     try:
         while not sock.exists():
             assert agent.poll() is None
         env = {**os.environ, "SSH_AUTH_SOCK": str(sock)}
         subprocess.run(["ssh-add", "-q", str(sshd.key)], check=True, env=env)
+        sock = sock.rename(path_of(short_path, size, "agent"))
         open_to_all = dialer(sshd, "IdentitiesOnly no")
         monkeypatch.setenv("SSH_AUTH_SOCK", str(sock))
         assert hello(open_to_all, sshd.host(identity_file=None)) == "hello"
