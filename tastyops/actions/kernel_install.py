@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ from tastyops.actions import APT_GET, DPKG_CONFIGURE, action, kept_conffiles, pa
 from tastyops.commands import Change, Command, Output, Probe, Report, Steps
 from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
-from tastyops.probes.boot import BOOT_ENVIRONMENT, BOOT_MENU, BootMenu
+from tastyops.probes.boot import BootEnvironment, BootMenu, Chosen
 from tastyops.probes.filesystems import Usage, usage_around
 from tastyops.probes.system import KERNEL, Package, file_sizes, package_status
+from tastyops.reboot.starting import boot_environment, boot_menu
 
 _MORE = 1.1
 """How much larger the next kernel's files may be."""
@@ -129,20 +130,38 @@ def _check_files(release: str) -> Generator[Command, Any, None]:
 
 
 def _make_default(release: str) -> Generator[Command, Any, bool]:
-    """Sees to it that GRUB starts ``release`` by default; returns whether it had to change it."""
-    menu: BootMenu = yield Probe(*BOOT_MENU, sudo=True)
+    """Makes ``release`` the kernel GRUB starts; returns whether that had to be changed.
+
+    What ``grub-set-default`` would change is worked out before: where grub.cfg does not heed the
+    saved entry, or an entry is set for the next boot alone, it would change nothing.
+    """
+    menu: BootMenu | None = yield from boot_menu()
+    if menu is None:
+        raise Failed("the boot menu cannot be read, so its default cannot be set")
     wanted = menu.starting(release)
     if wanted is None:
         raise Failed("the boot menu has no entry for the new kernel")
-    chosen = menu.default
-    if chosen == "saved":
-        settings = yield Probe(*BOOT_ENVIRONMENT, sudo=True)
-        chosen = settings.get("saved_entry") or "0"
-    entry = menu.find(chosen)
-    if entry and entry.kernel == wanted.kernel:
+    block = yield from boot_environment()
+    now = menu.chosen(block)
+    if now.release == release:
         return False
-    if menu.default != "saved":
-        raise Failed("the boot menu starts another kernel, and GRUB_DEFAULT is not 'saved'")
+    settings = dict(block.settings) if block else {}
+    after = menu.chosen(BootEnvironment(settings | {"saved_entry": wanted.path}))
+    if after.release != release:
+        raise Failed(_unsettable(now, after, settings))
     chosen_now = yield Change(("grub-set-default", wanted.path), sudo=True)
     require(chosen_now, "the new kernel could not be made the default")
     return True
+
+
+def _unsettable(now: Chosen, after: Chosen, settings: Mapping[str, str]) -> str:
+    """Why grub-set-default would not have the new kernel started."""
+    if settings.get("next_entry"):
+        return (
+            f"the next boot alone starts another entry, {settings['next_entry']!r}"
+            " (grub-reboot set it; `grub-editenv - unset next_entry` takes it back)"
+        )
+    if after.entry is None:
+        return f"which kernel the boot menu would start is not known: {after.unknown}"
+    starts = now.release or f"{after.entry.title!r}"
+    return f"the boot menu starts {starts}, and GRUB_DEFAULT is not 'saved'"

@@ -6,6 +6,10 @@ stays set after it, as on a real machine.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from itertools import takewhile
+
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.files import FileProblem, Files, NotModelled
 from tastyops.practice.grubcfg import ADVANCED, ADVANCED_TITLE, Entry, config_of, menu_of
@@ -81,22 +85,14 @@ class Grub:
         return self._resolve(variables.get("next_entry") or wanted)
 
     def _resolve(self, wanted: str) -> Entry:
-        """GRUB's own reading of a default: level by level; what is not found is the first entry."""
-        first, _, rest = wanted.partition(">")
-        top: list[Entry | str] = [entry for entry in self._menu if not entry.submenu]
-        top.append(ADVANCED)
-        if first.isdigit():
-            found = top[int(first)] if int(first) < len(top) else top[0]
-        else:
-            named = [e for e in top if isinstance(e, Entry) and first in (e.id, e.title)]
-            is_submenu = first in (ADVANCED, ADVANCED_TITLE)
-            found = ADVANCED if is_submenu else next(iter(named), top[0])
-        if isinstance(found, Entry):
-            return found
-        inside = [entry for entry in self._menu if entry.submenu]
-        if rest.isdigit():
-            return inside[int(rest)] if int(rest) < len(inside) else inside[0]
-        return next((e for e in inside if rest in (e.id, e.title)), inside[0])
+        """A default as GRUB reads it: one part a level; what names no entry is the first one."""
+        top: list[Entry | None] = [entry for entry in self._menu if not entry.submenu]
+        inside: list[Entry | None] = [entry for entry in self._menu if entry.submenu]
+        if inside:
+            top.append(None)  # the submenu
+        found = _level(top, wanted)
+        found = _level(inside, _parts(wanted)[1]) if found is None else found
+        return found if found is not None else self._menu[0]
 
     # -- programs ----------------------------------------------------------------------------
 
@@ -114,6 +110,11 @@ class Grub:
         if words[:1] in ([ENVIRONMENT], ["-"]):
             words = words[1:]
         match words:
+            case ["list"] if not self._files.exists(ENVIRONMENT):
+                call.complain(
+                    f"grub-editenv: error: cannot open `{ENVIRONMENT}': No such file or directory."
+                )
+                return 1
             case ["list"]:
                 for name, value in self.environment().items():
                     call.say(f"{name}={value}")
@@ -149,6 +150,37 @@ class Grub:
             call.complain(f"grub-mkconfig: {problem}")
             return 1
         return 0
+
+
+def _parts(wanted: str) -> tuple[str, str]:
+    """A default's part for this level and the rest; two ``>`` stand for one of the name's own."""
+    name, position = "", 0
+    while position < len(wanted):
+        if wanted[position] == ">":
+            if wanted[position + 1 : position + 2] != ">":
+                return name, wanted[position + 1 :]
+            position += 1
+        name, position = name + wanted[position], position + 1
+    return name, ""
+
+
+def _level(entries: Sequence[Entry | None], wanted: str) -> Entry | None:
+    """A level's entry: by a leading number, else by title or id. None is the submenu."""
+    text = wanted.lstrip()
+    base = 16 if text.startswith("0x") else 8 if re.match("0[0-7]", text) else 10
+    digits = "".join(takewhile(_DIGITS[base].__contains__, text[2 if base == 16 else 0 :].lower()))
+    if digits:
+        number = int(digits, base)
+        return entries[number] if number < len(entries) else entries[0]
+    name, _ = _parts(wanted)
+    for entry in entries:
+        names = (ADVANCED, ADVANCED_TITLE) if entry is None else (entry.id, entry.title)
+        if name in names:
+            return entry
+    return entries[0]
+
+
+_DIGITS = {16: "0123456789abcdef", 10: "0123456789", 8: "01234567"}
 
 
 def _version_key(release: str) -> list[tuple[int, str]]:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tastyops.commands import Command, Probe, Report, Unknown
+from tastyops.commands import Ask, Command, Probe, Report, Unknown
 from tastyops.errors import ProbeFailed, Refused
 from tastyops.model.action import Facts
-from tastyops.probes.boot import BOOT_ENVIRONMENT, BOOT_MENU, BootMenu
+from tastyops.probes.boot import (
+    BOOT_CUSTOM,
+    BOOT_ENVIRONMENT,
+    BOOT_MENU,
+    BootEnvironment,
+    BootMenu,
+    Chosen,
+)
 from tastyops.probes.bootside import BOOT_SIDE, BootSide
 from tastyops.probes.initrd import Initrd, initrd
 from tastyops.reboot.bootable import Disks, bootable, room, wanting
@@ -39,8 +46,8 @@ class Starting:
     side: BootSide | None
     menu: BootMenu | None
     running: str
-    default: str = ""
-    """The kernel the boot menu starts if nobody chooses."""
+    chosen: Chosen = field(default_factory=Chosen)
+    """What the boot menu starts if nobody picks an entry."""
     target: str = ""
     fallback: str = ""
     initrds: Mapping[str, Initrd] = field(default_factory=dict)
@@ -70,11 +77,13 @@ def starting(
     In a dry run it may be one that is not installed yet; then the running one is the fallback.
     """
     side: BootSide | None = yield from _read(Probe(*BOOT_SIDE, sudo=True))
-    menu: BootMenu | None = yield from _read(Probe(*BOOT_MENU, sudo=True))
-    if side is None or menu is None:
+    menu: BootMenu | None = yield from boot_menu()
+    if menu is None:
         return Starting(side, menu, running)
-    default = yield from _default(menu)
-    target = "" if isinstance(kernel, Unknown) else kernel or default
+    chosen = menu.chosen((yield from boot_environment()))
+    if side is None:
+        return Starting(side, menu, running, chosen)
+    target = "" if isinstance(kernel, Unknown) else kernel or chosen.release
     fallback = running if target != running else _other(menu, side, running)
     initrds = {}
     for release in dict.fromkeys((target, fallback)):
@@ -82,7 +91,18 @@ def starting(
             found: Initrd | None = yield from _read(Probe(*initrd(release), sudo=True))
             if found is not None:
                 initrds[release] = found
-    return Starting(side, menu, running, default, target, fallback, initrds)
+    return Starting(side, menu, running, chosen, target, fallback, initrds)
+
+
+def boot_menu() -> Generator[Command, Any, BootMenu | None]:
+    """GRUB's menu with the administrator's custom.cfg; None where it cannot be understood."""
+    menu: BootMenu | None = yield from _read(Probe(*BOOT_MENU, sudo=True))
+    if menu is None or not menu.asks_custom:
+        return menu
+    try:
+        return menu.with_custom((yield Probe(*BOOT_CUSTOM, sudo=True)))
+    except ProbeFailed:
+        return menu
 
 
 def _read(probe: Probe) -> Generator[Command, Any, Any]:
@@ -93,10 +113,10 @@ def _read(probe: Probe) -> Generator[Command, Any, Any]:
         return None
 
 
-def _default(menu: BootMenu) -> Generator[Command, Any, str]:
-    settings = yield from _read(Probe(*BOOT_ENVIRONMENT, sudo=True))
-    entry = menu.starts(settings or {})
-    return entry.release if entry else ""
+def boot_environment() -> Generator[Command, Any, BootEnvironment | None]:
+    """GRUB's environment block; None where it cannot be read."""
+    found: BootEnvironment | None = yield from _read(Probe(*BOOT_ENVIRONMENT, sudo=True))
+    return found
 
 
 def _other(menu: BootMenu, side: BootSide, running: str) -> str:
@@ -141,8 +161,20 @@ def _kernel(found: Starting, subject: str, release: str) -> Finding:
 def _target(found: Starting) -> Finding:
     subject = "kernel to start"
     if not found.target:
-        return Finding(subject, "not known", "the boot menu cannot be read, or names none")
-    return _kernel(found, subject, found.target)
+        return Finding(subject, "not known", _why_unknown(found))
+    if found.chosen.single and found.target == found.chosen.release:
+        return Finding(subject, "failed", found.chosen.single)
+    about = _kernel(found, subject, found.target)
+    if about.state == "failed" or found.chosen.release in (found.target, ""):
+        return about
+    other = f"{about.detail}; the boot menu's default is {found.chosen.release}"
+    return Finding(subject, about.state, other)
+
+
+def _why_unknown(found: Starting) -> str:
+    if found.menu is None:
+        return "the boot menu cannot be read, or is not GRUB's"
+    return found.chosen.unknown or "the disks cannot be read"
 
 
 def _fallback(found: Starting) -> Finding:
@@ -195,6 +227,9 @@ def guard_start(
     found = yield from starting(running, kernel)
     if facts.force:
         return found.fallback, []
+    default = found.chosen.release
+    if chosen and (kernel is not None or words):  # in whichever mode the default would start
+        found = replace(found, chosen=Chosen())
     disks, target, other, *more = findings(found)
     if disks.state == "failed":
         raise Refused(
@@ -204,10 +239,10 @@ def guard_start(
     if target.state == "failed":
         raise Refused(target.detail)
     known = None if isinstance(kernel, Unknown) else kernel
-    if not chosen and known and found.default not in ("", known):
-        raise Refused(f"the boot menu starts kernel {found.default}, not {kernel}")
+    if not chosen and known:
+        yield from _need_default(found, known)
     if chosen and found.menu is not None:
-        _need_pickable(found.menu, known or found.default, words=words)
+        _need_pickable(found.menu, known or default, words=words)
     if fallback and found.menu is not None and found.fallback:
         _need_pickable(found.menu, found.fallback)
     if fallback and other.state != "ok":
@@ -218,6 +253,24 @@ def guard_start(
         if finding.state != "ok":
             yield Report(note=str(finding))
     return found.fallback if other.state != "failed" else "", [disks, target, *more[:1]]
+
+
+def _need_default(found: Starting, kernel: str) -> Generator[Command, Any, None]:
+    """That GRUB starts this kernel by itself. Raises Refused; asks where it cannot be known."""
+    if found.chosen.release == kernel:
+        return
+    if found.chosen.release:
+        raise Refused(
+            f"the boot menu starts kernel {found.chosen.release}, not {kernel}"
+            " (make it the default with `kernel.install`, or grub-set-default on the host)"
+        )
+    if found.chosen.entry is not None:
+        raise Refused(f"{found.chosen.unknown}, not kernel {kernel}")
+    yield Ask(
+        "manual",
+        f"Whether the next boot starts kernel {kernel} is not known: {_why_unknown(found)}."
+        " Say done to reboot all the same.",
+    )
 
 
 def _need_pickable(menu: BootMenu, release: str, *, words: bool = False) -> None:

@@ -96,6 +96,29 @@ def test_without_a_new_default_the_old_kernel_comes_back(machine: Machine) -> No
         drive(machine, force="to see").run(reboot, grace=60.0, kernel=NEW)
 
 
+@pytest.mark.parametrize("default", ["1>2", "Advanced options for Debian GNU/Linux>2", "1>0x2"])
+def test_a_default_inside_a_submenu_is_refused_beforehand(make: Make, default: str) -> None:
+    """It names another kernel than the running one, which the reboot asks for."""
+    machine = make(grub_default=default)
+    refusal = rf"the boot menu starts kernel {kalimdor.OLDER_KERNEL}, not {machine.kernel}"
+    with pytest.raises(Refused, match=refusal):
+        drive(machine).run(reboot, grace=60.0, kernel=machine.kernel)
+    assert machine.phase == "up"
+
+
+@pytest.mark.parametrize("name", ["saved_entry", "next_entry"])
+def test_a_recovery_entry_is_refused_beforehand(machine: Machine, name: str) -> None:
+    machine.grub.set(name, "1>1")
+    with pytest.raises(Refused, match="in single-user mode"):
+        drive(machine).run(reboot, grace=60.0)
+
+
+def test_an_entry_for_the_next_boot_keeps_a_new_kernel_from_starting(machine: Machine) -> None:
+    machine.grub.set("next_entry", "1>2")
+    with pytest.raises(Failed, match="the next boot alone starts another entry, '1>2'"):
+        drive(machine).run(kernel_install, package="linux-image-amd64")
+
+
 def test_an_unknown_package_fails_the_step(machine: Machine) -> None:
     with pytest.raises(Failed, match="could not be installed"):
         drive(machine).run(kernel_install, package="linux-image-nonesuch")
