@@ -153,6 +153,13 @@ class WaitsForPerson(TastyopsError):
         )
 
 
+class LetGo(TastyopsError):
+    """The run was let go of: its terminal went away, or a signal ended its process."""
+
+    id = "let-go"
+    exit_code = ExitCode.IN_DOUBT
+
+
 class SecretUnavailable(TastyopsError):
     """A secret's source gives none, or one that cannot be masked; found before the first step."""
 

@@ -8,15 +8,16 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from tastyops.announce.caller import Caller
 from tastyops.announce.command import CommandAnnouncer
 from tastyops.cli import hostshell, output, places, project, signals
 from tastyops.cli.hostpower import switch_on
-from tastyops.engine.drive import Drive
-from tastyops.errors import ExitCode, TastyopsError, UsageError
+from tastyops.engine.drive import Drive, Release
+from tastyops.errors import ExitCode, LetGo, TastyopsError, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, CancelAsked, InputChanged, StopAsked
 from tastyops.journal.state import RunState
@@ -47,6 +48,8 @@ class Setting:
     answers: Mapping[str, str]
     patient: bool = False
     """Whether what failed waits for a person even where none is."""
+    release: Release = field(default_factory=Release)
+    """The request to let go of the run, from a signal or from its terminal."""
 
 
 def may_ask(args: Namespace) -> bool:
@@ -63,7 +66,10 @@ def conduct(
     first: Sequence[Body],
     keeper: LogKeeper,
 ) -> int:
-    """Carries the run on to its end, ``first`` being its first events; returns the exit code."""
+    """Carries the run on to its end, ``first`` being its first events; returns the exit code.
+
+    Raises LetGo where the run was let go of: by a signal, or at the end of its terminal's input.
+    """
     run = journal.directory.name
 
     def hand(body: Body) -> None:
@@ -81,25 +87,46 @@ def conduct(
             listeners=(keeper, DeskKeeper(journal.directory, state), caller, Losable(listener)),
             epoch=journal.epoch, take_over=setting.args.take_over,
             approvers=setting.inventory.operators, waits=may_ask(setting.args),
-            ways=setting.place.ways,
+            ways=setting.place.ways, release=setting.release,
         )
 
-        def stop(why: str, *, gently: bool) -> None:
-            hand(StopAsked(why) if gently and may_ask(setting.args) else CancelAsked(why))
+        def stop() -> None:
+            why = signals.INTERRUPTED
+            hand(StopAsked(why) if may_ask(setting.args) else CancelAsked(why))
 
-        with signals.stopping(
-            stop, over=lambda: state.closed is not None, answered=lambda: state.decisions
-        ):
+        def over() -> bool:
+            return state.closed is not None or bool(setting.release.why)
+
+        with signals.stopping(stop, over=over, answered=lambda: state.decisions):
             for body in first:
                 drive.append(body)
             try:
                 drive.run()
+                if state.closed is None:
+                    raise _let_go(run, setting)
             except TastyopsError:
                 caller.left()
                 raise
             finally:
                 caller.finish()
     return farewell(state, log, run, setting.args)
+
+
+def _let_go(run: str, setting: Setting) -> LetGo:
+    """What the operator is told of a run that was let go of, if anybody is there to read it."""
+    where = _where(setting.args)
+    return LetGo(
+        f"The run {run} was let go: {setting.release.why}.",
+        still_true="A command under way on a host goes on there; the log stays In progress.",
+        next_step=f"`invoke resume --run {run}{where}` goes on with it; "
+        f"`invoke cancel {run}{where}` ends it.",
+    )
+
+
+def _where(args: Namespace) -> str:
+    """The options that lead another command to the same records, as they are typed."""
+    places = (("inventory", args.inventory), ("logs", args.logs), ("runs", args.runs))
+    return "".join(f" --{name} {shlex.quote(place)}" for name, place in places if place)
 
 
 def _ring() -> None:
@@ -129,7 +156,8 @@ class _Screen:
         operators: list[Operator] = [unattended]
         listener: Listener
         menu = self._menu()
-        person = AtTerminal(setting.who, menu=menu)
+        gone = partial(setting.release.ask, "its terminal's input ended at a question")
+        person = AtTerminal(setting.who, menu=menu, gone=gone)
         view = RunView(self._plan)
         now = setting.place.clock.now
         if args.json:
@@ -138,7 +166,9 @@ class _Screen:
             from tastyops.terminal.live import LiveScreen
 
             live = self._stack.enter_context(LiveScreen(view, self._offset, now))
-            person = AtTerminal(setting.who, pause=live.pause, resume=live.resume, menu=menu)
+            person = AtTerminal(
+                setting.who, pause=live.pause, resume=live.resume, menu=menu, gone=gone
+            )
             listener = live
         else:
             listener = PlainLines(view, sys.stdout, self._offset)
@@ -192,8 +222,7 @@ def farewell(state: RunState, log: LogFile, run: str, args: Namespace) -> int:
     code = closed.exit_code if closed else int(ExitCode.IN_DOUBT)
     if not args.json:
         document = log.document()
-        places = (("inventory", args.inventory), ("logs", args.logs), ("runs", args.runs))
-        where = "".join(f" --{name} {shlex.quote(place)}" for name, place in places if place)
+        where = _where(args)
         with contextlib.suppress(OSError):
             print(f"\n{document.tag} {document.status}.")  # noqa: T201
             print(f"Log: {log.page}\nRun: {run}  (`invoke show {document.number}{where}`)")  # noqa: T201

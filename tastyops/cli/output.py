@@ -29,7 +29,8 @@ def is_trouble(error: BaseException) -> bool:
 def settle(error: OSError | None = None) -> bool:
     """Writes out what is left. Where that fails, or ``error`` is why it did, says so: True.
 
-    Nothing more goes to standard output then. Whoever closed a pipe knows, and is told nothing.
+    Nothing more goes to standard output then. Whoever closed a pipe or a terminal knows, and is
+    told nothing.
     """
     try:
         sys.stdout.flush()
@@ -40,7 +41,19 @@ def settle(error: OSError | None = None) -> bool:
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.stdout.flush()
-    if not isinstance(error, BrokenPipeError):
+    if not isinstance(error, BrokenPipeError) and error.errno != errno.EIO:
         with contextlib.suppress(OSError):
             print(f"Standard output cannot be written: {error.strerror}.", file=sys.stderr)  # noqa: T201
     return True
+
+
+def drop_unwritable() -> None:
+    """Drops what standard error cannot write: at its end the interpreter would try again, and
+    exit with 120.
+    """
+    try:
+        sys.stderr.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+            sys.stderr.flush()

@@ -43,7 +43,9 @@ def main(
     output.mend()
     with signals.like_ctrl_c():
         code = _outcome(arguments, program, dry or os.environ.get(DRY, "") not in ("", "0"))
-    return code or int(ExitCode.FAILED) if output.settle() else code
+    unwritten = output.settle()
+    output.drop_unwritable()
+    return code or int(ExitCode.FAILED) if unwritten else code
 
 
 def _outcome(arguments: list[str], program: str, dry: bool) -> int:

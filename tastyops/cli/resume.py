@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tastyops import __version__
-from tastyops.cli import places, project, secrets
+from tastyops.cli import places, project, secrets, signals
 from tastyops.cli.another import not_ours
 from tastyops.cli.asitwas import as_it_was
 from tastyops.cli.conduct import Setting, conduct, may_ask
 from tastyops.cli.window import moved, window_end_argument
+from tastyops.engine.drive import Release
 from tastyops.errors import ExitCode, JournalDamaged, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, CancelAsked, LineTorn, Resumed
@@ -112,6 +113,8 @@ def take_up(
             )
             stack.enter_context(holding_hosts(log.page.parent.parent, owner))
         hidden = secrets.resolve_secrets(was.runbook, was.hosts, ask=may_ask(args))
+        release = Release()
+        stack.enter_context(signals.letting_go(release.ask))
         masker = hidden.masker()
         stack.enter_context(secrets.masked_errors(masker.text))
         journal.mask_with(masker)
@@ -119,7 +122,7 @@ def take_up(
         place = places.enter(stack, was.hosts, hidden)
         setting = Setting(
             args, inventory, place, masker, project.operator(), was.opened.answers,
-            patient=cancel is None,
+            patient=cancel is None, release=release,
         )
         document = log.document()
         window = moved(

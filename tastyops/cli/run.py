@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from tastyops import __version__
 from tastyops.catalogue import registry
-from tastyops.cli import places, project, secrets, shutdowns
+from tastyops.cli import places, project, secrets, shutdowns, signals
 from tastyops.cli.conduct import Setting, conduct, may_ask
 from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
@@ -119,6 +119,7 @@ def _carry_out(
     attending = project.attending(setting.args.attending, setting.inventory)
     run_id = new_run_id(datetime.now(UTC))
     owner = Owner.of(run_id, setting.who, [host.name for host in plan.hosts])
+    stack.enter_context(signals.letting_go(setting.release.ask))
     head = _head(plan, setting, attending, period)
     journal, log = _open(plan, setting, head, owner, stack)
     stack.callback(journal.close)

@@ -1,8 +1,9 @@
-"""Being told to stop: Ctrl-C, SIGTERM, a terminal that goes away.
+"""Signals: Ctrl-C stops a run, SIGTERM and SIGHUP let go of it.
 
 Python raises KeyboardInterrupt between any two instructions, also between an event's number and
-its line in the journal. So while a run is on, the first signal only hands the run a request to
-stop; a second one aborts it, after which nothing more is written.
+its line in the journal. So while a run is on, no signal raises at once. The first Ctrl-C hands the
+run a request to stop; a second one aborts it, after which nothing more is written. SIGTERM and
+SIGHUP set a flag that the run reads between two turns.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from tastyops.errors import ExitCode
 
@@ -25,22 +26,20 @@ ABORTED = (
 LONGEST_ABORT = 3.0
 """Seconds an abort may take to hang up on its hosts; then the process ends where it stands."""
 
+LONGEST_RELEASE = 60.0
+"""Seconds that letting go of a run may take, a call of the operators included."""
+
 _SHOW_CURSOR = "\x1b[?25h"
 
 _Handler = Callable[[int, FrameType | None], Any]
 
-_REASONS = {
-    signal.SIGINT: "interrupted at the terminal",
-    signal.SIGTERM: "told to end (SIGTERM)",
+INTERRUPTED = "interrupted at the terminal"
+
+_RELEASING = {
+    signal.SIGTERM: "its process was told to end (SIGTERM)",
     signal.SIGHUP: "its terminal went away (SIGHUP)",
 }
-
-
-class Stop(Protocol):
-    """Asks the run to stop; ``gently``: a person at its terminal may then say how to go on."""
-
-    def __call__(self, why: str, /, *, gently: bool) -> None:
-        """Called once for each first signal."""
+"""The signals that let go of a run, and why in the operator's words."""
 
 
 class Aborted(BaseException):
@@ -59,14 +58,31 @@ def like_ctrl_c() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stopping(
-    stop: Stop, over: Callable[[], bool], answered: Callable[[], int] = lambda: 0
-) -> Iterator[None]:
-    """The first signal calls ``stop`` with its reason; another Ctrl-C or SIGTERM raises Aborted.
+def letting_go(release: Callable[[str], None]) -> Iterator[None]:
+    """SIGTERM and SIGHUP call ``release`` with the reason and raise nothing.
 
-    A second SIGHUP does not count: one closed terminal sends it twice, itself and by way of the
-    shell. When the run is ``over`` only its last words are being written, and no signal counts.
-    ``answered`` counts how often a person decided how to go on: after that a signal is a first one.
+    A closed terminal sends SIGHUP twice, itself and by way of the shell: each signal after the
+    first changes nothing. A process that has not let go in time ends where it stands; the journal
+    is then as after a kill.
+    """
+
+    def told(number: int, frame: FrameType | None) -> None:
+        release(_RELEASING[signal.Signals(number)])
+        _ignore(*_RELEASING)
+        _end_after(LONGEST_RELEASE, ExitCode.IN_DOUBT, "")
+
+    with _handled(dict.fromkeys(_RELEASING, told)):
+        yield
+
+
+@contextlib.contextmanager
+def stopping(
+    stop: Callable[[], None], over: Callable[[], bool], answered: Callable[[], int] = lambda: 0
+) -> Iterator[None]:
+    """The first Ctrl-C calls ``stop``; another one raises Aborted.
+
+    When the run is ``over`` only its last words are being written, and no Ctrl-C counts.
+    ``answered`` counts how often a person decided how to go on: after that a Ctrl-C is a first one.
     """
     asked = -1
 
@@ -76,13 +92,13 @@ def stopping(
             return
         if asked != answered():
             asked = answered()
-            stop(_REASONS[signal.Signals(number)], gently=number == signal.SIGINT)
-        elif number != signal.SIGHUP:
-            _ignore(*_REASONS)
-            _see_to_the_end()
+            stop()
+        else:
+            _ignore(signal.SIGINT, *_RELEASING)
+            _end_after(LONGEST_ABORT, ExitCode.CANCELLED, ABORTED)
             raise Aborted
 
-    with _handled(dict.fromkeys(_REASONS, told)):
+    with _handled({signal.SIGINT: told}):
         try:
             yield
         finally:
@@ -105,16 +121,16 @@ def _nothing(number: int, frame: FrameType | None) -> None:
     """Takes a signal that means nothing any more."""
 
 
-def _see_to_the_end() -> None:
-    """A host that does not answer must not keep the operator who has had enough of waiting."""
+def _end_after(seconds: float, code: ExitCode, words: str) -> None:
+    """Ends the process then, wherever it stands: a host that does not answer must not keep it."""
 
     def leave() -> None:
         cursor = _SHOW_CURSOR if sys.stdout.isatty() else ""
         with contextlib.suppress(OSError):
-            os.write(2, f"{cursor}\n{ABORTED}".encode())
-        os._exit(int(ExitCode.CANCELLED))
+            os.write(2, f"{cursor}\n{words}".encode())
+        os._exit(int(code))
 
-    watch = threading.Timer(LONGEST_ABORT, leave)
+    watch = threading.Timer(seconds, leave)
     watch.daemon = True
     watch.start()
 

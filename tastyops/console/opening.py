@@ -152,7 +152,7 @@ def _output(argv: Sequence[str], environment: Mapping[str, str]) -> str:
     try:
         ended = subprocess.run(
             argv, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=SOL_PATIENCE, check=False,
+            capture_output=True, timeout=SOL_PATIENCE, check=False, start_new_session=True,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return ""

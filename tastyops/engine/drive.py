@@ -30,7 +30,7 @@ from tastyops.engine.links import Kept, Link
 from tastyops.engine.outofband import NoWays, Outside
 from tastyops.engine.reach import Reach
 from tastyops.engine.workers import Done, Work, Workers
-from tastyops.errors import TastyopsError
+from tastyops.errors import TastyopsError, WaitsForPerson
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     TYPED,
@@ -45,6 +45,7 @@ from tastyops.journal.events import (
     StopAsked,
 )
 from tastyops.journal.state import LaneKey, RunState
+from tastyops.model.runbook import Step
 from tastyops.plan import Plan
 from tastyops.ports import (
     Clock,
@@ -66,6 +67,12 @@ SPOOL_PAUSE = 0.5
 SOON = 0.1
 """Seconds within which what was only read is durable, and told of."""
 
+OUT_OF_BAND_PATIENCE = 10.0
+"""Seconds a power switch or console may take to answer before the run is let go without its word.
+
+Nothing on the host keeps that outcome, so a resumed run could only ask for it.
+"""
+
 URGENT = frozenset(
     {"intended", "asked", "run-opened", "run-closed", "cancel-asked", "stop-asked", "resumed"}
 )
@@ -77,8 +84,26 @@ THE_RUN = Address()
 _Send = Callable[[ThreadPoolExecutor], object]
 
 
+class Release:
+    """The request to let go of a run: leave the hosts at work and the run to be resumed.
+
+    ``ask`` sets one attribute and takes no lock, so a signal handler may call it at any moment. The
+    drive reads ``why`` between two turns, never between an event's number and its line.
+    """
+
+    def __init__(self) -> None:
+        self.why = ""
+        self.detach = False
+        """Whether another process is to go on with the run at once."""
+
+    def ask(self, why: str, *, detach: bool = False) -> None:
+        """Asks to let go; the first reason given counts."""
+        if not self.why:
+            self.detach, self.why = detach, why
+
+
 class Drive:
-    """One execution of a plan. ``run`` returns when the journal says that the run is closed."""
+    """One execution of a plan. ``run`` returns once the run is closed, or was let go of."""
 
     def __init__(
         self,
@@ -97,8 +122,10 @@ class Drive:
         approvers: Sequence[str] = (),
         waits: bool = True,
         ways: OutOfBand | None = None,
+        release: Release | None = None,
     ) -> None:
         """``approvers``: the logins that may approve, any if empty. ``waits``: for their word."""
+        self._release = release or Release()
         self._plan = plan
         self.state = state
         self._journal = journal
@@ -127,19 +154,23 @@ class Drive:
         self._forgettable: list[tuple[Link, str]] = []
         self._ending: set[LaneKey] = set()
         """The lanes whose command was told to end, until it has."""
+        self._acting: set[LaneKey] = set()
+        """The lanes whose power switch or console was asked to do something, until it answers."""
         self._durable = 0
         """How many of the unheard events are on the disk."""
         self._durable_at = 0.0
 
     def run(self) -> RunState:
-        """Carries the run on until it is closed. Raises JournalUnwritable, NeedsPerson."""
+        """Carries the run on until it is closed or let go of. Raises JournalUnwritable."""
         beside = sum(step.background for step in self._plan.runbook.every_step())
         workers = min(len(self._plan.hosts) * (1 + beside) + 1, MOST_THREADS)
         with ThreadPoolExecutor(workers, thread_name_prefix="lane") as pool:
             try:
                 self._take_in()  # what was handed in while no process owned the run comes first
-                while self.state.closed is None:
+                while self.state.closed is None and not self._release.why:
                     self._turn(pool)
+                if self.state.closed is None:
+                    self._let_go()
             except BaseException:
                 self._abandon()
                 raise
@@ -237,8 +268,17 @@ class Drive:
         if not isinstance(move, Perform | PickUp):
             raise TypeError(f"not a move to make: {move!r}")
         self._busy.add(key)
+        if isinstance(move, PickUp) and self._stopped(move.step):
+            self._ending.add(key)
         work = self._work(key, move)
         return lambda pool: pool.submit(self._workers.guarded, key, move, work)
+
+    def _stopped(self, step: Step) -> bool:
+        """Whether a command of this step is to end: the run was stopped before it was resumed."""
+        state = self.state
+        if step.recovery:
+            return False
+        return state.cancel is not None or (state.stop is not None and not step.background)
 
     def _work(self, key: LaneKey, move: Perform | PickUp) -> Work:
         workers, link = self._workers, self._reach.link(move.at.host, move.step)
@@ -267,6 +307,7 @@ class Drive:
             return lambda: workers.look(key, move, outside)
         if isinstance(move, Perform):
             self.append(intended(move, "", ""), move.at)
+        self._acting.add(key)
         return lambda: workers.act(key, move, outside)
 
     def _leave_consoles(self, *, closing: bool) -> None:
@@ -313,10 +354,11 @@ class Drive:
 
     def _take(self, done: Done) -> None:
         if done.key is not None:
-            self._busy.discard(done.key)
-            self._ending.discard(done.key)
-            self._asking.discard(done.key)
+            for lanes in (self._busy, self._ending, self._asking, self._acting):
+                lanes.discard(done.key)
         if done.fatal is not None:
+            if self._release.why and isinstance(done.fatal, WaitsForPerson):
+                return  # the question stays open for whoever resumes the run
             raise done.fatal
         for at, body, who in done.events:
             if not isinstance(body, Answered):
@@ -383,8 +425,21 @@ class Drive:
         self._ending = {key for key in self._busy if key[1] not in spared}
         self._reach.end_commands(self._ending)
 
+    def _let_go(self) -> None:
+        """Journals every outcome that has come back; the hosts keep the others."""
+        until = time.monotonic() + OUT_OF_BAND_PATIENCE
+        while self._acting and time.monotonic() < until:
+            with contextlib.suppress(queue.Empty):
+                self._take(self._workers.done.get(timeout=SOON))
+        while not self._workers.done.empty():
+            self._take(self._workers.done.get())
+        self._journal.commit()
+        self._durable = len(self._unheard)
+        self._spread()
+        self._abandon()
+
     def _abandon(self) -> None:
-        """An error no event can express: leave the journal as it is and let go of the hosts.
+        """Stops the workers without an event: leave the journal as it is and let go of the hosts.
 
         What runs there goes on, and its fate is kept there.
         """

@@ -55,6 +55,7 @@ class Workers:
     ) -> None:
         self.done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self.aborting = threading.Event()
+        """Set when the hosts are let go of: what a worker reports after that is no outcome."""
         self._stopping = stopping
         self._clock = clock
         self._journal = journal
@@ -75,7 +76,8 @@ class Workers:
         except Exception as error:  # a bug of ours must end the step, not hang the run
             why = f"an error in tastyops: {type(error).__name__}: {error}"
             done = Done(key, ((move.at, Settled(move.digest, "lost", why=why), ""),))
-        self.done.put(done)
+        # A link that we cut ourselves and a wait that we ended are no outcomes of the command.
+        self.done.put(Done(key, ()) if self.aborting.is_set() else done)
 
     def connect(self, key: LaneKey, move: Perform | PickUp, link: Link) -> Done:
         """Opens the link only; the core then says the same command again."""
@@ -243,7 +245,8 @@ class Workers:
 
     def _tell(self, link: Link, body: Body) -> None:
         """Something about a host, said at once and not with the outcome."""
-        self.done.put(Done(None, ((Address(host=link.host.name), body, ""),)))
+        if not self.aborting.is_set():
+            self.done.put(Done(None, ((Address(host=link.host.name), body, ""),)))
 
     def _tail(self, move: Perform | PickUp) -> Callable[[bytes, bytes], None]:
         """Shows a running command's last output; says once when there has been none for long."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,6 +18,7 @@ from tastyops.document.times import local
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, Asked, CancelAsked, StepEnded, StopAsked
 from tastyops.model.outcome import Outcome
+from tastyops.terminal.losable import LosableText
 from tastyops.terminal.view import LaneView, RunView, WorkView
 
 _MARKS = {
@@ -49,7 +51,8 @@ class LiveScreen:
         console: Console | None = None,
     ) -> None:
         self._view, self._offset, self._now = view, offset, now
-        self._console = console or Console(highlight=False)
+        out = cast(IO[str], LosableText(sys.stdout))
+        self._console = console or Console(highlight=False, file=out)
         self._live = self._new_live()
         self._turn = threading.Condition(threading.Lock())
         self._asking = self._over = False

@@ -1,12 +1,34 @@
-"""A screen the run can do without: a reader that went away stops the showing, not the run."""
+"""A screen the run can do without: a reader that went away stops the output, not the run."""
 
 from __future__ import annotations
 
 import contextlib
+from typing import IO, Any
 
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address
 from tastyops.ports import Listener
+
+
+class LosableText:
+    """A text stream that drops what its file cannot take: a terminal that was closed."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, text: str) -> int:
+        """Writes what can be written."""
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Writes out what is left, if that can be done."""
+        with contextlib.suppress(OSError):
+            self._file.flush()
 
 
 class Losable:

@@ -134,7 +134,8 @@ class Unattended:
 class AtTerminal:
     """A person at the keyboard.
 
-    ``pause`` clears the screen for the question it is given, ``resume`` redraws.
+    ``pause`` clears the screen for the question it is given, ``resume`` redraws. ``gone`` is called
+    where the keyboard's input ends, or fails, at a question.
     """
 
     _turn = threading.Lock()
@@ -142,8 +143,10 @@ class AtTerminal:
     def __init__(
         self, who: str, *, pause: Callable[[Mapping[str, Any]], None] = lambda _: None,
         resume: Callable[[], None] = lambda: None, menu: Menu | None = None,
+        gone: Callable[[], None] = lambda: None,
     ) -> None:
         self._who, self._pause, self._resume, self._menu = who, pause, resume, menu
+        self._gone = gone
 
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]
@@ -165,9 +168,11 @@ class AtTerminal:
                     return _typed_back(question, over), self._who
                 return self._ask(question, over)
             except Withdrawn:
-                print(file=sys.stderr)  # noqa: T201
+                with contextlib.suppress(OSError):
+                    print(file=sys.stderr)  # noqa: T201
                 return None
             except (EOFError, OSError, termios.error):
+                self._gone()
                 return None
             finally:
                 self._resume()

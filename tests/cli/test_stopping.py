@@ -1,4 +1,8 @@
-"""Ctrl-C once and twice, SIGTERM, SIGHUP, SIGKILL, a closed pipe: the record stays true."""
+"""Ctrl-C once and twice, SIGTERM, SIGHUP, SIGKILL, a closed pipe: the record stays true.
+
+That a change on the host outlives SIGTERM, SIGHUP and a closed terminal is shown on a real sshd:
+``durable/test_letting_go.py``. A practice host ends with its controller.
+"""
 
 from __future__ import annotations
 
@@ -53,26 +57,51 @@ def assert_true_log(project: Project, run: Run) -> None:
     assert run("verify", "last").code == 0
 
 
+@pytest.mark.parametrize("program", ["invoke", "tastyops"])
+def test_ctrl_c_once_ends_the_run_with_a_true_log(
+    program: str, project: Project, run: Run
+) -> None:
+    process = sleeping(project, program=program)
+    send(process, signal.SIGINT)
+    result = finish(process)
+    assert result.code == 3
+    assert "Stopping: interrupted at the terminal" in result.out
+    assert "Ended without completion" in result.out
+    assert_true_log(project, run)
+    (asked,) = [event for event in project.events() if event["kind"] == "cancel-asked"]
+    assert asked["body"]["because"] == "interrupted at the terminal"
+
+
 @pytest.mark.parametrize(
     ("number", "program", "why"),
     [
-        (signal.SIGINT, "invoke", "interrupted at the terminal"),
-        (signal.SIGTERM, "tastyops", "told to end (SIGTERM)"),
+        (signal.SIGTERM, "tastyops", "its process was told to end (SIGTERM)"),
         (signal.SIGHUP, "invoke", "its terminal went away (SIGHUP)"),
     ],
 )
-def test_once_ends_the_run_with_a_true_log(
+def test_a_lost_terminal_or_sigterm_lets_go_of_the_run(
     number: signal.Signals, program: str, why: str, project: Project, run: Run
 ) -> None:
     process = sleeping(project, program=program)
     send(process, number)
     result = finish(process)
-    assert result.code == 3
-    assert f"Stopping: {why}" in result.out
-    assert "Ended without completion" in result.out
-    assert_true_log(project, run)
-    (asked,) = [event for event in project.events() if event["kind"] == "cancel-asked"]
-    assert asked["body"]["because"] == why
+    assert result.code == 5
+    assert f"was let go: {why}.\n" in result.err
+    assert f"`{program} resume --run {project.runs()[-1].name}` goes on with it" in result.err
+    assert not {"cancel-asked", "stop-asked", "run-closed"} & set(project.kinds())
+    assert project.kinds()[-1] == "intended"
+    assert "**Status:** In progress" in project.page()
+    assert run("verify", "last").code == 0
+
+
+def test_a_hundred_hangups_let_go_once(project: Project, run: Run) -> None:
+    """Each program on the way up may pass the hangup on; one that comes late changes nothing."""
+    process = sleeping(project)
+    while process.poll() is None:
+        send(process, signal.SIGHUP, signal.SIGTERM)
+    assert finish(process).code == 5
+    assert project.kinds()[-1] == "intended"
+    assert run("verify", "last").code == 0
 
 
 def test_twice_aborts_and_leaves_the_journal_as_it_was(project: Project, run: Run) -> None:
