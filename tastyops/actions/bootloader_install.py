@@ -20,7 +20,7 @@ from tastyops.probes.bootcode import (
 )
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import BIOS_BOOT, MIB, PartitionTable, partition_table
-from tastyops.storage.disks import public_serial, the_disk, under
+from tastyops.storage.disks import find_disk, public_serial, under
 
 DEVICES = "grub-pc/install_devices"
 """debconf's list of the disks on which an upgrade of grub-pc installs GRUB again."""
@@ -50,7 +50,7 @@ def bootloader_install(params: BootloaderInstall, facts: Facts) -> Steps:
     image, and (unless forced) on a disk that holds no part of /boot.
     """
     disks: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-    disk = the_disk(disks, params.disk)
+    disk = yield from find_disk(disks, params.disk)
     if (yield Probe(*UEFI)):
         raise Refused(
             "this machine starts by UEFI: GRUB belongs in an EFI partition there, which this"

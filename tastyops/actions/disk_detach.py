@@ -10,7 +10,7 @@ from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
 from tastyops.probes.bootcode import succeeds
 from tastyops.probes.disks import BLOCK_DEVICES, Disks
-from tastyops.storage.disks import public_serial, the_disk, uses
+from tastyops.storage.disks import find_disk, in_use, public_serial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,8 @@ def disk_detach(params: DiskDetach, facts: Facts) -> Steps:
     anything uses the disk; ``force:`` does not change that.
     """
     disks: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-    disk = the_disk(disks, params.disk)
-    used = uses(disks, disk)
+    disk = yield from find_disk(disks, params.disk)
+    used = yield from in_use(disks, disk)
     if used:
         raise Refused(f"the disk is in use: {'; '.join(used)}")
     switch = f"/sys/block/{disk.kname}/device/delete"
@@ -46,6 +46,6 @@ def disk_detach(params: DiskDetach, facts: Facts) -> Steps:
     require(deleted, "the kernel did not let go of the disk")
     if not isinstance(deleted, Unknown):
         after: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-        if after.named(params.disk):
+        if any((each.kname, each.serial) == (disk.kname, disk.serial) for each in after.disks):
             raise Failed("the kernel still has the disk")
     return {"device": disk.path, "serial": public_serial(disk.serial)}

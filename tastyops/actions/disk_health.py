@@ -10,7 +10,7 @@ from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Disks
 from tastyops.probes.health import Counted, Smart, counted, smart
-from tastyops.storage.disks import the_disk
+from tastyops.storage.disks import find_disk
 
 GOOD, BAD, NOT_KNOWN = "good", "bad", "not-known"
 
@@ -52,7 +52,7 @@ def disk_health(params: DiskHealth, facts: Facts) -> Steps:
     ``good`` only when SMART says so; ``not-known`` where the disk has no SMART.
     """
     disks: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-    disk = the_disk(disks, params.disk)
+    disk = yield from find_disk(disks, params.disk)
     said: Smart = yield Probe(*smart(disk.path), sudo=True)
     kernel: Counted = yield Probe(*counted(disk.kname))
     health = _verdict(said, kernel)

@@ -10,7 +10,7 @@ from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.probes.disks import BLOCK_DEVICES, Disks
 from tastyops.probes.reading import Reading
-from tastyops.storage.disks import public_serial, the_disk, uses
+from tastyops.storage.disks import find_disk, in_use, public_serial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,8 @@ def disk_identify(params: DiskIdentify, facts: Facts) -> Steps:
     Refuses when no disk has that name or several do: then nobody knows which one is meant.
     """
     disks: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-    disk = the_disk(disks, params.disk)
-    used = uses(disks, disk)
+    disk = yield from find_disk(disks, params.disk)
+    used = yield from in_use(disks, disk)
     registered = {
         "device": disk.path,
         "serial": public_serial(disk.serial),

@@ -14,7 +14,7 @@ from tastyops.model.text import PublicText
 from tastyops.probes.bootcode import succeeds
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.tables import MIB, Signature, signatures
-from tastyops.storage.disks import partition_node, the_disk, under, uses
+from tastyops.storage.disks import find_disk, in_use, partition_node, under
 from tastyops.storage.filesystem import Filesystem, locate
 from tastyops.storage.sizes import format_size, parse_size
 from tastyops.storage.volume import extents, need_room, volume_of
@@ -75,8 +75,8 @@ def disk_image(params: DiskImage, facts: Facts) -> Steps:
     source = next((each for each in disks.devices if each.path == found.device), None)
     if source is None:
         raise Failed(f"lsblk does not list {found.device}")
-    target = _target(disks, params)
-    _fits(disks, source, target)
+    target = yield from _target(disks, params)
+    yield from _fits(disks, source, target)
     yield from _no_data(disks, target, facts)
     if found.writable is None:
         method, snapshot = "direct", ""
@@ -95,8 +95,8 @@ def disk_image(params: DiskImage, facts: Facts) -> Steps:
     return {"device": target.path, "source": source.path, "size": size, "method": method}
 
 
-def _target(disks: Disks, params: DiskImage) -> Device:
-    disk = the_disk(disks, params.disk)
+def _target(disks: Disks, params: DiskImage) -> Generator[Command, Any, Device]:
+    disk = yield from find_disk(disks, params.disk)
     if not params.partition:
         return disk
     part = disks.device(partition_node(disk, params.partition))
@@ -105,12 +105,12 @@ def _target(disks: Disks, params: DiskImage) -> Device:
     return part
 
 
-def _fits(disks: Disks, source: Device, target: Device) -> None:
+def _fits(disks: Disks, source: Device, target: Device) -> Generator[Command, Any, None]:
     """What no force overrules."""
     whole = disks.whole(target.kname)
     if whole is not None and whole.kname in under(disks, source):
         raise Refused(f"{target.path} is on a disk that {source.path} itself lies on")
-    used = uses(disks, target)
+    used = yield from in_use(disks, target)
     if used:
         raise Refused(f"the target is in use: {'; '.join(used)}")
     if target.readonly:

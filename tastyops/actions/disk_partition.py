@@ -21,7 +21,7 @@ from tastyops.probes.tables import (
     kernel_partition,
     partition_table,
 )
-from tastyops.storage.disks import partition_node, the_disk
+from tastyops.storage.disks import find_disk, partition_node
 from tastyops.storage.sizes import parse_size
 
 TYPES = {
@@ -57,7 +57,7 @@ def disk_partition(params: DiskPartition, facts: Facts) -> Steps:
     or the place is taken; refused unless forced when old data lies in that place.
     """
     disks: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-    disk = the_disk(disks, params.disk)
+    disk = yield from find_disk(disks, params.disk)
     table: PartitionTable | None = yield Probe(*partition_table(disk.path), sudo=True)
     if table is None:
         raise Refused(f"{disk.path} has no partition table (disk.partition_like makes one)")

@@ -26,7 +26,7 @@ from tastyops.probes.tables import (
     partition_table,
     signatures,
 )
-from tastyops.storage.disks import partition_node, public_serial, the_disk, uses
+from tastyops.storage.disks import find_disk, in_use, partition_node, public_serial
 
 COPY = 'dd if="$1" of="$2" bs=1M conv=fsync status=none'
 COPY_MOUNTED = f"""\
@@ -66,7 +66,8 @@ def disk_partition_like(params: DiskPartitionLike, facts: Facts) -> Steps:
     where only the new partitions would bring it to light; forced, those signatures are wiped.
     """
     disks: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-    target, source = the_disk(disks, params.disk), the_disk(disks, params.like)
+    target = yield from find_disk(disks, params.disk)
+    source = yield from find_disk(disks, params.like)
     if target.kname == source.kname:
         raise Refused("a disk cannot be partitioned like itself")
     table = yield from _table_to_copy(source)
@@ -79,7 +80,7 @@ def disk_partition_like(params: DiskPartitionLike, facts: Facts) -> Steps:
     }
     if present is not None and (present.label, present.layout) == (table.label, table.layout):
         return {**registered, "changed": False}
-    _fits(disks, target, source, table)
+    yield from _fits(disks, target, source, table)
     yield from _no_data(disks, target, table, facts)
     written = yield Change(
         ("sfdisk", "--quiet", "--wipe=always", "--wipe-partitions=always", target.path),
@@ -104,9 +105,11 @@ def _table_to_copy(source: Device) -> Generator[Command, Any, PartitionTable]:
     return table
 
 
-def _fits(disks: Disks, target: Device, source: Device, table: PartitionTable) -> None:
+def _fits(
+    disks: Disks, target: Device, source: Device, table: PartitionTable
+) -> Generator[Command, Any, None]:
     """What no force overrules: it would destroy something in use, or cannot work."""
-    used = uses(disks, target)
+    used = yield from in_use(disks, target)
     if used:
         raise Refused(f"the disk is in use: {'; '.join(used)}")
     if target.readonly:

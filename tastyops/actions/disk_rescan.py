@@ -10,9 +10,9 @@ from tastyops.actions import action, param, require
 from tastyops.commands import Change, Command, Probe, Sleep, Steps, Unknown
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
-from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
+from tastyops.probes.disks import BLOCK_DEVICES, Disks
 from tastyops.probes.tables import SETTLED
-from tastyops.storage.disks import the_disk
+from tastyops.storage.disks import find_disk, is_there
 from tastyops.window import format_duration
 
 POLL = 2.0
@@ -39,8 +39,8 @@ class DiskRescan:
 def disk_rescan(params: DiskRescan, facts: Facts) -> Steps:
     """Have the kernel look for new disks (SCSI and SATA) and wait until the one meant is there."""
     before: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-    if params.disk and before.named(params.disk):
-        disk = the_disk(before, params.disk)
+    if params.disk and (yield from is_there(before, params.disk)):
+        disk = yield from find_disk(before, params.disk)
         return {"device": disk.path, "found": [], "changed": False}
     scanned = yield Change(SCAN, sudo=True)
     require(scanned, "the buses could not be scanned")
@@ -49,7 +49,7 @@ def disk_rescan(params: DiskRescan, facts: Facts) -> Steps:
     after = yield from _appeared(params)
     known = {(disk.kname, disk.serial) for disk in before.disks}
     found = [disk.path for disk in after.disks if (disk.kname, disk.serial) not in known]
-    wanted: Device | None = the_disk(after, params.disk) if params.disk else None
+    wanted = (yield from find_disk(after, params.disk)) if params.disk else None
     return {"device": wanted.path if wanted else None, "found": found, "changed": bool(found)}
 
 
@@ -58,7 +58,7 @@ def _appeared(params: DiskRescan) -> Generator[Command, Any, Disks]:
     while True:
         yield Probe(*SETTLED)
         disks: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-        if not params.disk or disks.named(params.disk):
+        if not params.disk or (yield from is_there(disks, params.disk)):
             return disks
         if waited >= params.patience:
             raise Failed(

@@ -15,7 +15,7 @@ from tastyops.model.action import Facts
 from tastyops.probes.disks import Device
 from tastyops.probes.md import Array
 from tastyops.probes.signatures import RAID_MEMBER
-from tastyops.storage.disks import public_serial, the_disk
+from tastyops.storage.disks import find_disk, public_serial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def raid_add(params: RaidAdd, facts: Facts) -> Steps:
     storage = yield from look()
     if storage is None:
         return None
-    disk = the_disk(storage.disks, params.disk)
+    disk = yield from find_disk(storage.disks, params.disk)
     if params.quick:
         yield from _trusted(disk, params.disk, facts)
     wanted = joining.pairs(storage, disk, params.members, spare=params.spare)

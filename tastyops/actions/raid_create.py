@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Probe, Steps, Unknown
+from tastyops.commands import Change, Command, Probe, Steps, Unknown
 from tastyops.errors import Failed, Refused
 from tastyops.mirrors import guards, joining
 from tastyops.mirrors.storage import Storage, look
 from tastyops.model.action import Facts
 from tastyops.probes.disks import Device
 from tastyops.probes.signatures import signatures
-from tastyops.storage.disks import the_disk
+from tastyops.storage.disks import find_disk
 
 _ALIKE = 0.99
 """mdadm(8) asks where sizes differ by more than 1 %: what is too much would be lost."""
@@ -49,7 +51,7 @@ def raid_create(params: RaidCreate, facts: Facts) -> Steps:
     storage = yield from look()
     if storage is None:
         return None
-    devices = _devices(params, storage)
+    devices = yield from _devices(params, storage)
     wanted = params.members or len(devices)
     paths = [device.path for device in devices]
     registered = {"array": f"/dev/{name}", "members": paths, "wanted": wanted}
@@ -77,8 +79,10 @@ def raid_create(params: RaidCreate, facts: Facts) -> Steps:
     return registered | {"changed": True}
 
 
-def _devices(params: RaidCreate, storage: Storage) -> list[Device]:
-    found = [the_disk(storage.disks, serial) for serial in params.disks]
+def _devices(params: RaidCreate, storage: Storage) -> Generator[Command, Any, list[Device]]:
+    found = []
+    for serial in params.disks:
+        found.append((yield from find_disk(storage.disks, serial)))
     if len(set(found)) != len(found) or not found:
         raise Refused("a mirror wants different disks, each named once")
     devices = [joining.partition(storage, disk, params.partition) for disk in found]

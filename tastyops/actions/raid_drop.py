@@ -8,14 +8,15 @@ from typing import Any
 
 from tastyops.actions import action, param
 from tastyops.commands import Command, Report, Steps
-from tastyops.errors import Failed, Refused
-from tastyops.mirrors import guards, leaving, suspects
+from tastyops.errors import Failed
+from tastyops.mirrors import guards, leaving, roster, suspects
+from tastyops.mirrors.missing import gaps, missing_disk
 from tastyops.mirrors.storage import Storage, look, other_uses
 from tastyops.model.action import Facts
 from tastyops.model.text import PublicText
 from tastyops.probes.disks import Device
 from tastyops.probes.signatures import RAID_MEMBER
-from tastyops.storage.disks import public_serial, the_disk
+from tastyops.storage.disks import is_known, names_for, public_serial, the_disk
 
 _DIRECT = ("disk", "part")
 
@@ -35,6 +36,11 @@ class RaidDrop:
         "boolean", "With `forget`: go on where they cannot be cleared; the log says so", False
     )
     absent: bool = param("boolean", "The disk may be gone already, its members with it", False)
+    was: str = param(
+        "text",
+        "Of a disk that is gone, where it was: an empty slot (`md0/2`) or the name md has (`sdb`)",
+        "",
+    )
 
 
 @action(
@@ -60,16 +66,13 @@ def raid_drop(params: RaidDrop, facts: Facts) -> Steps:
     storage = yield from look()
     if storage is None:
         return None
-    disk = _disk(params, storage)
-    if disk is None and not facts.force:
-        _is_missed(params.disk, storage)
+    disk = yield from _disk(params, storage, facts)
     mine = storage.on(disk) if disk else []
     uses = other_uses(storage, disk) if disk else {}
     stale = _stale(storage, disk) if disk and params.forget else []
     if disk:
         guards.may_drop(storage, disk, facts.force)
-    if not storage.disks.named(params.disk):
-        yield from _assumed(params.disk, storage)
+    yield from roster.remember(storage)
     marked = params.suspect and (yield from suspects.mark(_name(params, disk)))
     if disk:
         yield from _told(uses)
@@ -102,40 +105,20 @@ def _with(fates: dict[str, leaving.Fate], fate: leaving.Fate) -> list[str]:
     return [path for path, became in fates.items() if became == fate]
 
 
-def _disk(params: RaidDrop, storage: Storage) -> Device | None:
-    """The disk that is meant, or what md still has of one that is gone; None if nothing is.
-
-    A disk that is gone has no serial number any more; md's superblocks on the others have only
-    the roles of members. If every disk that is there has another one, and only one is missing, it
-    is taken for that one, and ``_assumed`` says so.
-    """
-    gone = storage.gone()
-    if storage.disks.named(params.disk) or not (gone or params.absent):
-        return the_disk(storage.disks, params.disk)
-    if len(gone) > 1:
-        names = ", ".join(disk.path for disk in gone)
-        raise Refused(f"several disks are gone ({names}): which of them is {params.disk}?")
-    return gone[0] if gone else None
-
-
-def _is_missed(name: str, storage: Storage) -> None:
-    """A disk that is gone leaves a gap; where there is none, its name is a slip. Raises Refused."""
-    if not any(array.degraded for array in storage.arrays):
-        there = ", ".join(sorted(disk.serial for disk in storage.disks.disks if disk.serial))
-        raise Refused(
-            f"there is no disk called {name}, and no array lacks a disk, so none is gone"
-            f" (there are: {there or 'none known'})"
-        )
-
-
-def _assumed(name: str, storage: Storage) -> Generator[Command, Any, None]:
-    """Says which empty slots are taken for a disk that is gone: md keeps no serial numbers."""
-    empty = [
-        f"slot {slot} of {array.path}" for array in storage.arrays for slot in storage.empty(array)
-    ]
-    if empty:
-        known = f"No disk is called {public_serial(name)}"
-        yield _said(f"{known}; it is taken for what is missing: {', '.join(empty)}.")
+def _disk(
+    params: RaidDrop, storage: Storage, facts: Facts
+) -> Generator[Command, Any, Device | None]:
+    """The disk that is meant, or what md still has of one that is gone; None if nothing is."""
+    names = yield from names_for(storage.disks, params.disk)
+    may_be_gone = params.absent or params.was or storage.gone()
+    if not may_be_gone or is_known(storage.disks, params.disk, names):
+        return the_disk(storage.disks, params.disk, names)
+    serial = public_serial(params.disk)
+    seen = serial in (facts.earlier("raid.drop").get("disk"),
+                      facts.earlier("disk.detach").get("serial"))  # fmt: skip
+    disk = yield from missing_disk(params.disk, params.was, storage, seen=seen)
+    yield _said(f"Disk {serial} is no longer there; missing: {gaps(storage)}.")
+    return disk
 
 
 def _name(params: RaidDrop, disk: Device | None) -> str:

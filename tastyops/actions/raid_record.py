@@ -10,7 +10,7 @@ from typing import Any
 from tastyops.actions import action, param, require
 from tastyops.commands import Change, Command, Output, Probe, Steps, Unknown
 from tastyops.errors import Failed, Refused
-from tastyops.mirrors import definitions, initrds
+from tastyops.mirrors import definitions, initrds, roster
 from tastyops.mirrors.storage import look
 from tastyops.model.action import Facts
 
@@ -63,6 +63,7 @@ def raid_record(params: RaidRecord, facts: Facts) -> Steps:
         stale = yield from initrds.lacking(uuids)
         if stale:
             yield from initrds.room(list(stale.values()))
+    yield from roster.remember(storage, exactly=True)
     if wanted != conf:
         yield from _write(path, wanted)
     for release, size in stale.items():

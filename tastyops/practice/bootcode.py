@@ -38,9 +38,10 @@ class BootCode:
     def links(self) -> Iterator[tuple[str, str]]:
         """udev's names in /dev/disk/by-id, and where each leads."""
         for disk in self._disks:
-            yield disk.by_id, f"../../{disk.name}"
-            for part in disk.partitions:
-                yield f"{disk.by_id}-part{part.number}", f"../../{disk.name}{part.number}"
+            for link in disk.links:
+                yield link, f"../../{disk.name}"
+                for part in disk.partitions:
+                    yield f"{link}-part{part.number}", f"../../{disk.name}{part.number}"
 
     def _whole(self, device: str, call: Call) -> Disk:
         place = self._disks.find(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -59,6 +60,16 @@ class Disk:
         """Its name in /dev/disk/by-id."""
         return f"{self.letters}-{self.model.replace(' ', '_')}_{self.serial}"
 
+    @property
+    def wwn(self) -> str:
+        """Its world-wide name, as lsblk has it: made up, and the same for a serial always."""
+        return f"0x5000{hashlib.sha256(self.serial.encode()).hexdigest()[:12]}"
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """All of udev's names for it in /dev/disk/by-id."""
+        return (self.by_id, f"wwn-{self.wwn}")
+
     def partition(self, number: int) -> Partition | None:
         """That partition."""
         return next((part for part in self.partitions if part.number == number), None)
@@ -86,7 +97,7 @@ class Disks:
         """What ``/dev/sda``, ``sda1`` or a name in /dev/disk/by-id stands for."""
         name = device.removeprefix("/dev/").removeprefix("disk/by-id/")
         for disk in self.attached:
-            for whole, between in ((disk.name, ""), (disk.by_id, "-part")):
+            for whole, between in ((disk.name, ""), *((link, "-part") for link in disk.links)):
                 if name == whole:
                     return disk, None
                 number = name.removeprefix(whole + between)

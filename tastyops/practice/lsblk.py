@@ -59,8 +59,8 @@ class Lsblk:
 
     def _disk(self, disk: Disk) -> Row:
         row = self._row(disk.name, "disk", disk.sectors * SECTOR)
-        row |= {"serial": disk.serial, "tran": disk.letters, "pttype": disk.table or None}
-        row |= {"model": disk.model}
+        row |= {"serial": disk.serial, "wwn": disk.wwn, "tran": disk.letters}
+        row |= {"model": disk.model, "pttype": disk.table or None}
         row["children"] = [self._part(disk, part) for part in disk.partitions]
         return row
 
@@ -78,8 +78,7 @@ class Lsblk:
         row = self._row(mirror.name, "raid1", mirror.size * 1024)
         row |= {"pkname": parent} | self._content(mirror.path)
         row["children"] = [
-            self._volume(volume, mirror.name)
-            for volume in self._volumes.on(mirror.path)
+            self._volume(volume, mirror.name) for volume in self._volumes.on(mirror.path)
         ]
         return row
 

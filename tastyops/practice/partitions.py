@@ -11,6 +11,7 @@ from tastyops.practice.calls import Call, Commands
 from tastyops.practice.disks import FIRST_SECTOR, SECTOR, Disk, Disks, Partition
 from tastyops.practice.files import NotModelled
 from tastyops.practice.mirrors import Mirrors
+from tastyops.probes import diskuse
 
 _LINE = re.compile(
     r"(?P<node>/dev/\S+) : start=(?P<start>\d+), size=(?P<size>\d+), type=(?P<type>\w+)"
@@ -29,9 +30,41 @@ class Partitions:
         """The programs; udev has always settled here."""
         return {"sfdisk": self._sfdisk, "udevadm": self._udevadm}
 
+    def scripts(self) -> Commands:
+        """The look at who holds a disk, by the text of its script."""
+        return {diskuse.SCRIPT: self._holders}
+
     def _udevadm(self, call: Call) -> int:
-        if call.argv[1:2] != ("settle",):
-            raise NotModelled(" ".join(call.argv))
+        """``settle``, and the names udev made for a device (udevadm(8))."""
+        match call.argv[1:]:
+            case ["settle", *_]:
+                return 0
+            case ["info", "--query=symlink", name] if name.startswith("--name="):
+                return self._names(call, name.removeprefix("--name="))
+            case _:
+                raise NotModelled(" ".join(call.argv))
+
+    def _names(self, call: Call, device: str) -> int:
+        place = self._disks.find(device)
+        if place is None:
+            call.complain(f'Unknown device "{device}": No such device')
+            return 1
+        disk, part = place
+        end = f"-part{part.number}" if part else ""
+        call.say(" ".join(f"disk/by-id/{link}{end}" for link in disk.links))
+        return 0
+
+    def _holders(self, call: Call) -> int:
+        """tastyops' own look at who holds a disk: here only mirrors claim one."""
+        for device in call.argv[4:]:
+            place = self._disks.find(device)
+            if place is None:
+                call.say(f"unknown {device}")
+                continue
+            disk, part = place
+            parts = [part] if part else disk.partitions
+            if any(self._mirrors.holding(f"{disk.name}{each.number}") for each in parts):
+                call.say(f"claimed {device}")
         return 0
 
     def _sfdisk(self, call: Call) -> int:

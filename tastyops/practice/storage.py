@@ -50,6 +50,7 @@ class Storage:
         self._signatures = Signatures(
             self.disks, self.mirrors, self.volumes, self.mounts, self._sysfs.refresh
         )
+        self._partitions = Partitions(self.disks, self.mirrors, self._sysfs.refresh)
         self.boot_code = BootCode(self.disks, processes)
         self._parts = (
             self.volumes,
@@ -59,7 +60,7 @@ class Storage:
             Lsblk(self.disks, self.mirrors, self.volumes, self.mounts),
             FsTools(self.volumes, self.mounts, processes),
             self._signatures,
-            Partitions(self.disks, self.mirrors, self._sysfs.refresh),
+            self._partitions,
             Smart(self.disks),
             self.boot_code,
         )
@@ -70,7 +71,7 @@ class Storage:
 
     def scripts(self) -> Commands:
         """tastyops' own readings of it, by the text of their script."""
-        return self._signatures.scripts()
+        return {**self._signatures.scripts(), **self._partitions.scripts()}
 
     def assembled(self, conf: str) -> bool:
         """The arrays a boot assembles whose initial ramdisk has that mdadm.conf (mdadm.conf(5)).

@@ -1,15 +1,19 @@
-"""Disks, partitions and what is on them, as lsblk knows them. Disks are named by serial number."""
+"""Disks, partitions and what is on them, as lsblk and udev know them.
+
+A disk is named by its serial number, its WWN, or a name udev made for it in /dev/disk/by-id.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from tastyops.errors import ProbeFailed
 from tastyops.model.text import is_fact
-from tastyops.probes.reading import Answer, Parsers, Reading, from_json
+from tastyops.probes.reading import Answer, Parsers, Reading, from_json, need_ok
 
 _COLUMNS = (
     "NAME,KNAME,PATH,TYPE,SIZE,SERIAL,WWN,FSTYPE,UUID,PARTUUID,PARTTYPE,PKNAME,MOUNTPOINTS,RO,"
@@ -18,8 +22,27 @@ _COLUMNS = (
 BLOCK_DEVICES = Reading(("lsblk", "--json", "-b", "-o", _COLUMNS), "block_devices")
 """lsblk(8); MOUNTPOINTS needs util-linux 2.37. Needs root for what udev has not recorded."""
 
+BY_ID = "/dev/disk/by-id/"
+
+_NAMES = """for device do
+  echo "$device $(udevadm info --query=symlink --name="$device")"
+done"""
+
 _KNAME = re.compile(r"[A-Za-z0-9_.:!+-]{1,64}")
-_BY_ID = re.compile(r"(?:ata|scsi|nvme|usb|virtio|mmc|ieee1394)-.+")
+
+Names = Mapping[str, tuple[str, ...]]
+"""A name in /dev/disk/by-id, and the device nodes that claim it: several where it is ambiguous."""
+
+NO_NAMES: Names = MappingProxyType({})
+
+
+def udev_names(devices: Sequence[str]) -> Reading:
+    """The names udev made for devices, whatever their form.
+
+    udevadm(8), ``info --query=symlink``: one line of names below /dev for each device. The links
+    themselves would not do: of two devices that claim one name, the link shows only one.
+    """
+    return Reading(("sh", "-c", _NAMES, "udev-names", *devices), "udev_names")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +93,36 @@ class Disks:
         """The whole disks."""
         return tuple(device for device in self.devices if device.type == "disk")
 
-    def named(self, name: str) -> tuple[Device, ...]:
+    def named(self, name: str, names: Names = NO_NAMES) -> tuple[Device, ...]:
         """The disks with that serial number, WWN or name in /dev/disk/by-id.
 
-        One is what it should be; none means that it is not there, several that the name tells
-        nothing (some USB bridges give every disk the same).
+        ``names`` are udev's, needed for the names that are neither serial number nor WWN. Every
+        path to the disk is among them. None means that no disk has the name. Several are either
+        paths to one disk (``one_disk``), or the name does not identify a disk: some USB bridges
+        give every disk the same serial number.
         """
-        name = name.removeprefix("/dev/disk/by-id/")
-        return tuple(disk for disk in self.disks if _is_called(disk, name))
+        given = _spelled(name.removeprefix(BY_ID))
+        plain = given and not name.startswith(BY_ID)
+        found = [disk for disk in self.disks if plain and _is_called(disk, given)]
+        if not found:
+            claims = names.get(given, ())
+            found = [disk for disk in self.disks if disk.path in claims]
+        return tuple(disk for disk in self.disks if any(self.same(disk, each) for each in found))
+
+    def same(self, one: Device, other: Device) -> bool:
+        """Whether two disks of lsblk's are one, or two paths to one (multipath).
+
+        Namespaces of one NVMe disk share the serial number and not the WWN.
+        """
+        if one == other:
+            return True
+        joined = {child for child in one.children if self._is_multipath(child)}
+        alike = bool(one.wwn and one.serial and (one.wwn, one.serial) == (other.wwn, other.serial))
+        return alike or bool(joined & set(other.children))
+
+    def _is_multipath(self, kname: str) -> bool:
+        device = self.device(kname)
+        return device is not None and device.type == "mpath"
 
     def whole(self, kname: str) -> Device | None:
         """The disk it is on, itself if it is one; None if it lies on several or none."""
@@ -102,12 +147,21 @@ class Disks:
                 yield from self._below(child, seen)
 
 
+def _spelled(name: str) -> str:
+    """A name as udev spells it: ``_`` for white space, none of that around it."""
+    return re.sub(r"\s+", "_", name.strip())
+
+
 def _is_called(disk: Device, name: str) -> bool:
-    if not name:
-        return False
-    if name in (disk.serial, disk.wwn, f"wwn-{disk.wwn}"):
-        return True
-    return bool(disk.serial and _BY_ID.fullmatch(name) and name.endswith(f"_{disk.serial}"))
+    """Whether a disk has that serial number or WWN; hexadecimal digits have no case.
+
+    The only names of udev's that are a WWN and nothing else are ``wwn-…`` and NVMe's.
+    """
+    wwn = disk.wwn.lower()
+    serial, kinds = _spelled(disk.serial), ("", "wwn-", "nvme-")
+    return bool(serial and name == serial) or bool(
+        wwn and name.lower() in {f"{kind}{wwn}" for kind in kinds}
+    )
 
 
 def _block_devices(answer: Answer) -> Disks:
@@ -124,6 +178,17 @@ def _block_devices(answer: Answer) -> Disks:
         elif parent not in before.parents:
             found[device.kname] = _also_on(before, parent)
     return Disks(tuple(found.values()))
+
+
+def _udev_names(answer: Answer) -> Names:
+    found: dict[str, tuple[str, ...]] = {}
+    for line in need_ok(answer).splitlines():
+        device, *links = line.split()
+        for link in links:
+            folder, _, name = link.removeprefix("/dev/").rpartition("/")
+            if folder == "disk/by-id":
+                found[name] = (*found.get(name, ()), device)
+    return found
 
 
 def _rows(rows: Any, parent: str, depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -181,4 +246,5 @@ def _number(row: dict[str, Any], column: str) -> int:
 
 PARSERS: Parsers = {
     "block_devices": _block_devices,
+    "udev_names": _udev_names,
 }

@@ -7,7 +7,7 @@ with the exact command line and, below it, what the host answers (``out``, ``err
 
 A probe that is a whole script is written ``sh NAME arguments``, by the script's ``$0``. What
 ``standing.yaml`` answers need not stand in a case: the reading of a host that starts well, which
-every reboot begins with. A case that lists such a probe itself gives its own answer; ``but``
+every reboot begins with, and a host whose disks nobody holds. A case that lists such a probe itself gives its own answer; ``but``
 replaces pieces of the standing ones.
 """
 
@@ -38,6 +38,11 @@ STANDING: dict[str, dict[str, Any]] = {
     f"probe {line['probe']}": line
     for line in yaml.safe_load((Path(__file__).parent / "standing.yaml").read_text())
 }
+
+
+def standing(text: str) -> dict[str, Any] | None:
+    """The standing answer to a probe; one for ``sh NAME *`` answers the script for all devices."""
+    return STANDING.get(text) or STANDING.get(f"{' '.join(text.split(' ', 3)[:3])} *")
 
 
 def said(command: Any) -> str:
@@ -121,8 +126,9 @@ def converse(case: dict[str, Any]) -> tuple[list[str], Any]:
         while True:
             line = lines[len(heard)] if len(heard) < len(lines) else {}
             text = said(command)
-            if text in STANDING and (not line or expected(line) != text):
-                line = {**STANDING[text], "out": altered(STANDING[text]["out"], case)}
+            answer = standing(text)
+            if answer and (not line or expected(line) != text):
+                line = {**answer, "out": altered(answer["out"], case)}
             else:
                 heard.append(text)
             try:
