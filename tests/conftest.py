@@ -24,7 +24,7 @@ settings.load_profile("tastyops")
 
 HERE = Path(__file__).parent
 NOT_FAST = (
-    "cli", "conformance", "durable", "machine", "properties",
+    "cli", "compatibility", "conformance", "durable", "machine", "properties",
     "console/test_attaching.py", "console/test_session.py", "lab/test_unit_hub.py", "lab/test_unit_processes.py",
     "power/test_switch.py", "practice/test_leftovers.py", "practice/test_reboot_runs.py", "practice/test_reboots.py",
     "practice/test_runbooks.py",
