@@ -30,10 +30,11 @@ TARGETS = [
 
 @dataclass(frozen=True)
 class Target:
-    """Where the suite is run."""
+    """Where the suite is run. ``linked``: by something that is gone once a session is closed."""
 
     dialer: Dialer
     host: Host
+    linked: bool = True
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tastyops.errors import LinkLost
 from tastyops.ports import Session
 from tastyops.shell import Fate
 from tests.conformance.conftest import Target
@@ -297,7 +298,19 @@ def test_the_tail(session: Session) -> None:
 
 
 def test_closing_twice(target: Target, run: str) -> None:
+    """The second close does nothing: no error, nothing sent, and the next session is not disturbed."""
     session = target.dialer.session(target.host, run)
     session.forget_run()
     session.close()
-    session.close()
+    if target.linked:
+        with pytest.raises(LinkLost):
+            session.probe(["true"], sink=Sink())
+    other = target.dialer.session(target.host, run)
+    try:
+        session.close()
+        sink = Sink()
+        assert other.probe(["echo", "here"], sink=sink).status == 0
+        assert sink.stdout.rstrip() == b"here"
+    finally:
+        other.forget_run()
+        other.close()

@@ -135,7 +135,7 @@ def dialer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ByHandDia
 
 @pytest.fixture
 def target(dialer: ByHandDialer) -> Target:
-    return Target(dialer, Host("kalimdor"))
+    return Target(dialer, Host("kalimdor"), linked=False)
 
 
 @pytest.fixture
