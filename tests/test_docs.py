@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,10 @@ from tastyops.cli.verbs import VERBS
 from tastyops.errors import ExitCode, TastyopsError
 from tastyops.journal.envelope import KINDS
 from tastyops.journal.public import KINDS as PUBLIC_KINDS
+from tastyops.model.action import Param
 from tastyops.validate import KEYS, LATER_KEYS, WORK_KEYS
 from tastyops.validate.steps import KEYS as STEP_KEYS
+from tastyops.window import format_duration
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -25,6 +28,30 @@ DOCS = ROOT / "docs"
 @cache
 def text(name: str) -> str:
     return (ROOT / name).read_text()
+
+
+def section(page: str, heading: str) -> str:
+    """What stands under the heading, to the next of its level or above."""
+    level = heading.split()[0]
+    found = re.search(rf"^{re.escape(heading)}\n", page, re.MULTILINE)
+    assert found, f"there is no heading {heading}"
+    rest = page[found.end() :]
+    following = re.search(rf"^#{{1,{len(level)}}} ", rest, re.MULTILINE)
+    return rest[: following.start()] if following else rest
+
+
+def table(page: str, head: str) -> dict[str, list[str]]:
+    """The table whose first heading that is: each name its first cells define, and the other cells."""
+    _, found, rest = page.partition(f"\n| {head} |")
+    assert found, f"there is no table of {head}"
+    rows: dict[str, list[str]] = {}
+    for line in itertools.takewhile(lambda line: line.startswith("|"), rest.splitlines()[1:]):
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for name in re.findall(r"`([^`]+)`", cells[0]):
+            assert name not in rows, f"{name} twice in the table of {head}"
+            rows[name] = cells[1:]
+    assert all("".join(cells) for cells in rows.values()), "a name without a word"
+    return rows
 
 
 def kinds_of_error() -> list[type[TastyopsError]]:
@@ -51,7 +78,9 @@ def test_every_exit_code_is_documented() -> None:
     page = text("docs/errors.md")
     for code in ExitCode:
         assert re.search(rf"^\| {int(code)} \|", page, re.MULTILINE), code
-        assert re.search(rf"\b{int(code)} [a-z]", text("README.md")), code
+    (line,) = re.findall(r"^Exit codes: ((?:.+\n)+)", text("README.md"), re.MULTILINE)
+    listed = [int(each) for each in re.findall(r"(?:^|· ?\n?)(\d) [a-z]", line)]
+    assert listed == sorted(map(int, ExitCode))
 
 
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
@@ -61,23 +90,65 @@ def test_every_verb_is_in_the_readme(verb: str) -> None:
 
 def test_every_event_is_documented() -> None:
     page = text("docs/journal.md")
-    for kind in [*KINDS, *PUBLIC_KINDS]:
-        assert f"`{kind}`" in page, kind
+    assert table(page, "kind | what happened").keys() == set(KINDS)
+    assert table(page, "kind | what the log learned").keys() == set(PUBLIC_KINDS)
 
 
 @pytest.mark.parametrize("name", sorted(registry()))
 def test_every_action_is_documented_with_all_it_takes_and_registers(name: str) -> None:
-    page = text("docs/runbooks.md")
-    section = page.partition(f"### `{name}`")[2].partition("\n### ")[0]
-    assert section, f"docs/runbooks.md has no section on {name}"
-    spec = registry()[name]
-    for field in [*spec.params, *spec.returns]:
-        assert f"`{field}`" in section, field
+    spec, page = registry()[name], section(text("docs/runbooks.md"), f"### `{name}`")
+    assert re.match(r"\n[A-Z]", page), f"docs/runbooks.md does not say what {name} does"
+    documented = table(page, "parameter") if spec.params else {}
+    assert documented.keys() == set(spec.params)
+    for param in spec.params.values():
+        assert documented[param.name][:2] == [param.type, default_of(param)], param.name
+    registers = [part for part in page.split("\n\n") if "Registers " in part]
+    assert bool(registers) == bool(spec.returns)
+    for part in registers:
+        defined = re.findall(r"`([^`]+)`", part.partition("Registers ")[2])
+        assert set(spec.returns) <= set(defined)
 
 
-@pytest.mark.parametrize("key", sorted({*KEYS, *LATER_KEYS, *WORK_KEYS, *STEP_KEYS}))
-def test_every_key_is_documented(key: str) -> None:
-    assert f"`{key}`" in text("docs/runbooks.md")
+def default_of(param: Param) -> str:
+    """The default as the table shows it."""
+    if param.required:
+        return "required"
+    if isinstance(param.default, bool):
+        return str(param.default).lower()
+    if param.type == "duration" and param.default is not None:
+        return format_duration(param.default)
+    if isinstance(param.default, tuple):
+        return ", ".join(map(str, param.default))
+    if param.default in (None, ""):
+        return ""
+    return f"`{param.default}`" if isinstance(param.default, str) else str(param.default)
+
+
+@pytest.mark.parametrize(
+    ("head", "keys"),
+    [("runbook", {*KEYS}), ("work", {*WORK_KEYS}), ("step", {*STEP_KEYS})],
+)
+def test_every_key_is_documented(head: str, keys: set[str]) -> None:
+    assert table(text("docs/runbooks.md"), f"key of a {head}").keys() == keys - set(LATER_KEYS)
+
+
+def test_every_key_that_is_not_available_yet_is_said_to_be() -> None:
+    (said,) = re.findall(r"^(.+) are known and not available yet", text("docs/runbooks.md"), re.M)
+    assert set(re.findall(r"`(\w+)`", said)) == set(LATER_KEYS)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "| kind | what happened |\n|---|---|\n| `a` | |\n",
+        "| kind | what happened |\n|---|---|\n| `a` | x |\n| `b` | |\n",
+        "| kind | what happened |\n|---|---|\n| `a` | x |\n| `a` | y |\n",
+        "`a` | and | kind | in a sentence\n",
+    ],
+)
+def test_a_table_that_defines_nothing_is_found(broken: str) -> None:
+    with pytest.raises(AssertionError):
+        table(f"\n{broken}", "kind")
 
 
 def test_links_in_the_documentation_lead_somewhere() -> None:
