@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tastyops.lab import processes, record
+from tests.durable.harness import KILLS, row
 from tests.sshd.accounts import Accounts
 from tests.sshd.server import SSHD, Sshd
 
@@ -87,7 +88,14 @@ def pytest_runtest_makereport(
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """The one line."""
+    """The one line; and what the kills of all shares, in all processes, came to."""
+    figures: dict[str, list[tuple[int, ...]]] = {}
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, value in getattr(report, "user_properties", ()):
+            if name == KILLS and report.when == "call":
+                figures.setdefault(value[0], []).append(value[1])
+    for where, each in figures.items():
+        terminalreporter.write_line(row(where, each))
     count = config.stash.get(SKIPPED, 0)
     if count:
         terminalreporter.write_line(f"SKIPPED {count} tests: {NO_SSHD}", yellow=True)

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,8 @@ from tests.cli.project import ROOT, isolated
 SECONDS = 120.0
 KILLED = -9
 IN_DOUBT = 5
+KILLS = "kills"
+"""A test's property: where it killed runs, and the figures of its tally."""
 
 RUNBOOK = """
 title: Twelve steps
@@ -177,10 +179,17 @@ class Tally:
     doubts: int = 0
     problems: list[str] = field(default_factory=list)
 
-    def row(self, where: str) -> str:
+    def figures(self) -> tuple[int, int, int, int]:
+        """Kills, lost, doubled, in doubt."""
         lost = sum("lost" in p for p in self.problems)
         doubled = sum("doubled" in p for p in self.problems)
-        return f"{where}: {self.kills} kills, {lost} lost, {doubled} doubled, {self.doubts} in doubt"
+        return self.kills, lost, doubled, self.doubts
+
+
+def row(where: str, figures: Iterable[Sequence[int]]) -> str:
+    """The figures of several tallies, added up."""
+    kills, lost, doubled, doubts = map(sum, zip(*figures, strict=True))
+    return f"{where}: {kills} kills, {lost} lost, {doubled} doubled, {doubts} in doubt"
 
 
 def judge(attempt: Attempt, site: Site, code: int, page: str) -> list[str]:

@@ -43,6 +43,9 @@ LogLevel VERBOSE
 {locks}
 """
 
+_RSA_FILES = ("host_rsa", "host_rsa.pub")
+_RSA: dict[str, bytes] = {}
+
 
 class Sshd:
     """One server; ``folder`` is readable by other accounts, since sshd reads keys as the user.
@@ -66,7 +69,7 @@ class Sshd:
         self.process: subprocess.Popen[bytes] | None = None
         self.key = self.folder / "client"
         self._keygen("host_ed25519", "ed25519")
-        self._keygen("host_rsa", "rsa")
+        self._copy_rsa()
         self._keygen("client", "ed25519")
         shutil.copy(self.folder / "client.pub", self.folder / "authorized_keys")
         (self.folder / "authorized_keys").chmod(0o644)
@@ -79,6 +82,15 @@ class Sshd:
             check=True,
             stdin=subprocess.DEVNULL,
         )
+
+    def _copy_rsa(self) -> None:
+        """The RSA host key, which takes seconds to make: one for all servers of this process."""
+        if not _RSA:
+            self._keygen("host_rsa", "rsa")
+            _RSA.update({name: (self.folder / name).read_bytes() for name in _RSA_FILES})
+        for name, data in _RSA.items():
+            (self.folder / name).write_bytes(data)
+            (self.folder / name).chmod(0o600)
 
     def start(self) -> None:
         """Starts it and waits until it greets; another port if that one was taken meanwhile."""
