@@ -8,18 +8,21 @@ An action never performs anything: it yields these, and the engine sends back a 
 from __future__ import annotations
 
 import base64
+import codecs
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn, cast
 
-from tastyops.errors import CannotKnow
+from tastyops.errors import CannotKnow, JournalDamaged, ProbeFailed
 from tastyops.model.text import PublicText
 from tastyops.redact import Masker
 
 PARSE_LIMIT = 8 * 1024 * 1024
-"""Bytes of a probe's output that a parser may see; more than this is a failed probe."""
+"""Bytes of one stream that are read whole. A parser that needs more has a failed probe; everything
+else gets the beginning and the end (``Blob.excerpt``), and the journal keeps all of it."""
 
 NO_SECRETS = Masker()
 
@@ -113,13 +116,44 @@ class Blob:
         """A blob that is all here."""
         return cls(hashlib.sha256(data).hexdigest(), len(data), data)
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of it can be read."""
+        return self.size == len(self.head) or (self.size <= PARSE_LIMIT and self.load is not None)
+
     def read(self) -> bytes:
-        """The whole output. Raises ValueError above ``PARSE_LIMIT``."""
+        """The whole output, for a parser. Raises ProbeFailed above ``PARSE_LIMIT``."""
         if self.size == len(self.head):
             return self.head
-        if self.size > PARSE_LIMIT or self.load is None:
-            raise ValueError(f"{self.size} bytes of output is more than can be read")
+        if not self.whole or self.load is None:
+            raise ProbeFailed(f"{self.size} bytes of output is more than can be read")
         return self.load()
+
+    def excerpt(self) -> str:
+        """The output as text; of more than can be read, the beginning and the end.
+
+        Never raises: what a command printed does not decide how it ended.
+        """
+        if self.whole:
+            with contextlib.suppress(JournalDamaged):
+                return self.read().decode("utf-8", "replace")
+        left = self.size - len(self.head) - len(self.tail)
+        if left <= 0:
+            return (self.head + self.tail[-left:]).decode("utf-8", "replace")
+        gap = f"[{left} of {self.size} bytes are left out here; the run's record has them all]"
+        begins = text_between_cuts(self.head, begun=True)
+        return f"{begins}\n{gap}\n{text_between_cuts(self.tail)}"
+
+
+def text_between_cuts(data: bytes, *, begun: bool = False) -> str:
+    """A piece of a stream as text, without the parts of characters that a cut left at its ends.
+
+    ``begun``: the piece is the stream's beginning, so only its end may be cut.
+    """
+    start = 0
+    while not begun and start < min(3, len(data)) and data[start] & 0xC0 == 0x80:
+        start += 1  # the rest of a character that began before the cut (RFC 3629: 10xxxxxx)
+    return codecs.getincrementaldecoder("utf-8")("replace").decode(data[start:])
 
 
 EMPTY = Blob.of(b"")
@@ -147,14 +181,29 @@ class Output:
         return self.status == 0 and not self.timed_out and not self.stopped
 
     @property
+    def truncated(self) -> bool:
+        """Whether a stream is larger than what ``excerpt`` and ``error_excerpt`` have of it."""
+        return not (self.out.whole and self.err.whole)
+
+    @property
     def text(self) -> str:
-        """Standard output as text, undecodable bytes replaced."""
+        """Standard output as a parser reads it, undecodable bytes replaced. Raises ProbeFailed."""
         return self.out.read().decode("utf-8", "replace")
 
     @property
     def error_text(self) -> str:
-        """Standard error as text."""
+        """Standard error as a parser reads it. Raises ProbeFailed."""
         return self.err.read().decode("utf-8", "replace")
+
+    @property
+    def excerpt(self) -> str:
+        """Standard output as text, its middle left out where it is too large."""
+        return self.out.excerpt()
+
+    @property
+    def error_excerpt(self) -> str:
+        """Standard error as text, its middle left out where it is too large."""
+        return self.err.excerpt()
 
 
 @dataclass(frozen=True, slots=True)

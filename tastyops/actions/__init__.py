@@ -100,7 +100,7 @@ def kept_conffiles(output: Output | Unknown) -> list[str]:
     if isinstance(output, Unknown):
         return []
     asked = re.finditer(
-        r"^Configuration file '([^']+)'$(.*?)(?=^Configuration|\Z)", output.text, re.M | re.S
+        r"^Configuration file '([^']+)'$(.*?)(?=^Configuration|\Z)", output.excerpt, re.M | re.S
     )
     return [found[1] for found in asked if "Keeping old config file" in found[2]]
 

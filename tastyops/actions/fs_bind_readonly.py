@@ -112,7 +112,7 @@ def _verified(
     mounts: tuple[Mount, ...] = yield Probe(*MOUNTS)
     here = [mount for mount in mounts if mount.target == target]
     shown = bool(here) and here[-1].read_only and _shows(here[-1], source, mounts)
-    refused = not tried.ok and "Read-only file system" in tried.error_text
+    refused = not tried.ok and "Read-only file system" in tried.error_excerpt
     if shown and refused:
         return
     if tried.ok:

@@ -39,6 +39,7 @@ class FsCheck:
         "errors": "count",
         "disconnected": "count",
         "messages": "private",
+        "truncated": "flag",
     },
     sentence="Filesystem check of {{ device }} complete, {{ 'no errors' if state == 'clean' else"
     " 'its log was not replayed' if state == 'dirty_log' else 'errors found' }}.",
@@ -65,6 +66,7 @@ def fs_check(params: FsCheck, facts: Facts) -> Steps:
         "errors": verdict.errors,
         "disconnected": verdict.disconnected,
         "messages": list(verdict.messages[:200]),
+        "truncated": verdict.truncated,
     }
     if params.clean and verdict.state != CLEAN:
         raise Failed(_not_clean(verdict), registered)
@@ -77,7 +79,8 @@ def _not_clean(verdict: Verdict) -> str:
             "its log has not been replayed, so a check can only guess; `replay: true` mounts and"
             " unmounts it first"
         )
-    return f"it is damaged: {verdict.errors} error(s) found"
+    least = "at least " if verdict.truncated else ""
+    return f"it is damaged: {least}{verdict.errors} error(s) found"
 
 
 def _checked(device: str, fstype: str) -> Generator[Command, Any, Verdict]:

@@ -10,7 +10,7 @@ from tastyops.errors import CannotKnow, Failed
 from tastyops.model.action import Facts
 from tastyops.storage.checking import repair_command, repaired
 from tastyops.storage.filesystem import locate, need_known
-from tastyops.storage.repairing import REGISTERED, need_unmounted, registered
+from tastyops.storage.repairing import COUNTED, REGISTERED, need_unmounted, registered
 from tastyops.storage.replaying import replayed
 
 
@@ -26,8 +26,7 @@ class FsRepair:
     "fs.repair",
     scalar="filesystem",
     returns=REGISTERED,
-    sentence="Filesystem {{ device }} repaired: {{ errors }} error(s) corrected, {{ moved }}"
-    " disconnected inode(s) moved to lost+found.",
+    sentence=f"Filesystem {{{{ device }}}} repaired: {COUNTED}",
 )
 def fs_repair(params: FsRepair, facts: Facts) -> Steps:
     """Repair an unmounted filesystem (xfs_repair, e2fsck -y); never one that is mounted."""

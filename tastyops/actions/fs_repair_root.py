@@ -11,7 +11,7 @@ from tastyops.model.action import Facts
 from tastyops.probes.system import SYSTEM_STATE
 from tastyops.storage.checking import repair_command, repaired
 from tastyops.storage.filesystem import locate, need_known
-from tastyops.storage.repairing import REGISTERED, registered
+from tastyops.storage.repairing import COUNTED, REGISTERED, registered
 
 SINGLE_USER = "maintenance"
 """systemctl(1): the rescue or emergency target is active."""
@@ -29,8 +29,7 @@ class FsRepairRoot:
     person=True,
     followed_by=("reboot", "boot"),
     returns=REGISTERED,
-    sentence="Root filesystem {{ device }} repaired: {{ errors }} error(s) corrected, {{ moved }}"
-    " disconnected inode(s) moved to lost+found.",
+    sentence=f"Root filesystem {{{{ device }}}} repaired: {COUNTED}",
 )
 def fs_repair_root(params: FsRepairRoot, facts: Facts) -> Steps:
     """Repair the root filesystem, mounted read-only, in single-user mode; then a reboot."""

@@ -10,7 +10,7 @@ from tastyops.errors import CannotKnow, Failed
 from tastyops.model.action import Facts
 from tastyops.storage.checking import repair_command, repaired
 from tastyops.storage.filesystem import locate, need_known
-from tastyops.storage.repairing import REGISTERED, need_unmounted, registered
+from tastyops.storage.repairing import COUNTED, REGISTERED, need_unmounted, registered
 from tastyops.storage.replaying import replay
 
 
@@ -26,8 +26,8 @@ class FsZeroLog:
     scalar="filesystem",
     person=True,
     returns={**REGISTERED, "zeroed": "flag"},
-    sentence="Filesystem {{ device }} repaired{{ ', its log discarded' if zeroed else '' }}:"
-    " {{ errors }} error(s) corrected, {{ moved }} disconnected inode(s) moved to lost+found.",
+    sentence="Filesystem {{ device }} repaired{{ ', its log discarded' if zeroed else '' }}: "
+    + COUNTED,
 )
 def fs_zero_log(params: FsZeroLog, facts: Facts) -> Steps:
     """Repair an XFS, discarding its log if it cannot be replayed (xfs_repair -L)."""

@@ -83,7 +83,7 @@ def _install(package: str) -> Generator[Command, Any, list[str]]:
     install = Change((*APT_GET, "--no-remove", "install", package), sudo=True)
     installed = yield install
     kept = kept_conffiles(installed)
-    if isinstance(installed, Output) and not installed.ok and _CUT_OFF in installed.error_text:
+    if isinstance(installed, Output) and not installed.ok and _CUT_OFF in installed.error_excerpt:
         yield Report(note="an earlier installation was cut off; dpkg completes it first")
         completed = yield Change(DPKG_CONFIGURE, sudo=True)
         require(completed, "what an earlier installation left half done could not be completed")

@@ -28,6 +28,7 @@ class Run:
         "stdout_lines": "private",
         "rc": "count",
         "seconds": "duration",
+        "truncated": "flag",
     },
 )
 def run(params: Run, facts: Facts) -> Steps:
@@ -42,11 +43,12 @@ def run(params: Run, facts: Facts) -> Steps:
     if isinstance(output, Unknown):
         raise CannotKnow(unknown_step(output))
     registered = {
-        "stdout": output.text.rstrip("\n"),
-        "stderr": output.error_text.rstrip("\n"),
-        "stdout_lines": output.text.splitlines(),
+        "stdout": output.excerpt.rstrip("\n"),
+        "stderr": output.error_excerpt.rstrip("\n"),
+        "stdout_lines": output.excerpt.splitlines(),
         "rc": output.status,
         "seconds": round(output.seconds, 3),
+        "truncated": output.truncated,
     }
     if output.stopped:
         raise Failed("it was stopped", registered)

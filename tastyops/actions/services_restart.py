@@ -10,7 +10,7 @@ from tastyops.commands import Change, Probe, Steps, Unknown, unknown_step
 from tastyops.errors import CannotKnow, Failed
 from tastyops.model.action import Facts
 from tastyops.model.text import is_fact
-from tastyops.probes.system import FAILED_UNITS
+from tastyops.probes.system import FAILED_UNITS, transient_units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,11 @@ def services_restart(params: ServicesRestart, facts: Facts) -> Steps:
     units = wanted or list(failed)
     if not units:
         return {"restarted": [], "failed": [], "changed": False}
-    # One that failed too often in a row is not started again before its count is reset.
-    reset = [unit for unit in units if unit in failed]
+    # One that failed too often in a row is not started again before its count is reset. What exists
+    # in systemd's memory alone would be gone with the reset, and nothing would be left to restart.
+    lost = [unit for unit in units if unit in failed]
+    fleeting: tuple[str, ...] = (yield Probe(*transient_units(*lost))) if lost else ()
+    reset = [unit for unit in lost if unit not in fleeting]
     if reset:
         yield Change(("systemctl", "reset-failed", "--", *reset), sudo=True)
     done = yield Change(("systemctl", "restart", "--", *units), sudo=True)
@@ -50,5 +53,5 @@ def services_restart(params: ServicesRestart, facts: Facts) -> Steps:
     registered = {"restarted": sorted(set(units) - set(down)), "failed": down, "changed": True}
     if down:
         raise Failed(f"failed again: {', '.join(down)}", registered)
-    require(done, "not all of them could be restarted")
+    require(done, f"not all of them could be restarted: {', '.join(units)}")
     return registered

@@ -64,7 +64,7 @@ def watch(params: Watch, facts: Facts) -> Steps:
     seen: _Progress | None = None
     while True:
         answer: Output = yield Probe(("sh", "-c", params.command))
-        percent = _percent(params.percent, answer.text)
+        percent = _percent(params.percent, answer.excerpt)
         if seen is None:
             seen = _Progress(answer.at, percent or 0.0)
         if percent is not None:
@@ -72,7 +72,7 @@ def watch(params: Watch, facts: Facts) -> Steps:
             yield _report(params, seen, answer.at)
         if _enough(params.until, answer, percent, facts.names):
             return {
-                "stdout": answer.text.strip(),
+                "stdout": answer.excerpt.strip(),
                 "percent": percent,
                 "rc": answer.status,
                 "seconds": round(answer.at - seen.started),
@@ -93,7 +93,7 @@ def _enough(
 ) -> bool:
     if until is None:
         return percent is not None and percent >= 100
-    text = answer.text.strip()
+    text = answer.excerpt.strip()
     seen = {"stdout": text, "value": text, "rc": answer.status, "percent": percent}
     return bool(templates.evaluate(until, {**names, **seen}))
 

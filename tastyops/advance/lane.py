@@ -216,7 +216,7 @@ def _replay(view: LaneView) -> Move:
             if past.asked:
                 return Parked(view.at(n), past.asked)
             return _pick_up(view, n, past, live.command)
-        ended = _bad_end(view, past, live.command)
+        ended = _bad_end(view, n, past, live.command)
         if ended is not None:
             return ended
         live.sent = n
@@ -259,7 +259,7 @@ def _asked(question: Ask) -> Asked:
     )
 
 
-def _bad_end(view: LaneView, past: Past, command: Command) -> Move | None:
+def _bad_end(view: LaneView, n: int, past: Past, command: Command) -> Move | None:
     """Ends that the action is not asked about: no host, no outcome, a declined confirmation."""
     settled = past.settled
     if settled is None:
@@ -269,7 +269,7 @@ def _bad_end(view: LaneView, past: Past, command: Command) -> Move | None:
     if settled.how == "locked":
         return _end(view, Outcome.LOCKED, why=settled.why)
     if settled.how == "lost":
-        return _end(view, Outcome.IN_DOUBT, why=settled.why)
+        return _end(view, Outcome.IN_DOUBT, why=settled.why, cause=n)
     if settled.how == "undone":
         return _end(view, Outcome.FAILED, why=settled.why)
     declined = str(past.value).strip().lower() not in YES
@@ -318,22 +318,46 @@ def _finish(view: LaneView, live: Live) -> Move:
     if (view.step.until is not None and not isinstance(error, ActionStopped)) or _may_retry(
         view, error
     ):
-        again = _until(view, registered, failed, why)
+        again = _until(view, registered, failed, why, _cause(view.lane, live))
         if again is not None:
             return again
     if failed:
-        refused = isinstance(error, Refused)
-        return _end(view, Outcome.FAILED, registered, why=why, refused=refused)
+        refused, cause = isinstance(error, Refused), _cause(view.lane, live)
+        return _end(view, Outcome.FAILED, registered, why=why, refused=refused, cause=cause)
     withheld = any(p.settled and p.settled.how == "unknown" for p in view.lane.history.values())
     outcome = Outcome.ALREADY if registered.get("changed") is False else Outcome.DONE
     return _end(view, outcome, registered, unknown=view.step.address if withheld else "")
+
+
+def _cause(lane: Lane, live: Live) -> int:
+    """The number of the command whose failure ended the attempt; 0 where the reason says all.
+
+    What an action read in order to judge is no cause: only a probe that gave no fact at all, or one
+    that is the step's own command, can be. Where the action itself is content (``until`` is not),
+    that is its last command.
+    """
+    if isinstance(live.error, Refused | Stopped):
+        return 0
+    if isinstance(live.error, ProbeFailed):
+        return live.sent
+    outputs = {n: past for n, past in lane.history.items() if isinstance(past.value, Output)}
+    changes = [n for n, past in outputs.items() if "change" in past.command]
+    if changes and not outputs[max(changes)].value.ok:
+        return max(changes)
+    last = outputs.get(live.sent)
+    if last is None or last.settled is None or (live.error is not None and last.value.ok):
+        return 0
+    own = "change" in last.command or last.settled.command.get("parser") == "output"
+    return live.sent if own else 0
 
 
 def _may_retry(view: LaneView, error: BaseException | None) -> bool:
     return view.step.until is not None and isinstance(error, Failed)
 
 
-def _until(view: LaneView, registered: Registered, failed: bool, why: str) -> Move | None:
+def _until(
+    view: LaneView, registered: Registered, failed: bool, why: str, cause: int
+) -> Move | None:
     """Another attempt if ``until`` does not hold and retries are left; None when it is over."""
     step = view.step
     if step.until is None:
@@ -351,7 +375,7 @@ def _until(view: LaneView, registered: Registered, failed: bool, why: str) -> Mo
         n = max(view.lane.history, default=0) + 1
         return Append(view.at(n), AttemptEnded(registered, why, step.delay))
     why = why or "`until` did not hold after the last attempt"
-    return _end(view, Outcome.FAILED, registered, why=why)
+    return _end(view, Outcome.FAILED, registered, why=why, cause=cause)
 
 
 def _labelled(view: LaneView, entry: str | None) -> str | None:
@@ -367,6 +391,7 @@ def _end(
     why: str = "",
     unknown: str = "",
     refused: bool = False,
+    cause: int = 0,
 ) -> Append:
     """The step's end on this host, with its entry for the log."""
     registered = registered or {}
@@ -381,7 +406,8 @@ def _end(
             entry = None
     elif not outcome.good and (view.lane.begun or view.state.stop is None):
         entry = failed_entry(view.step, view.names(), outcome)
-    body: Body = StepEnded(outcome.value, registered, _labelled(view, entry), why, unknown, refused)
+    told = _labelled(view, entry)
+    body: Body = StepEnded(outcome.value, registered, told, why, unknown, refused, cause)
     return Append(view.at(), body)
 
 

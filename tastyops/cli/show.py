@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tastyops.cli import project
+from tastyops.commands import blob_from_json
 from tastyops.document.build import Document
 from tastyops.document.copying import moment_of
 from tastyops.document.text import render_text
@@ -20,6 +21,9 @@ from tastyops.model.text import one_line
 from tastyops.store.logs import LogFile
 from tastyops.store.notes import Notes, notes_of_log, private_notes
 from tastyops.store.runs import SPOOL, read_events, read_state, waiting
+
+MOST_LINES = 20
+"""Lines of a stream's beginning, and of its end, that ``--commands`` prints."""
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -114,11 +118,15 @@ def _commands(run: Path) -> Iterator[str]:
 
 def _settled(event: Event, body: Settled, argv: list[str]) -> Iterator[str]:
     by = f"  (typed by {one_line(body.by)})" if body.by else ""
-    if body.how != "output":
-        yield f"{event.at}  {body.how} {one_line(body.why)}".rstrip() + by
-        return
     kind = "?" if "probe" in body.command else "$"
-    yield f"{event.at}  {kind} {one_line(' '.join(argv))}  → {body.result.get('status')}{by}"
+    if body.how == "output":
+        yield f"{event.at}  {kind} {one_line(' '.join(argv))}  → {body.result.get('status')}{by}"
+    else:
+        yield f"{event.at}  {body.how} {one_line(body.why)}".rstrip() + by
     for stream in ("out", "err"):
-        text = str(body.result.get(stream, {}).get("head", ""))
-        yield from (f"    {stream}| {one_line(line)}" for line in text.splitlines()[:40])
+        blob = blob_from_json(body.result.get(stream, {}))
+        lines = blob.excerpt().splitlines()
+        left = [f"[{len(lines) - 2 * MOST_LINES} lines are left out here]"]
+        if len(lines) > 2 * MOST_LINES:
+            lines = lines[:MOST_LINES] + left + lines[-MOST_LINES:]
+        yield from (f"    {stream}| {one_line(line)}" for line in lines)

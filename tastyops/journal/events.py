@@ -200,6 +200,8 @@ class StepEnded(Body):
     """A step ended on one host. ``entry`` is public; ``why`` and ``registered`` are private.
 
     ``refused``: a guard said no, so ``why`` is all of it, whatever its last look at the host gave.
+    ``cause``: the number of the command whose failure or doubt ended the step; 0 where ``why``
+    alone is the cause.
     """
 
     kind: ClassVar[str] = "step-ended"
@@ -209,6 +211,7 @@ class StepEnded(Body):
     why: str = ""
     unknown: str = ""
     refused: bool = False
+    cause: int = 0
 
 
 @dataclass(frozen=True)

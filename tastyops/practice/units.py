@@ -126,6 +126,8 @@ class Units:
                 return self._is(call, verb, names, "--quiet" in options)
             case "start" | "stop" | "restart" | "reload" if names and not options:
                 return max(self._act(call, verb, name) for name in names)
+            case "reset-failed" if names and not options:
+                return max(self._reset(call, name) for name in names)
             case "default" if not names and options <= {"--no-block"}:
                 if not self.mode:
                     raise NotModelled("systemctl default but in rescue or emergency mode")
@@ -207,6 +209,16 @@ class Units:
         )
         return 1
 
+    def _reset(self, call: Call, name: str) -> int:
+        unit = self.find(name)
+        if unit is None:
+            full = name if "." in name else f"{name}.service"
+            call.complain(f"Failed to reset failed state of unit {full}: Unit {full} not loaded.")
+            return 1
+        if unit.active == "failed":
+            unit.active = "inactive"
+        return 0
+
     def _status(self, call: Call, name: str) -> int:
         unit = self.find(name)
         if unit is None:
@@ -233,6 +245,7 @@ def _properties(unit: Unit, active: str) -> dict[str, str]:
         "ActiveState": active,
         "SubState": unit.sub,
         "MainPID": str(unit.pid),
+        "Transient": "no",
         "UnitFileState": "enabled" if unit.enabled else "disabled",
     }
 
@@ -246,5 +259,6 @@ def _absent(name: str) -> dict[str, str]:
         "ActiveState": "inactive",
         "SubState": "dead",
         "MainPID": "0",
+        "Transient": "no",
         "UnitFileState": "",
     }

@@ -23,6 +23,17 @@ FAILED_UNITS = Reading(
 )
 """``--output=json`` for list-units: systemd 246 and later."""
 
+
+
+def transient_units(*units: str) -> Reading:
+    """Which of them exist only in systemd's memory (systemd-run): whatever unloads one, such as
+    ``reset-failed``, takes it away for good (systemd.unit(5), unit garbage collection).
+    """
+    return Reading(
+        ("systemctl", "show", "--property=Id,Transient", "--no-pager", "--", *units), "transient"
+    )
+
+
 SYSTEM_STATE = Reading(("systemctl", "is-system-running"), "system_state")
 
 _LOGIND = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
@@ -122,6 +133,14 @@ def _units(answer: Answer) -> tuple[str, ...]:
     return tuple(sorted(n for n in names if is_fact("unit", n) and not _LOGIN.fullmatch(n)))
 
 
+def _transient(answer: Answer) -> tuple[str, ...]:
+    paragraphs = [
+        dict(line.partition("=")[::2] for line in paragraph.splitlines())
+        for paragraph in need_ok(answer).split("\n\n")
+    ]
+    return tuple(p["Id"] for p in paragraphs if p.get("Transient") == "yes" and p.get("Id"))
+
+
 def _system_state(answer: Answer) -> str:
     state = answer.text.strip()
     if not re.fullmatch(r"[a-z]{3,20}", state):
@@ -159,6 +178,7 @@ PARSERS: Parsers = {
     "clock": _clock,
     "kernel": _kernel,
     "units": _units,
+    "transient": _transient,
     "system_state": _system_state,
     "scheduled": _scheduled,
     "package": _package,

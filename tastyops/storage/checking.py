@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tastyops.commands import Output
 from tastyops.errors import Failed
@@ -36,13 +36,15 @@ class Verdict:
     """``state``: clean, damaged, or dirty_log for a log that has not been replayed.
 
     ``errors`` counts what was found wrong, ``disconnected`` inodes without a directory entry;
-    ``messages`` are the program's own words, which are private.
+    ``messages`` are the program's own words, which are private. ``truncated``: more was printed
+    than is read, so both numbers are the least there can be.
     """
 
     state: str
     errors: int
     disconnected: int
     messages: tuple[str, ...]
+    truncated: bool = False
 
 
 def check_command(device: str, fstype: str) -> tuple[str, ...]:
@@ -62,7 +64,8 @@ def repair_command(found: Filesystem, *options: str) -> tuple[str, ...]:
 def judged(fstype: str, output: Output) -> Verdict:
     """What a check found. Raises Failed when the program could not do its work."""
     _need_finished(output)
-    return _xfs_judged(output) if fstype == "xfs" else _ext_judged(output)
+    verdict = _xfs_judged(output) if fstype == "xfs" else _ext_judged(output)
+    return replace(verdict, truncated=output.truncated)
 
 
 def _xfs_judged(output: Output) -> Verdict:
@@ -92,12 +95,16 @@ def _ext_judged(output: Output) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What a repair did: ``errors`` corrected, inodes ``moved`` to lost+found."""
+    """What a repair did: ``errors`` corrected, inodes ``moved`` to lost+found.
+
+    ``truncated`` as in ``Verdict``.
+    """
 
     changed: bool
     errors: int
     moved: int
     messages: tuple[str, ...]
+    truncated: bool = False
 
 
 def repaired(fstype: str, output: Output) -> Repair | None:
@@ -111,8 +118,8 @@ def repaired(fstype: str, output: Output) -> Repair | None:
     messages = xfs_messages(said)
     if output.status not in (0, XFS_REPAIRED):
         raise Failed("xfs_repair did not finish", {"status": output.status})
-    changed = output.status == XFS_REPAIRED
-    return Repair(changed, len(messages), len(_XFS_MOVED.findall(said)), messages)
+    changed, moved = output.status == XFS_REPAIRED, len(_XFS_MOVED.findall(said))
+    return Repair(changed, len(messages), moved, messages, output.truncated)
 
 
 def _ext_repaired(output: Output, said: str) -> Repair:
@@ -122,7 +129,8 @@ def _ext_repaired(output: Output, said: str) -> Repair:
             "e2fsck left errors uncorrected, or did not finish",
             {"status": output.status, "errors": len(messages)},
         )
-    return Repair(output.status != 0, len(messages), len(_EXT_MOVED.findall(said)), messages)
+    moved = len(_EXT_MOVED.findall(said))
+    return Repair(output.status != 0, len(messages), moved, messages, output.truncated)
 
 
 def xfs_messages(said: str) -> tuple[str, ...]:
@@ -138,10 +146,10 @@ def ext_messages(said: str) -> tuple[str, ...]:
 
 
 def _said(output: Output) -> str:
-    try:
-        return f"{output.text}\n{output.error_text}"
-    except ValueError as error:
-        raise Failed(f"what it said cannot be read: {error}") from error
+    """Both streams. Both programs name a dirty log at the beginning and a fatal error at the end,
+    which an excerpt has.
+    """
+    return f"{output.excerpt}\n{output.error_excerpt}"
 
 
 def _need_finished(output: Output) -> None:

@@ -14,8 +14,15 @@ REGISTERED = {
     "moved": "count",
     "changed": "flag",
     "messages": "private",
+    "truncated": "flag",
 }
 """The fields a repair registers, by kind."""
+
+COUNTED = (
+    "{{ 'at least ' if truncated else '' }}{{ errors }} error(s) corrected,"
+    " {{ 'at least ' if truncated else '' }}{{ moved }} disconnected inode(s) moved to lost+found."
+)
+"""The end of the sentence of a repair."""
 
 
 def need_unmounted(found: Filesystem) -> None:
@@ -42,4 +49,5 @@ def registered(found: Filesystem, done: Repair) -> dict[str, Any]:
         "moved": done.moved,
         "changed": done.changed,
         "messages": list(done.messages[:200]),
+        "truncated": done.truncated,
     }

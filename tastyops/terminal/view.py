@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tastyops.commands import blob_from_json, text_between_cuts
 from tastyops.document.copying import public_bodies
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
@@ -48,8 +49,12 @@ LINES = 5
 
 
 def visible_lines(data: bytes, count: int = LINES) -> list[str]:
-    """The last lines of a command's output with everything that could steer a terminal removed."""
-    lines = data.decode("utf-8", "replace").replace("\r", "\n").split("\n")
+    """The last lines of a command's output with everything that could steer a terminal removed.
+
+    Bytes that are no UTF-8 are replaced; the parts of characters at the ends of a piece are not
+    shown.
+    """
+    lines = text_between_cuts(data).replace("\r", "\n").split("\n")
     shown = [one_line(line) for line in lines if line.strip()]
     return shown[-count:]
 
@@ -84,6 +89,28 @@ class WorkView:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A command whose outcome is in the journal."""
+
+    at: Address
+    argv: Sequence[str]
+    settled: Settled
+
+    @property
+    def lines(self) -> list[str]:
+        """The command, how it ended, and the last of what it said."""
+        result = self.settled.result
+        if self.settled.how not in ("output", "lost") or not (self.argv or result):
+            return []
+        how = _ended_with(result) if self.settled.how == "output" else "no exit status"
+        lines = [f"  $ {one_line(_as_typed(self.argv))}    ({how})"]
+        for stream in ("out", "err"):
+            blob = blob_from_json(result.get(stream, {}))
+            lines += [f"  | {line}" for line in visible_lines(blob.tail or blob.head, 10)]
+        return lines
+
+
 class RunView:
     """The whole screen's worth; safe to read from the drawing thread under ``lock``."""
 
@@ -93,7 +120,8 @@ class RunView:
         self.works = [WorkView(n, title) for n, title in plan.work_titles.items()]
         self.lanes: dict[tuple[str, str], LaneView] = {}
         self._steps = {step.id: step for step in plan.runbook.every_step()}
-        self._last: dict[tuple[str, str], Settled] = {}
+        self._settled: dict[tuple[str, str], dict[str, _Told]] = {}
+        """The last change and the last probe of each lane."""
         self._commands: dict[tuple[str, str], list[str]] = {}
         self._notes: dict[tuple[str, str], str] = {}
 
@@ -123,11 +151,13 @@ class RunView:
             case Intended(command=command):
                 self._commands[key] = list(command.get("change", ()))
             case Settled() as settled:
-                self._last[key] = settled
                 if lane:
                     lane.tail = []
-                if "probe" in settled.command:
+                kind = "probe" if "probe" in settled.command else "change"
+                if kind == "probe":
                     self._commands[key] = list(settled.command["probe"])
+                told = _Told(event.at, self._commands.get(key, []), settled)
+                self._settled.setdefault(key, {})[kind] = told
             case _:
                 pass
 
@@ -139,23 +169,17 @@ class RunView:
                 lane.tail = visible_lines(out) or visible_lines(err)
 
     def failure(self, event: Event) -> list[str]:
-        """What a failed step's operator needs: the command, its status, its last ten lines.
+        """What a failed step's operator needs: the failing command, its status, its last ten lines.
 
-        Nothing for a guard's refusal: its reason says all, and what it read is in the journal.
+        Nothing where no command failed: the reason says all, and what was read is in the journal.
         """
-        if isinstance(event.body, StepEnded) and event.body.refused:
+        body = event.body
+        if not isinstance(body, StepEnded) or not body.cause:
             return []
-        key = (event.at.host, event.at.step)
-        settled, argv = self._last.get(key), self._commands.get(key)
-        lines: list[str] = []
-        if settled is not None and settled.how == "output" and argv:
-            shown = one_line(_as_typed(argv))
-            lines.append(f"  $ {shown}    ({_ended_with(settled.result)})")
-            for stream in ("out", "err"):
-                blob = settled.result.get(stream, {})
-                text = str(blob.get("tail") or blob.get("head") or "")
-                lines += [f"  | {line}" for line in visible_lines(text.encode(), 10)]
-        return lines
+        lane = self._settled.get((event.at.host, event.at.step), {})
+        at = (event.at.attempt, body.cause)
+        told = next((each for each in lane.values() if (each.at.attempt, each.at.n) == at), None)
+        return told.lines if told is not None else []
 
     def entries(self, event: Event) -> list[str]:
         """The lines an event adds to the public log, marked as such."""
