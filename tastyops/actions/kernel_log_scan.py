@@ -34,7 +34,7 @@ class KernelLogScan:
 )
 def kernel_log_scan(params: KernelLogScan, facts: Facts) -> Steps:
     """Look for BUGs, Oopses, I/O errors, failing members and corruption in the kernel's log."""
-    unknown = sorted(set(params.none_of) - KINDS.keys())
+    unknown = sorted(set(params.none_of) - set(KINDS))
     if unknown:
         raise Failed(f"there is no kind {unknown[0]}; kinds: {', '.join(KINDS)}")
     found: Complaints = yield Probe(*KERNEL_LOG, sudo=True)

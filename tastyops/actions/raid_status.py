@@ -66,6 +66,8 @@ def described(storage: Storage, array: Array) -> str:
         where = (disk.serial if disk else "") or ("gone" if disk else "no one disk")
         words = "in sync" if member.in_sync else ", ".join(sorted(member.state)) or "unknown"
         members.append(f"{member.path} ({where}) {words}")
+    if array.odd:
+        return f"{array.path} cannot be read: {array.odd}: {'; '.join(members)}"
     state = f"{array.action}" if array.syncing else array.state
     count = f"{len(array.in_sync)} of {array.wanted} members in sync"
     return f"{array.path} {array.level or array.metadata} {state}, {count}: {'; '.join(members)}"

@@ -38,7 +38,8 @@ def missing_disk(
     if was:
         return _where(name, was, storage)
     gone = storage.gone()
-    if len(gone) > 1 or any(len(storage.empty(array)) > 1 for array in storage.arrays):
+    arrays = [array.name for array, _ in _empty(storage)]
+    if len(gone) > 1 or len(set(arrays)) < len(arrays):
         raise Refused(f"several disks are gone ({gaps(storage)}): {_say(name, storage)}")
     if seen:
         return gone[0] if gone else None
@@ -69,7 +70,8 @@ def gaps(storage: Storage) -> str:
 
 
 def _empty(storage: Storage) -> list[tuple[Array, int]]:
-    return [(array, slot) for array in storage.arrays for slot in storage.empty(array)]
+    mirrors = (array for array in storage.arrays if not array.out_of_scope)
+    return [(array, slot) for array in mirrors for slot in storage.empty(array)]
 
 
 def _need_gap(name: str, storage: Storage) -> None:

@@ -54,7 +54,7 @@ _KINDS: dict[str, re.Pattern[str]] = {
     "device": re.compile(r"/dev/[A-Za-z0-9/._:+-]{1,120}"),
     "unit": re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}"),
     "time": re.compile(r"[0-9TZ:+.\- ]{4,32}"),
-    "word": re.compile(r"[A-Za-z0-9_.-]{1,64}"),
+    "word": re.compile(r"[A-Za-z0-9_.+-]{1,64}"),
 }
 _NUMBERS = frozenset({"count", "size", "percentage", "duration", "flag"})
 

@@ -15,7 +15,7 @@ from typing import Any
 from tastyops.errors import ProbeFailed
 from tastyops.model.text import is_fact
 from tastyops.probes.initrd import module_name
-from tastyops.probes.reading import Answer, Parsers, Reading, need_ok
+from tastyops.probes.reading import Answer, Parsers, Reading, as_path, need_ok
 
 SCRIPT = r"""
 mount() { findmnt --json --bytes --output TARGET,SOURCE,FSTYPE,OPTIONS,AVAIL --target "$1"; }
@@ -163,7 +163,7 @@ def _mounts(text: str) -> tuple[Mount, ...]:
     rows = _json(text).get("filesystems") or []
     return tuple(
         Mount(
-            str(row.get("target", "")),
+            as_path(str(row.get("target", ""))),
             re.sub(r"\[.*\]$", "", str(row.get("source", ""))),
             str(row.get("fstype", "")),
             str(row.get("options", "")),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.errors import ProbeFailed
-from tastyops.probes.reading import Answer, Parsers, Reading, from_json, need_ok
+from tastyops.probes.reading import Answer, Parsers, Reading, as_path, from_json, need_ok
 
 MOUNTS = Reading(
     ("findmnt", "--json", "--list", "--output",
@@ -168,7 +168,7 @@ def _options(row: dict[str, Any], column: str) -> tuple[str, ...]:
 def _mounts(answer: Answer) -> tuple[Mount, ...]:
     return tuple(
         Mount(
-            target=str(row.get("target") or ""),
+            target=as_path(str(row.get("target") or "")),
             source=str(row.get("source") or ""),
             root=str(row.get("fsroot") or "/"),
             fstype=str(row.get("fstype") or ""),
@@ -184,7 +184,7 @@ def _fstab(answer: Answer) -> tuple[FstabEntry, ...]:
         return ()
     return tuple(
         FstabEntry(
-            target=str(row.get("target") or ""),
+            target=as_path(str(row.get("target") or "")),
             source=str(row.get("source") or ""),
             fstype=str(row.get("fstype") or ""),
             options=_options(row, "options"),

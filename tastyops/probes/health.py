@@ -96,9 +96,21 @@ def _speaks(told: dict[str, Any]) -> bool:
 
 def _attributes(table: Any) -> dict[int, Any]:
     rows = [row for row in table if isinstance(row, dict)] if isinstance(table, list) else []
-    return {
-        row["id"]: _part(row, "raw").get("value") for row in rows if isinstance(row.get("id"), int)
-    }
+    return {row["id"]: _raw(_part(row, "raw")) for row in rows if isinstance(row.get("id"), int)}
+
+
+def _raw(raw: dict[str, Any]) -> Any:
+    """An attribute's count. smartctl(8), ``-v``: many formats pack more than one number.
+
+    ``value`` is all six bytes as one number; ``string`` is what smartctl shows, with the count
+    first and the rest behind it: ``0 (2000 0)``, ``8 (Average 31)``, ``1/2048``. A format that
+    shows no plain number first, such as ``0x0000000007d0``, has no count that is known.
+    """
+    shown = raw.get("string")
+    if not isinstance(shown, str):
+        return raw.get("value")
+    found = re.fullmatch(r"([0-9]{1,20})(?:[ /].*)?", shown.strip())
+    return int(found[1]) if found else None
 
 
 def _uncorrected(told: dict[str, Any]) -> int | None:

@@ -17,29 +17,84 @@ KERNEL_LOG = Reading(
 """journalctl(1): the kernel's messages of this boot, one JSON object a line; none worse than a
 warning is left out. The last 20,000, which is within what a parser may see."""
 
-KINDS = {
-    "bug": re.compile(r"\bkernel BUG at|^BUG:"),
-    "oops": re.compile(r"\bOops\b|general protection fault|Unable to handle kernel"),
-    "panic": re.compile(r"Kernel panic - not syncing"),
-    "hung_task": re.compile(r"blocked for more than \d+ seconds|soft lockup|hard LOCKUP"),
-    "hardware": re.compile(r"Machine [Cc]heck|\bMCE\b|\[Hardware Error\]|EDAC .*\b[UC]E\b"),
-    "io_error": re.compile(r"\bI/O error\b|critical (?:medium|target) error"),
-    "link_error": re.compile(
-        r"^ata\d+.*(?:exception|failed command|link is slow|SError)"
-        r"|rejecting I/O to (?:offline|dead) device"
-    ),
-    "md": re.compile(r"^md/raid\S*: .*(?:[Dd]isk failure|not clean|Operation continuing)"),
-    "xfs": re.compile(
-        r"^XFS .*(?:[Cc]orrupt|Internal error|metadata I/O error|shut(?:ting)? ?down|log mount)"
-    ),
-    "ext": re.compile(r"^EXT[234]-fs (?:error|.*remounting filesystem read-only)"),
-    "out_of_memory": re.compile(r"^Out of memory:|oom-kill:"),
+_SAYS = {
+    "bug": r"\bkernel BUG at|^BUG: (?!soft lockup)|\bbad page (?:state|map)\b|bad swap \w+ entry",
+    "oops": r"\bOops\b|^general protection fault|unable to handle (?:kernel|page fault)"
+    r"|^(?:divide error|invalid opcode|stack segment): ",
+    "panic": r"kernel panic - not syncing",
+    "hung_task": r"blocked for more than \d+ seconds|soft lockup|hard lockup"
+    r"|\brcu.*(?:detected stalls?\b|self-detected stall|kthread starved)",
+    "out_of_memory": r"out of memory\b|oom-kill:|invoked oom-killer|page allocation failure"
+    r"|no killable processes",
+    "hardware": r"machine check(?! (?:support|polling))|\[Hardware Error\]"
+    r"|^EDAC .*(?:\b\d+ [UC]Es?\b|\b[UC]E (?:page|row|memory)|memory error|parity error"
+    r"|(?:un)?corrected error)"
+    r"|memory failure: 0x|uncorrected hardware memory|NMI received for unknown reason"
+    r"|PCI system error \(SERR\)|severity=uncorrect|AER: uncorrect",
+    "nvme": r"^nvme\S* (?:nvme\d+: )?.*(?:controller is down|QID \d+ timeout|timeout, (?:abort"
+    r"|reset|disable|completion)|device not ready|removing after probe failure|abort status"
+    r"|error detected|identify controller failed|persistent internal error|reset failed"
+    r"|could not set queue count|critical warning)|^nvme\d+n\d+: .*I/O error",
+    "md": r"^md/raid\S*: .*(?:disk failure|not clean|operation continuing|unrecoverable"
+    r"|redirecting sector|rescheduling sector|read error|too many read errors|exceeded"
+    r"|not enough operational|failed to run|cannot continue)"
+    r"|^md/raid\S*: .*active with (\d+) out of (?!\1\b)\d+ (?:mirrors|devices)"
+    r"|^md: .*(?:kicking \S+ \S+ from array|super_written gets error|error, aborting"
+    r"|could not (?:bd_lock|open)|invalid superblock|fatal|bitmap .*(?:error|out of date))",
+    "xfs": r"^XFS .*(?:corrupt|internal error|I/O error|shut(?:ting)? ?down|log mount"
+    r"|writeback error|async write on buffer|unmount and run|rectify the problem"
+    r"|discard on page|error -?\d+ returned|allocation deadlock)",
+    "ext": r"^EXT[234]-fs error|^EXT[234]-fs .*(?:remounting filesystem read-only|I/O error"
+    r"|error count since|initial error at|last error at|fs with errors|allocation failed"
+    r"|failed to convert|detected aborted journal|unable to read superblock)"
+    r"|^JBD2?: .*error|aborting journal on device|journal has aborted",
+    "btrfs": r"^BTRFS:? (?:error|critical)\b|^BTRFS warning .*(?:csum|checksum|fail|I/O error"
+    r"|corrupt|missing|lost)|^BTRFS .*(?:forced readonly|errs: .*[1-9])",
+    "filesystem": r"^(?:FAT|F2FS|NILFS|UBIFS|JFFS2|REISERFS|OCFS2|GFS2|bcachefs|jfs)\b\S* .*"
+    r"(?:error|corrupt(?!\. Please run fsck)|inconsisten|read-only|withdrawn)"
+    r"|(?:filesystem|file system).*(?:set|remount\w*) (?:to )?read-?only"
+    r"|SQUASHFS error|EROFS.*(?:error|corrupt)|^ZFS: .*(?:error|fail)|pool '\S+' has encountered"
+    r"|\bzio pool=",
+    "device_mapper": r"^device-mapper: .*(?:failing path|switching pool|out-of-data-space"
+    r"|invalidating snapshot|corrupt|checksum|metadata.*(?:fail|error)|raid.*(?:fail|faulty)"
+    r"|needs.check|mirror.*(?:fail|error)|integrity.*error|I/O error)|^drbd .*-> failed",
+    "link_error": r"^ata\d+(?:\.\d+)?: .*(?:exception|failed command|link is slow|SError: \{"
+    r"|hard resetting link|COMRESET failed|softreset failed|failed to IDENTIFY|\bdisabled$"
+    r"|revalidation failed|limiting SATA|lost interrupt|qc timeout|excessive errors"
+    r"|error: \{ |status: \{ )|rejecting I/O to (?:offline|dead) device|device offlined"
+    r"|^sd .*(?:timing out command|FAILED Result: |failed: result: hostbyte=)"
+    r"|attempting task abort|task abort: failed|blocked FC remote port"
+    r"|detected conn error|session recovery timed out|ping timeout of \d+ secs|HC died"
+    r"|^mmc\S*: .*(?:error -\d+|timed out|timeout waiting)|uas_eh_\w+_handler"
+    r"|^(?:megaraid|mpt|aacraid|hpsa|smartpqi).*(?:fault_state|firmware (?:fault|error)"
+    r"|adapter (?:abort|reset) request|controller lockup|\bFAULT\b)"
+    r"|server \S+ (?:not responding|has not responded)",
+    "io_error": r"\b(?:I/?O|timeout|critical [\w ]+|recoverable transport|protection) error"
+    r"(?!,? (?:on )?dev (?:fd|sr)\d)|\bI/?O failure\b|(?:read|write)-error on swap-device"
+    r"|writeback error on inode"
+    r"|sense key ?: (?:medium|hardware) error|sense key ?: aborted command"
+    r"|add\. sense: .*(?:error|fail|fault|defect|exceeded|time-?out)",
+    "trace": r"^\s*call trace:|^WARNING: (?:CPU: \d|.* at \S+:\d+)|\[ cut here \]",
 }
-"""Fixed words for what went wrong, and the kernel's messages that say so."""
 
+_COMPILED = {kind: re.compile(says, re.IGNORECASE) for kind, says in _SAYS.items()}
+"""A message counts as the first kind that has it, in whatever case of letters.
+
+The words are those of the kernel's own sources. What an ordinary boot says is none of them: an
+empty port's link that is down, a floppy drive that is not there, ``EDAC MC: Ver: 3.0.0``.
+"""
+
+KINDS = (
+    "bug", "oops", "panic", "hung_task", "hardware", "io_error", "link_error", "md", "xfs", "ext",
+    "out_of_memory", "nvme", "btrfs", "filesystem", "device_mapper", "trace",
+)  # fmt: skip
+"""Fixed words for what went wrong, in the order in which they are told."""
+
+_NAME = r"[a-z]{2,8}[a-z0-9-]{0,16}"
 _DEVICE = re.compile(
-    r"\bdev (?P<block>[a-z]{2,8}[a-z0-9]{0,16}),|\bon dev (?P<buffer>[a-z]{2,8}[a-z0-9-]{0,16}),"
-    r"|[Dd]isk failure on (?P<member>[a-z]{2,8}[a-z0-9]{0,16}),"
+    rf"\b(?:on )?dev ({_NAME}),|[Dd]isk failure on ({_NAME}),|^sd [0-9:]+ \[({_NAME})\]"
+    rf"|^md/raid\S*: ({_NAME}): |non-fresh ({_NAME}) from|^(nvme\d+n\d+): "
+    rf"|^(?:BTRFS|EXT[234]-fs) .*\(device ({_NAME})\)|^EXT[234]-fs \(({_NAME})\): "
 )
 MOST_MESSAGES = 200
 
@@ -59,7 +114,7 @@ def _complaints(answer: Answer) -> Complaints:
     messages: list[str] = []
     for line in need_ok(answer).splitlines():
         message = _message(line)
-        kind = next((kind for kind, says in KINDS.items() if says.search(message)), None)
+        kind = next((kind for kind, says in _COMPILED.items() if says.search(message)), None)
         if kind is None:
             continue
         counts[kind] = counts.get(kind, 0) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,12 @@ from typing import Any
 from tastyops.errors import ProbeFailed
 from tastyops.model.text import is_fact
 from tastyops.probes.reading import Answer, Parsers, Reading, from_json
+
+_NAME = re.compile(r"[A-Za-z0-9+_.][A-Za-z0-9+_.-]{0,127}")
+"""Names of groups and volumes: letters, digits and ``+ _ . -``, with no hyphen first (lvm(8))."""
+
+_MISSING = ("[unknown]", "unknown device")
+"""What pvs calls a physical volume whose device is gone."""
 
 _REPORT = ("--reportformat", "json", "--units", "b", "--nosuffix", "--options")
 
@@ -94,8 +101,8 @@ def _rows(kind: str, made: Callable[[dict[str, Any]], Any]) -> Callable[[Answer]
 
 def _name(row: dict[str, Any], column: str) -> str:
     name = str(row[column])
-    if name and not is_fact("device" if name.startswith("/") else "unit", name):
-        raise ProbeFailed("that is not a name LVM allows")  # lvm(8): letters, digits, + _ . -
+    if name and not (_NAME.fullmatch(name) or is_fact("device", name) or name in _MISSING):
+        raise ProbeFailed("that is not a name LVM allows")
     return name
 
 

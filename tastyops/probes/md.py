@@ -92,6 +92,8 @@ class Array:
     metadata: str = ""
     uuid: str = ""
     bitmap: bool = False
+    odd: str = ""
+    """What of it could not be understood; then its other fields, but the members', tell nothing."""
     members: tuple[Member, ...] = ()
 
     @property
@@ -116,8 +118,14 @@ class Array:
 
     @property
     def whole(self) -> bool:
-        """Whether it is idle and every member it should have is in sync: both, not one."""
-        return not self.syncing and self.degraded == 0 and self.action == "idle"
+        """Whether it runs, is idle, and every member it should have is in sync: all of it."""
+        idle = not self.syncing and self.action == "idle"
+        return idle and self.degraded == 0 and self.runs
+
+    @property
+    def runs(self) -> bool:
+        """Whether its content can be used, as far as the kernel says."""
+        return not self.odd and self.state not in ("inactive", "broken", "clear")
 
     @property
     def in_sync(self) -> tuple[Member, ...]:
@@ -131,6 +139,8 @@ class Array:
     @property
     def out_of_scope(self) -> str:
         """Why tastyops leaves it alone; empty for a RAID1 of md's own metadata."""
+        if self.odd:
+            return f"{self.path} cannot be read: {self.odd}"
         if self.metadata.startswith("external"):
             return f"{self.path} belongs to a container ({self.metadata}), not to md alone"
         if self.state == "inactive":
@@ -152,16 +162,32 @@ def _arrays(answer: Answer) -> tuple[Array, ...]:
         if member:
             files = members.setdefault(name, {}).setdefault(member, {})
         files.setdefault(found["file"], found["value"])
-    return tuple(
-        _array(name, files, members.get(name, {}))
+    read = tuple(
+        _read(name, files, members.get(name, {}))
         for name, files in sorted(arrays.items())
         if files.get("array_state") != "clear"
     )
+    if read and all(array.odd for array in read):
+        raise ProbeFailed(read[0].odd)
+    return read
+
+
+def _read(name: str, files: dict[str, str], members: dict[str, dict[str, str]]) -> Array:
+    """One array. What cannot be understood of it is said of it alone: the others are read."""
+    try:
+        return _array(name, files, members)
+    except ProbeFailed as error:
+        known = tuple(Member(device, frozenset(), None) for device in sorted(members))
+        return Array(name, "", 0, 0, "unknown", odd=error.why, members=known)
 
 
 def _array(name: str, files: dict[str, str], members: dict[str, dict[str, str]]) -> Array:
-    if "array_state" not in files or (files.get("level") == "raid1" and "degraded" not in files):
-        raise ProbeFailed(f"the state of {name} cannot be read")
+    """Raises ProbeFailed. Only a personality that runs counts what is missing (``degraded``)."""
+    runs = files.get("array_state") not in (None, "inactive")
+    if "array_state" not in files or (
+        runs and files.get("level") == "raid1" and "degraded" not in files
+    ):
+        raise ProbeFailed(f"the state of {name} is not there")
     completed = files.get("sync_completed", "none")
     moving = _COMPLETED.fullmatch(completed)
     if not moving and completed not in ("none", "delayed"):
@@ -193,7 +219,7 @@ def _member(device: str, files: dict[str, str]) -> Member:
     return Member(
         device=device,
         state=frozenset(_word(word) for word in files.get("state", "").split(",") if word),
-        slot=None if slot == "none" else _number(slot),
+        slot=None if slot in ("none", "journal") else _number(slot),
         bad_blocks=bool(files.get("bad_blocks", "").strip()),
     )
 

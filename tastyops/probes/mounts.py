@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.errors import ProbeFailed
-from tastyops.probes.reading import Answer, Parsers, Reading, from_json
+from tastyops.probes.reading import Answer, Parsers, Reading, as_path, from_json
 
 _FORM = ("--json", "--list", "-o", "TARGET,SOURCE,FSTYPE,OPTIONS")
 FSTAB = Reading(("findmnt", "--fstab", *_FORM), "filesystems")
@@ -60,7 +60,7 @@ def _filesystem(row: Any) -> Filesystem:
         raise ProbeFailed("that is not a file system")
     options = str(row.get("options") or "").split(",")
     source, fstype = str(row.get("source") or ""), str(row.get("fstype") or "")
-    return Filesystem(row["target"], source, fstype, frozenset(options))
+    return Filesystem(as_path(row["target"]), source, fstype, frozenset(options))
 
 
 PARSERS: Parsers = {"filesystems": _filesystems}

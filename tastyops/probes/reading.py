@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -74,6 +75,24 @@ def from_json(answer: Answer) -> Any:
         return json.loads(need_ok(answer) or "null")
     except (ValueError, RecursionError) as error:
         raise ProbeFailed("that is not JSON") from error
+
+
+_ALIASES = {"/var/run": "/run", "/var/lock": "/run/lock"}
+"""Links to other places, from before /run was one (Filesystem Hierarchy Standard 3.0, 5.13)."""
+
+
+def as_path(text: str) -> str:
+    """A mount point as the kernel spells it, so that two of them can be compared.
+
+    fstab may have a slash at the end, two in a row, ``.`` and ``..``, or an old link for a part.
+    """
+    if not text.startswith("/"):
+        return text
+    path = f"/{posixpath.normpath(text).lstrip('/')}"
+    for link, place in _ALIASES.items():
+        if path == link or path.startswith(f"{link}/"):
+            return place + path.removeprefix(link)
+    return path
 
 
 PARSERS: Parsers = {

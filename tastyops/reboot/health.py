@@ -9,7 +9,7 @@ from typing import Any
 from tastyops.commands import Command, Offline, Probe
 from tastyops.probes.md import ARRAYS, Array
 from tastyops.probes.mounts import FSTAB, MOUNTED, read_only, unmounted
-from tastyops.probes.reading import Reading
+from tastyops.probes.reading import Reading, as_path
 from tastyops.probes.system import FAILED_UNITS
 
 
@@ -64,7 +64,7 @@ def health(*, after: bool = False) -> Generator[Command, Any, Health]:
 
 
 def _ailing(array: Array) -> bool:
-    return array.degraded > 0 or array.state in ("inactive", "broken")
+    return array.degraded > 0 or not array.runs
 
 
 def worse(before: Health, now: Health, ignore: Iterable[str] = ()) -> list[str]:
@@ -77,7 +77,7 @@ def worse(before: Health, now: Health, ignore: Iterable[str] = ()) -> list[str]:
         if _ailing(array) and _got_worse(known.get(_identity(array)), array, before)
     ]
     gone = [array.path for key, array in known.items() if key not in present]
-    spared = set(ignore)
+    spared = set(map(as_path, ignore))
     found = [
         (_new(now.failed, before.failed), "failed"),
         (more, "degraded"),

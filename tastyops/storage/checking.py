@@ -16,6 +16,25 @@ _XFS_PROGRESS = re.compile(
 )
 _XFS_DIRTY = re.compile(r"valuable metadata changes in a log which", re.MULTILINE)
 _XFS_FATAL = re.compile(r"fatal error --|: cannot open |could(?: no|n'?)t (?:open|initialize)")
+_XFS_CANNOT = {
+    "the program is older than the filesystem, a newer xfs_repair is needed": re.compile(
+        r"unknown compat/rocompat/incompat features|nsupported filesystem features"
+        r"|more recent xfs_repair|newer XFS filesystem|features not understood by this program"
+    ),
+    "its log or realtime data is on another device, which has to be named": re.compile(
+        r"has an external log|has a real-?time (?:sub)?(?:volume|section)"
+        r"|[Ss]pecify (?:log|rt|realtime) device"
+    ),
+    "there is not enough memory for it": re.compile(
+        r"[Oo]ut of memory|[Cc]annot allocate memory|(?:malloc|calloc|alloc\w*) failed"
+        r"|couldn'?t (?:malloc|allocate)"
+    ),
+    "the device cannot be read": re.compile(r"Input/output error|read failed:"),
+}
+"""Reasons for which xfs_repair gives up, and what it says then. None is a finding."""
+
+_EXT_TOO_OLD = re.compile(r"[Gg]et a newer version of e2fsck|has unsupported feature")
+
 _XFS_MOVED = re.compile(
     r"^disconnected (?:dir )?inode \d+, (?:would move|moving) to ", re.MULTILINE
 )
@@ -71,6 +90,13 @@ def judged(fstype: str, output: Output) -> Verdict:
 def _xfs_judged(output: Output) -> Verdict:
     """``-n``: 1 where anything is wrong, and after its own errors; 0 where nothing is."""
     said = _said(output)
+    if output.status:
+        for why, says in _XFS_CANNOT.items():
+            if says.search(said):
+                raise Failed(
+                    f"xfs_repair cannot judge it: {why}. Nothing is known of its state",
+                    {"status": output.status},
+                )
     if output.status not in (0, 1) or _XFS_FATAL.search(said) or "Phase 1" not in said:
         raise Failed("xfs_repair could not check it", {"status": output.status})
     messages = xfs_messages(said)
@@ -82,9 +108,15 @@ def _xfs_judged(output: Output) -> Verdict:
 
 
 def _ext_judged(output: Output) -> Verdict:
-    if output.status & ~(E2FSCK_CORRECTED | E2FSCK_REBOOT | E2FSCK_LEFT):
-        raise Failed("e2fsck could not check it", {"status": output.status})
     said = _said(output)
+    if output.status & ~(E2FSCK_CORRECTED | E2FSCK_REBOOT | E2FSCK_LEFT):
+        if _EXT_TOO_OLD.search(said):
+            raise Failed(
+                "e2fsck cannot judge it: the program is older than the filesystem, a newer e2fsck"
+                " is needed. Nothing is known of its state",
+                {"status": output.status},
+            )
+        raise Failed("e2fsck could not check it", {"status": output.status})
     messages, found = ext_messages(said), len(_EXT_MOVED.findall(said))
     if _EXT_JOURNAL.search(said):
         return Verdict(DIRTY_LOG, len(messages), found, messages)

@@ -11,6 +11,7 @@ from tastyops.commands import Command, Probe, Unknown
 from tastyops.errors import Failed, ProbeFailed
 from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
 from tastyops.probes.filesystems import FSTAB, MOUNTS, FstabEntry, Mount, Process, processes, users
+from tastyops.probes.reading import as_path
 
 EXT = frozenset({"ext2", "ext3", "ext4"})
 KNOWN = frozenset({"xfs"}) | EXT
@@ -43,10 +44,11 @@ class Filesystem:
 
 
 def checked_path(path: str) -> str:
-    """The path as it is. Raises Failed for one that is relative or has unusual characters."""
-    if not PATH.fullmatch(path) or ".." in path.split("/"):
+    """The path as the kernel spells it. Raises Failed for a relative or an unusual one."""
+    plain = path if ".." in path.split("/") else as_path(path)
+    if not PATH.fullmatch(plain) or ".." in plain.split("/"):
         raise Failed("that is neither a mount point nor a device: an absolute path is wanted")
-    return path
+    return plain
 
 
 def locate(name: str) -> Generator[Command, Any, Filesystem]:
