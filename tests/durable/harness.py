@@ -21,6 +21,7 @@ from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
 from tastyops.store.runs import read_events, run_directories
 from tests.cli.project import ROOT, isolated
+from tests.durable import forked
 
 SECONDS = 120.0
 KILLED = -9
@@ -120,8 +121,24 @@ def perform(
     attempt: Attempt, *words: str, die_at: int | None = None, dry: bool = False
 ) -> int:
     """A verb in a process of its own, which dies after that event."""
-    module = ["tastyops"] if die_at is None else ["tests.durable.victim", str(die_at)]
-    return finish(attempt, begin(attempt, *words, module=module, dry=dry))
+    output = attempt.folder / "output"
+    code = forked.run(
+        words, folder=attempt.folder, environment=surroundings(attempt, dry), moment=die_at,
+        output=output, patience=SECONDS,
+    )  # fmt: skip
+    said = output.read_text()
+    assert code is not None, f"it hangs; it said {said}"
+    return ended(attempt, words, code, said)
+
+
+def surroundings(attempt: Attempt, dry: bool) -> dict[str, str]:
+    """The environment of a process of the program."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        **({"INVOKE_RUN_DRY": "1"} if dry else {}),
+        **isolated(attempt.folder / "user"),
+    }
 
 
 def begin(
@@ -132,13 +149,7 @@ def begin(
     return subprocess.Popen(
         [sys.executable, "-m", *module, *words],
         cwd=attempt.folder,
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
-            **({"INVOKE_RUN_DRY": "1"} if dry else {}),
-            **isolated(attempt.folder / "user"),
-            **environment,
-        },
+        env={**surroundings(attempt, dry), **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -155,10 +166,15 @@ def finish(attempt: Attempt, process: subprocess.Popen[str]) -> int:
         process.kill()
         said, _ = process.communicate()
         raise AssertionError(f"it hangs; it said {said}") from None
-    words = " ".join(process.args[3:] if isinstance(process.args, list) else [])
-    attempt.outputs.append(f"{words} → {process.returncode}\n{said}")
+    words = process.args[3:] if isinstance(process.args, list) else []
+    return ended(attempt, words, process.returncode, said)
+
+
+def ended(attempt: Attempt, words: Sequence[object], code: int, said: str) -> int:
+    """Notes how a process came out, and returns its exit code."""
+    attempt.outputs.append(f"{' '.join(map(str, words))} → {code}\n{said}")
     assert "Traceback" not in said, said
-    return process.returncode
+    return code
 
 
 def opening(attempt: Attempt) -> list[str]:
