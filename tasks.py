@@ -26,10 +26,11 @@ def test(c, fast=False, long=False, workers=WORKERS):
     sys.exit(next((code for code in codes if code not in (0, NO_TESTS)), 0))
 
 
-@task
-def bench(c):
-    """Measure: the same step through tastyops, Fabric and OpenSSH's ControlMaster."""
-    sys.exit(subprocess.call([sys.executable, "-m", "benchmarks"]))
+@task(help={"peers": "Virtual environment for asyncssh, Fabric and pyinfra; made if missing."})
+def bench(c, peers=""):
+    """Measure steps and whole commands beside OpenSSH and, with --peers, beside other tools."""
+    words = ["--peers", peers] if peers else []
+    sys.exit(subprocess.call([sys.executable, "-m", "benchmarks", *words]))
 
 
 ns = collection(test, bench)

@@ -15,6 +15,9 @@ from benchmarks.figures import Measured, Scenario
 from benchmarks.table import render
 
 SCENARIOS = (Scenario(1, 30), Scenario(40, 5))
+FLEET = Scenario(200, 5)
+LARGE_FLEET = Scenario(500, 3)
+"""Whole commands only: the time for each host must not grow with their number."""
 
 
 def parser() -> ArgumentParser:
@@ -24,13 +27,18 @@ def parser() -> ArgumentParser:
         description="The same step through tastyops, Fabric and OpenSSH's ControlMaster.",
     )
     found.add_argument("--quick", action="store_true", help="fewer repeats: a first impression")
+    found.add_argument(
+        "--peers", type=Path, metavar="DIR",
+        help="a virtual environment with asyncssh, fabric and pyinfra; made if it is not there",
+    )
+    found.add_argument("--fleet", action="store_true", help="whole commands on 500 hosts, too")
     found.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to FILE")
     return found
 
 
 def measure(args: Namespace, stack: ExitStack) -> Measured:
     """Everything, on a site that ends with the stack."""
-    from benchmarks import journal, startup
+    from benchmarks import commands, journal, startup
     from benchmarks.machine import describe, disk_folder
     from benchmarks.site import Site
     from benchmarks.steps import Steps
@@ -39,7 +47,10 @@ def measure(args: Namespace, stack: ExitStack) -> Measured:
     place = disk_folder()
     machine = describe(place)
     disk = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tastyops-", dir=place)))
-    site = Site(stack, max(scenario.hosts for scenario in SCENARIOS))
+    whole = [*SCENARIOS, FLEET, *([LARGE_FLEET] if args.fleet else [])]
+    if args.peers is not None:
+        commands.make_peers(args.peers.resolve())
+    site = Site(stack, max(scenario.hosts for scenario in whole))
     steps = Steps(site, disk, _say)
     steps.warm_up(site.shells[0])
     rows = [
@@ -48,13 +59,19 @@ def measure(args: Namespace, stack: ExitStack) -> Measured:
         for scenario in SCENARIOS
         for row in steps.measure(shell, scenario, repeats)
     ]
-    _say("journal and start-up")
+    peers = None if args.peers is None else args.peers.resolve()
+    measured = commands.measure(site, disk, whole, repeats, peers=peers, say=_say)
+    if peers is None:
+        site.notes.append("Not measured: asyncssh, Fabric, pyinfra as commands. Give --peers DIR.")
+    _say("short verbs, journal and start-up")
     return Measured(
         machine,
         repeats,
         rows,
         startup.measure(disk / "empty", 5 if args.quick else 15),
         journal.measure(disk, repeats, 200 if args.quick else 1000),
+        measured,
+        commands.measure_verbs(site, disk, 3 if args.quick else 7),
         site.notes,
     )
 
@@ -66,8 +83,8 @@ def _say(sentence: str) -> None:
 def main(words: Sequence[str] | None = None) -> int:
     """Returns the exit code: 2 when something has to be installed first, never one for a time."""
     args = parser().parse_args(words)
+    from benchmarks.commands import ContenderError
     from benchmarks.site import missing
-    from benchmarks.steps import ContenderError
 
     lacking = missing()
     if lacking:

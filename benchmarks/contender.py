@@ -1,7 +1,7 @@
 """One contender, in a process of its own: ``python -m benchmarks.contender ORDER``.
 
 Prints one JSON object: ``wall`` and ``cpu`` in seconds for all counted steps on open connections,
-``peak`` in MB, and ``whole`` in seconds where the contender itself knows better than its parent.
+``peak`` in MB.
 """
 
 from __future__ import annotations
@@ -234,7 +234,6 @@ class _Master:
 
 def control_master(order: Order) -> Found:
     """One established master for each host, ``ssh -S`` for each step."""
-    began = time.perf_counter()
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(len(order.targets)))
         masters = []
@@ -255,9 +254,7 @@ def control_master(order: Order) -> Found:
 
         found = _repeated(step, order.steps, cpu)
         peak = peak_mb() + sum(peak_mb(master.pid) for master in masters)
-    # Python is only how it is driven here: a script of the shell would do as well.
-    whole = time.perf_counter() - began
-    return found | {"peak": peak, "whole": whole}
+    return found | {"peak": peak}
 
 
 def _cpu_with_children() -> float:

@@ -11,17 +11,24 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 PROBE, CHANGE = "probe", "change"
 FABRIC, CONTROL_MASTER = "fabric", "controlmaster"
-COMMAND_PROBE, COMMAND_CHANGE = "command-probe", "command-change"
+TASTYOPS, MASTER_SCRIPT, ASYNCSSH, PYINFRA = "tastyops", "master-script", "asyncssh", "pyinfra"
 
 TITLES = {
     PROBE: "tastyops, probe",
     CHANGE: "tastyops, change",
     FABRIC: "Fabric",
     CONTROL_MASTER: "OpenSSH, ControlMaster",
-    COMMAND_PROBE: "`tastyops run`, probes",
-    COMMAND_CHANGE: "`tastyops run`, changes",
 }
-"""The contenders, in the order of the table."""
+"""The contenders step by step, in the order of the table."""
+
+COMMAND_TITLES = {
+    TASTYOPS: "`tastyops run`",
+    MASTER_SCRIPT: "OpenSSH, ControlMaster script",
+    ASYNCSSH: "asyncssh script",
+    FABRIC: "Fabric script",
+    PYINFRA: "pyinfra",
+}
+"""The contenders as whole commands, in the order of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +64,41 @@ class Spread:
 class Row:
     """One contender in one scenario with one login shell.
 
-    ``wall`` and ``cpu``: ms per step on an open connection, ``peak``: MB; None for what is only
-    measured whole. ``whole`` and ``whole_cpu``: seconds from the start of the process to its end.
+    ``wall`` and ``cpu``: ms per step on an open connection, ``peak``: MB.
     """
 
     shell: str
     scenario: Scenario
     contender: str
-    wall: Spread | None
-    cpu: Spread | None
-    peak: Spread | None
-    whole: Spread
-    whole_cpu: Spread
+    wall: Spread
+    cpu: Spread
+    peak: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One whole command: seconds of wall time and of processor time, peak memory in MB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """One contender's whole commands in one scenario; units as in ``Command``."""
+
+    scenario: Scenario
+    contender: str
+    wall: Spread
+    cpu: Spread
+    peak: Spread
+
+    @classmethod
+    def of(cls, scenario: Scenario, contender: str, runs: Sequence[Command]) -> CommandRow:
+        """The figures of several runs."""
+        wall, cpu, peak = zip(*((run.wall, run.cpu, run.peak) for run in runs), strict=True)
+        return cls(scenario, contender, Spread(wall), Spread(cpu), Spread(peak))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +128,9 @@ class Measured:
     rows: Sequence[Row]
     startup: Startup
     journal: JournalFigures
+    commands: Sequence[CommandRow]
+    verbs: dict[str, Spread]
+    """Processor seconds of short verbs; the first is the ``import paramiko`` beside them."""
     notes: Sequence[str] = ()
 
     def row(self, shell: str, scenario: Scenario, contender: str) -> Row | None:
@@ -112,6 +145,15 @@ class Measured:
     def scenarios(self) -> list[Scenario]:
         """The scenarios, in the order they were measured."""
         return list(dict.fromkeys(row.scenario for row in self.rows))
+
+    def command(self, scenario: Scenario, contender: str) -> CommandRow | None:
+        """A contender's whole commands, if it was measured."""
+        wanted = (scenario, contender)
+        return next((r for r in self.commands if (r.scenario, r.contender) == wanted), None)
+
+    def command_scenarios(self) -> list[Scenario]:
+        """The scenarios of whole commands, in the order they were measured."""
+        return list(dict.fromkeys(row.scenario for row in self.commands))
 
     def to_json(self) -> dict[str, Any]:
         """All of it, every repeat's figure included."""

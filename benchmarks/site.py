@@ -22,8 +22,8 @@ MISSING = {
 }
 
 _CONFIG = (
-    "MaxStartups 500",
-    "MaxSessions 500",
+    "MaxStartups 2000",
+    "MaxSessions 1000",
     "LoginGraceTime 60",
     # So that every key can have a runtime directory and a lock of its own, as every real host has.
     "PermitUserEnvironment XDG_RUNTIME_DIR,TASTYOPS_LOCKS",
@@ -81,7 +81,7 @@ class Site:
 
     def _host(self, shell: str, user: str, number: int) -> tuple[str, str, str]:
         """Makes a key and its directory; gives the host's name, its user and the key's path."""
-        name = f"{Path(shell).name}{number:02}"
+        name = f"{Path(shell).name}{number:03}"
         key = self.server.folder / f"key-{name}"
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(key)],

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.commands import ROOT, usual_environment
 from benchmarks.figures import Spread, Startup
-from benchmarks.steps import ROOT, usual_environment
 
 _EMPTY = "from invoke import Collection\n\nns = Collection()\n"
 

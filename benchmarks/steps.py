@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.commands import ROOT, ContenderError, usual_environment
 from benchmarks.contender import CONTENDERS
-from benchmarks.figures import COMMAND_CHANGE, COMMAND_PROBE, Row, Scenario, Spread
-from benchmarks.order import Order, inventory, runbook
+from benchmarks.figures import Row, Scenario, Spread
+from benchmarks.order import Order
 from benchmarks.site import Site
 
-ROOT = Path(__file__).resolve().parent.parent
-_COMMAND = "from tastyops.cli.program import console_script; console_script()"
-
 Say = Callable[[str], None]
-
-
-class ContenderError(Exception):
-    """A contender did not do its steps; it said why on standard error."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """A contender's process: what it printed, and the seconds it took."""
-
-    printed: str
-    wall: float
-    cpu: float
 
 
 @dataclass(slots=True)
@@ -43,10 +26,8 @@ class _Series:
 
     found: list[dict[str, float]] = field(default_factory=list)
 
-    def spread(self, name: str, factor: float = 1.0) -> Spread | None:
-        """One figure from every repeat; None if it was not measured."""
-        if any(name not in each for each in self.found):
-            return None
+    def spread(self, name: str, factor: float = 1.0) -> Spread:
+        """One figure from every repeat."""
         return Spread(tuple(each[name] * factor for each in self.found))
 
 
@@ -59,16 +40,15 @@ class Steps:
     def warm_up(self, shell: str) -> None:
         """One step of everybody, not counted: what is compiled or cached once is so afterwards."""
         self._say("warming up")
-        for name in (*CONTENDERS, COMMAND_PROBE, COMMAND_CHANGE):
+        for name in CONTENDERS:
             self._once(name, shell, Scenario(1, 1))
 
     def measure(self, shell: str, scenario: Scenario, repeats: int) -> list[Row]:
         """Every contender once in each repeat, so that all meet the same changes of the machine."""
-        names = [*CONTENDERS, COMMAND_PROBE, COMMAND_CHANGE]
-        series = {name: _Series() for name in names}
+        series = {name: _Series() for name in CONTENDERS}
         for repeat in range(repeats):
             self._say(f"{scenario.title}, {shell}: {repeat + 1} of {repeats}")
-            for name in names:
+            for name in CONTENDERS:
                 series[name].found.append(self._once(name, shell, scenario))
         each = 1000 / (scenario.hosts * scenario.steps)
         return [
@@ -79,8 +59,6 @@ class Steps:
                 one.spread("wall", each),
                 one.spread("cpu", each),
                 one.spread("peak"),
-                _present(one.spread("whole")),
-                _present(one.spread("whole_cpu")),
             )
             for name, one in series.items()
         ]
@@ -97,67 +75,25 @@ class Steps:
                 str(folder),
                 str(self._site.sockets),
             )
-            if contender in CONTENDERS:
-                ended = _run(["-m", "benchmarks.contender", order.to_json()], folder)
-                found: dict[str, float] = json.loads(ended.printed)
-            else:
-                ended = _run(_command(order), folder)
-                found = {}
+            printed = _run(["-m", "benchmarks.contender", order.to_json()], folder)
         finally:
             shutil.rmtree(folder)
-        return {"whole": ended.wall, "whole_cpu": ended.cpu} | found
+        found: dict[str, float] = json.loads(printed)
+        return found
 
 
-def _command(order: Order) -> Sequence[str]:
-    """``tastyops run`` of the same steps, one more as everywhere."""
-    folder = Path(order.folder)
-    (folder / "inventory.yml").write_text(inventory(order))
-    text = runbook(order.steps + 1, reads=order.contender == COMMAND_PROBE)
-    (folder / "bench.yml").write_text(text)
-    return [
-        "-c",
-        _COMMAND,
-        "run",
-        str(folder / "bench.yml"),
-        "--inventory",
-        str(folder / "inventory.yml"),
-        "--yes",
-    ]
-
-
-def _run(words: Sequence[str], home: Path) -> _Ended:
-    """A Python process with a home of its own, so that nobody's ssh_config or agent matters."""
-    environment = usual_environment() | {"HOME": str(home), "PYTHONPATH": str(ROOT)}
-    began = time.perf_counter()
-    child = subprocess.Popen(
+def _run(words: Sequence[str], home: Path) -> str:
+    """What a Python process prints; its home is its own: no ssh_config and no agent matters."""
+    ended = subprocess.run(
         [sys.executable, *words],
         cwd=home,
-        env=environment,
+        env=usual_environment() | {"HOME": str(home), "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
+        check=False,
     )
-    try:
-        printed = child.stdout.read() if child.stdout else ""
-        _, status, used = os.wait4(child.pid, 0)
-    except BaseException:
-        child.kill()
-        child.wait()
-        raise
-    child.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - began
-    if child.returncode:
-        raise ContenderError(f"{words[1][:60]} ended with {child.returncode}. {printed}".strip())
-    return _Ended(printed, wall, used.ru_utime + used.ru_stime)
-
-
-def usual_environment() -> dict[str, str]:
-    """This process's, without an agent, and with compiled modules kept as they usually are."""
-    unusual = ("SSH_AUTH_SOCK", "PYTHONDONTWRITEBYTECODE")
-    return {name: value for name, value in os.environ.items() if name not in unusual}
-
-
-def _present(figure: Spread | None) -> Spread:
-    if figure is None:
-        raise ValueError("every contender is measured whole")
-    return figure
+    if ended.returncode:
+        said = f"{words[1][:60]} ended with {ended.returncode}. {ended.stdout}"
+        raise ContenderError(said.strip())
+    return ended.stdout

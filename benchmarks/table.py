@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from benchmarks.figures import (
+    ASYNCSSH,
     CHANGE,
-    COMMAND_CHANGE,
-    COMMAND_PROBE,
+    COMMAND_TITLES,
     CONTROL_MASTER,
     FABRIC,
+    MASTER_SCRIPT,
     PROBE,
+    PYINFRA,
+    TASTYOPS,
     TIMES,
     TITLES,
+    CommandRow,
     Measured,
     Row,
     Scenario,
@@ -24,9 +28,13 @@ TO = "\N{EN DASH}"
 PROBE_MS, CHANGE_MS, JOURNAL_MS, STARTUP_RATIO, FABRIC_RATIO = 2.0, 3.0, 1.0, 1.5, 15.0
 """The targets. A miss is shown, never a failure."""
 
+VERB_RATIO = 1.25
+"""A short verb's processor time over that of a bare ``import paramiko``."""
+
+COMMAND_RATIOS = {1: {MASTER_SCRIPT: 1.3}, 40: {ASYNCSSH: 1.5, FABRIC: 1.0, PYINFRA: 1.0}}
+"""By number of hosts: the whole command over each peer's."""
+
 _OURS = (PROBE, CHANGE)
-_OTHERS = (FABRIC, CONTROL_MASTER)
-_ONLY_WHOLE = (COMMAND_PROBE, COMMAND_CHANGE)
 
 
 def render(measured: Measured) -> str:
@@ -49,7 +57,10 @@ def _lines(measured: Measured) -> Iterator[str]:
             rows = _rows(measured, shell, scenario)
             if rows:
                 yield from _titled(f"{scenario.title}, login shell {shell}", _steps(rows))
-    yield from _titled("The whole command, connecting included", _whole(measured))
+    for scenario in measured.command_scenarios():
+        title = f"The whole command, connecting included: {scenario.title}"
+        yield from _titled(title, _commands(measured, scenario))
+    yield from _titled("Short verbs", _verbs(measured))
     yield from _titled("Journal and start-up", _rest(measured))
     if measured.notes:
         yield ""
@@ -102,13 +113,12 @@ def _steps(rows: Sequence[Row]) -> list[str]:
                 *(_times(row, ours.get(name)) for name in _OURS),
             )
             for row in rows
-            if row.contender not in _ONLY_WHOLE
         ],
     )
 
 
-def _ratio(row: Row | None, to: Row | None) -> Spread | None:
-    if row is None or to is None or row.wall is None or to.wall is None:
+def _ratio(row: Row | CommandRow | None, to: Row | CommandRow | None) -> Spread | None:
+    if row is None or to is None:
         return None
     return row.wall.over(to.wall)
 
@@ -117,21 +127,38 @@ def _times(row: Row, to: Row | None) -> str:
     return "1" if row is to else spread(_ratio(row, to))
 
 
-def _whole(measured: Measured) -> list[str]:
-    names = (*_ONLY_WHOLE, *_OTHERS)
-    head = ("", "wall, s", "CPU, s")
-    rows = [
-        (
-            f"{TITLES[row.contender]}: {row.scenario.title}, {row.shell}",
-            spread(row.whole),
-            spread(row.whole_cpu),
-        )
-        for shell in measured.shells()
-        for scenario in measured.scenarios()
-        for row in _rows(measured, shell, scenario)
-        if row.contender in names
-    ]
-    return _table(head, rows)
+# -- whole commands --------------------------------------------------------------------------------
+
+
+def _commands(measured: Measured, scenario: Scenario) -> list[str]:
+    ours = measured.command(scenario, TASTYOPS)
+    rows = [measured.command(scenario, name) for name in COMMAND_TITLES]
+    return _table(
+        ("", "wall, s", f"{TIMES} tastyops", "CPU, s", "wall, ms a host", "peak, MB"),
+        [
+            (
+                COMMAND_TITLES[row.contender],
+                spread(row.wall),
+                "1" if row is ours else spread(_ratio(row, ours)),
+                spread(row.cpu),
+                number(row.wall.median / scenario.hosts * 1000),
+                spread(row.peak),
+            )
+            for row in rows
+            if row is not None
+        ],
+    )
+
+
+def _verbs(measured: Measured) -> list[str]:
+    bare = next(iter(measured.verbs.values()))
+    return _table(
+        ("", "CPU, s", f"{TIMES} import paramiko"),
+        [
+            (name, spread(figure), "1" if figure is bare else spread(figure.over(bare)))
+            for name, figure in measured.verbs.items()
+        ],
+    )
 
 
 # -- the rest --------------------------------------------------------------------------------------
@@ -158,9 +185,24 @@ def _targets(measured: Measured) -> Iterator[tuple[str, str, str, str]]:
             # Many at once, Fabric's waiting overlaps: there the aim is only to be no slower.
             fabric = FABRIC_RATIO if scenario.hosts == 1 else 1.0
             yield from _step_targets(f"{scenario.title}, {shell}", rows, fabric)
+    yield from _command_targets(measured)
     yield _at_most("journal, ms an event", JOURNAL_MS, measured.journal.single)
     ratio = measured.startup.here.over(measured.startup.empty)
     yield _at_most("`invoke --list` over an empty collection's", STARTUP_RATIO, ratio)
+
+
+def _command_targets(measured: Measured) -> Iterator[tuple[str, str, str, str]]:
+    scenarios = measured.command_scenarios()
+    for scenario in scenarios:
+        ours = measured.command(scenario, TASTYOPS)
+        for peer, most in COMMAND_RATIOS.get(scenario.hosts, {}).items():
+            ratio = _ratio(ours, measured.command(scenario, peer))
+            if ratio is not None:
+                what = f"whole command over {COMMAND_TITLES[peer]}: {scenario.title}"
+                yield _at_most(what, most, ratio)
+    bare, *verbs = measured.verbs.items()
+    for name, figure in verbs:
+        yield _at_most(f"CPU, {name} over {bare[0]}", VERB_RATIO, figure.over(bare[1]))
 
 
 def _step_targets(
@@ -168,7 +210,7 @@ def _step_targets(
 ) -> Iterator[tuple[str, str, str, str]]:
     for name, limit in ((PROBE, PROBE_MS), (CHANGE, CHANGE_MS)):
         row = rows.get(name)
-        if row is None or row.wall is None:
+        if row is None:
             continue
         yield _at_most(f"{name}, ms a step: {where}", limit, row.wall)
         for other, least in ((CONTROL_MASTER, 1.0), (FABRIC, fabric)):

@@ -10,12 +10,16 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks import site
 from benchmarks.figures import (
+    ASYNCSSH,
     CHANGE,
-    COMMAND_PROBE,
     CONTROL_MASTER,
     FABRIC,
+    MASTER_SCRIPT,
     PROBE,
+    TASTYOPS,
     TIMES,
+    Command,
+    CommandRow,
     JournalFigures,
     Measured,
     Row,
@@ -32,11 +36,15 @@ from tastyops.validate import validate
 ONE, MANY = Scenario(1, 30), Scenario(40, 5)
 
 
-def row(contender: str, scenario: Scenario, wall: float | None) -> Row:
+def row(contender: str, scenario: Scenario, wall: float) -> Row:
     """A contender whose three repeats took ``wall`` ms a step, a tenth more, and a fifth more."""
-    steps = None if wall is None else Spread((wall, wall * 1.1, wall * 1.2))
-    whole = Spread((1.0, 1.1, 1.2))
-    return Row("/bin/sh", scenario, contender, steps, steps, steps, whole, whole)
+    steps = Spread((wall, wall * 1.1, wall * 1.2))
+    return Row("/bin/sh", scenario, contender, steps, steps, steps)
+
+
+def command(contender: str, scenario: Scenario, wall: float) -> CommandRow:
+    """A contender whose two whole commands took ``wall`` seconds each."""
+    return CommandRow.of(scenario, contender, [Command(wall, wall / 2, 50.0)] * 2)
 
 
 def measured(**changes: object) -> Measured:
@@ -48,8 +56,12 @@ def measured(**changes: object) -> Measured:
             (CHANGE, 4.0),
             (FABRIC, 50.0),
             (CONTROL_MASTER, 6.0),
-            (COMMAND_PROBE, None),
         )
+    ]
+    commands = [
+        command(name, scenario, wall)
+        for scenario in (ONE, MANY)
+        for name, wall in ((TASTYOPS, 1.2), (MASTER_SCRIPT, 1.0), (ASYNCSSH, 0.6))
     ]
     fields: dict[str, object] = {
         "machine": {"cores": "2", "kernel": "6.1.0"},
@@ -57,6 +69,8 @@ def measured(**changes: object) -> Measured:
         "rows": rows,
         "startup": Startup(Spread((60.0, 61.0)), Spread((50.0, 50.0))),
         "journal": JournalFigures(Spread((0.2,)), Spread((0.01,)), 40, Spread((0.1,))),
+        "commands": commands,
+        "verbs": {"`import paramiko`": Spread((0.2,)), "`tastyops check`": Spread((0.3,))},
         "notes": ("Not measured: a login shell /bin/bash.",),
     }
     return Measured(**(fields | changes))  # type: ignore[arg-type]
@@ -84,6 +98,12 @@ def test_targets_stand_beside_results() -> None:
         "**missed**",
     ]
     assert cells(page, "Fabric over a change: 40 hosts")[0][1] == "≥ 1x"
+    assert cells(page, "whole command over OpenSSH") == [
+        ["whole command over OpenSSH, ControlMaster script: 1 host x 30 steps", "≤ 1.3",
+         "1.20 (1.20-1.20)", "reached"],
+    ]  # fmt: skip
+    assert [row[-1] for row in cells(page, "whole command over asyncssh")] == ["**missed**"]
+    assert cells(page, "CPU, `tastyops check`")[0][1:] == ["≤ 1.25", "1.50 (1.50-1.50)", "**missed**"]
     assert cells(page, "`invoke --list` over")[0][2:] == ["1.21 (1.20-1.22)", "reached"]
 
 
@@ -104,7 +124,10 @@ def test_every_table_is_whole() -> None:
             widths[-1].add(line.count(" | "))
     assert [len(each) for each in widths] == [1] * len(widths)
     assert "### 40 hosts x 5 steps, login shell /bin/sh" in page
-    assert page.count("`tastyops run`, probes") == 2
+    assert page.count("| `tastyops run` |") == 2
+    assert cells(page, "asyncssh script")[-1][1:] == [
+        "0.60 (0.60-0.60)", "0.50 (0.50-0.50)", "0.30 (0.30-0.30)", "15.0", "50.0 (50.0-50.0)",
+    ]  # fmt: skip
     assert page.endswith("Not measured: a login shell /bin/bash.\n")
 
 
