@@ -14,6 +14,7 @@ from tastyops.probes.console import Screen, look
 from tastyops.probes.system import BOOT_ID, SYSTEM_STATE
 from tastyops.reboot import menuboot
 from tastyops.reboot.bootmenu import Entry, start_entry
+from tastyops.reboot.condition import Condition, need_gone
 from tastyops.reboot.console import attach
 from tastyops.reboot.guard import guard
 from tastyops.reboot.schedule import grace, order, schedule, take_back
@@ -45,8 +46,15 @@ class Boot:
     "boot",
     scalar="mode",
     guarded=True,
-    returns={"mode": "word", "kernel": "version", "previous": "version", "reached": "word"},
-    sentence="Machine started in {{ mode }} mode, running kernel {{ kernel }}.",
+    returns={
+        "mode": "word",
+        "kernel": "version",
+        "previous": "version",
+        "reached": "word",
+        "restarted": "flag",
+    },
+    sentence="Machine {{ 'started in' if restarted else 'went on, without a restart, to' }}"
+    " {{ mode }} mode, running kernel {{ kernel }}.",
 )
 def boot(params: Boot, facts: Facts) -> Steps:
     """Restart the host into a mode or a kernel, through the boot menu on its console (GRUB)."""
@@ -85,6 +93,8 @@ def _cut(params: Boot, facts: Facts) -> Generator[Command, Any, None]:
     """A host that does not answer is started anew by its power switch."""
     if not params.power or not facts.power:
         raise Refused("the host does not answer; `power: true` would cycle its power")
+    screen: Screen = yield Probe(*look(0), via="console")
+    yield from need_gone(Condition(screen.state, "offline"), facts)
     cycled = yield Change(("cycle",), via="power")
     if isinstance(cycled, Output) and not cycled.ok:
         raise Failed("the power could not be cycled", {"reached": "not-back"})

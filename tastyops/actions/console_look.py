@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from tastyops.actions import action, param, require
 from tastyops.commands import Ask, Change, Offline, Probe, Steps
-from tastyops.errors import ConsoleHeld, Refused, shown
+from tastyops.errors import ConsoleHeld, Failed, Refused, shown
 from tastyops.model.action import Facts
 from tastyops.probes.console import WAITING, Screen, look
 
@@ -25,6 +26,7 @@ class ConsoleLook:
     until: list[str] = param("list", "Regular expressions to wait for instead", ())
     take: bool = param("boolean", "Whether to ask for a console that somebody else has", False)
     enter: bool = param("boolean", "Whether to press Enter once where it is silent for 20 s", False)
+    expect: list[str] = param("list", "States one of which it must show; else the step fails", ())
 
 
 @action(
@@ -57,6 +59,14 @@ def console_look(params: ConsoleLook, facts: Facts) -> Steps:
             require((yield Change(("type",), b"\r", via="console")), "Enter could not be typed")
         if silent or params.wait:
             screen = yield Probe(*look(max(params.wait, 5.0), *until), via="console", offline=True)
+    found = _registered(screen)
+    if params.expect and found["state"] not in params.expect:
+        wanted = ", ".join(params.expect)
+        raise Failed(f"the state of the console is {found['state']}, not one of {wanted}", found)
+    return found
+
+
+def _registered(screen: Screen | Offline) -> dict[str, Any]:
     if isinstance(screen, Offline):
         return {"state": screen.why, "line": "", "chosen": "", "heard": 0}
     return {

@@ -16,7 +16,9 @@ class Wall:
     message: str = param("text", "The message, as users will read it on their terminals")
 
 
-@action("wall", scalar="message", sentence="Warning sent via wall to all logged-in users.")
+@action(
+    "wall", scalar="message", sentence="Message written to the terminals of all logged-in users."
+)
 def wall(params: Wall, facts: Facts) -> Steps:
     """Write a message to the terminal of every logged-in user (wall(1))."""
     require((yield Change(("wall", "--", params.message))), "wall could not send the message")

@@ -95,6 +95,10 @@ class ConsoleShell:
         if line == "exit":
             self._leave()
             return
+        if "exec sulogin" in line:  # in the shell's place, it asks anew
+            self._asks = True
+            self.say(SULOGIN)
+            return
         if line:
             self._run(line, lambda data: self._tell(data.replace(b"\n", b"\r\n")))
         self.say(self._prompt)

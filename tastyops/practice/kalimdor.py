@@ -85,6 +85,10 @@ class Options:
     """The initial ramdisk of the kernel it runs is truncated: that one's next start panics."""
     root_not_found: bool = False
     """It is just starting, and its initial ramdisk does not know the array that root is on."""
+    begins: str = ""
+    """What it is at when the practice begins: ``starting``, or ``emergency`` (/home is damaged and
+    cannot be mounted), or ``no-network`` (it runs, and nothing reaches it).
+    """
     grub_default: str = "saved"
     """GRUB_DEFAULT."""
 
@@ -103,6 +107,8 @@ class Options:
         options = cls(**values)
         if options.boots_end_at not in ("", *DEAD_ENDS):
             raise ValueError(f"practice: boots_end_at is one of {', '.join(DEAD_ENDS)}")
+        if options.begins not in ("", "starting", "emergency", "no-network"):
+            raise ValueError("practice: begins is one of starting, emergency, no-network")
         return options
 
 

@@ -45,6 +45,12 @@ RACK_GOES_DARK = "the rack goes dark"
 LINK_CUT = 60.0
 """Seconds without network where that alone is what a shutdown does."""
 
+STARTING = 300.0
+"""Seconds that a machine which begins while it starts still takes."""
+
+NEVER = 1e7
+"""Seconds after which a network comes back that is not to come back in a practice."""
+
 Phase = Literal["up", "down", "menu", "panicked", "initramfs", "rescue", "hung", "off"]
 """``rescue`` is systemd's rescue or emergency mode; ``down`` goes on to something by itself."""
 
@@ -87,6 +93,21 @@ class Life(Parts, ABC):
             self._back_at = self.clock.time() + max(KERNEL_STARTS, MENU_REAL * self.clock.scale)
         if options.hung:
             self.phase = "hung"
+        if options.begins == "starting":
+            self._start_kernel(self.clock.time(), self.kernel, "")
+            self._back_at = self.clock.time() + STARTING
+            self._settled_at = self._back_at + SETTLES
+        elif options.begins == "emergency":
+            self._home_damage.append("bad superblock")
+            self._start_kernel(self.clock.time(), self.kernel, "emergency")
+            self._back_at = self.clock.time()
+        elif options.begins == "no-network":
+            self._link_back = self.clock.time() + NEVER
+
+    @property
+    def _home_damage(self) -> list[str]:
+        home = self.storage.mounts.filesystem("/dev/mapper/volume-home")
+        return home.damage if home is not None else []
 
     @abstractmethod
     def run(self, call: Call) -> int:
@@ -234,6 +255,8 @@ class Life(Parts, ABC):
                 self._changed()
             elif self._shell is not None:
                 self._shell.key(key)
+            elif self.phase == "down" and key in ENTER:
+                self._heard(b"\r\n")  # a kernel's terminal echoes, whoever reads
             elif self.phase == "up" and key in ENTER:
                 self._prompt()
             elif self.phase == "up":
@@ -288,7 +311,7 @@ class Life(Parts, ABC):
         self, at: float, release: str | None, *, menu: bool = True, entry: Entry | None = None,
         words: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        self._menu = self._shell = None
+        self._menu = self._shell = self._link_back = None
         entry = entry or self.grub.choice()
         if menu and release is None and entry and self.serial is not None and self.serial.attached:
             # So short in practice time that nobody could press a key: it waits real seconds.
@@ -312,6 +335,8 @@ class Life(Parts, ABC):
     def _start_kernel(self, at: float, release: str, mode: str) -> None:
         """``mode`` is rescue or emergency, or empty for the default target."""
         self.phase, self._shell = "down", None
+        if self._options.begins == "emergency" and self._home_damage:
+            mode = mode or "emergency"
         self._new_boot(release)
         self.processes.booted = at + KERNEL_STARTS
         self._back_at = at + DOWN
@@ -375,6 +400,9 @@ class Life(Parts, ABC):
 
     def _to_default(self) -> None:
         """Out of rescue or emergency mode, on to the default target."""
+        if self._options.begins == "emergency" and self._home_damage:
+            self._came_up()  # what fstab needs is not mounted, so systemd comes to the same end
+            return
         if self.units.mode == "emergency":
             self.storage.booted()
         self.units.boot()

@@ -178,6 +178,8 @@ class Units:
             unit = self.find(name)
             if verb == "is-enabled":
                 state = "enabled" if unit and unit.enabled else "disabled"
+            elif name in ("rescue.target", "emergency.target"):
+                state = "active" if name == f"{self.mode}.target" else "inactive"
             else:
                 state = self.active(unit) if unit else "inactive"
             states.append(state)

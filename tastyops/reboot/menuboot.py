@@ -6,18 +6,22 @@ import re
 from collections.abc import Generator
 from typing import Any
 
-from tastyops.commands import Change, Command, Offline, Output, Probe, Sleep, Unknown
+from tastyops.commands import Change, Command, Offline, Output, Probe, Report, Sleep, Unknown
 from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
 from tastyops.probes.system import BOOT_ID, KERNEL, SYSTEM_STATE, Kernel
 from tastyops.reboot.bootmenu import Entry, press, start_entry
 from tastyops.reboot.console import glance
 from tastyops.reboot.proof import Choose
-from tastyops.reboot.singleuser import command, reach_shell
+from tastyops.reboot.singleuser import command, log_out, reach_shell
 from tastyops.reboot.starting import starting
 from tastyops.reboot.verify import started
+from tastyops.reboot.waiting import Stuck
 
 POLL = 2.0
+
+LOGGED_OUT = 60.0
+"""Seconds in which a login prompt comes back after the shell was left."""
 
 START_SSH = "systemctl start networking ssh systemd-user-sessions"
 """The last of the three removes /run/nologin, so that others than root may log in too."""
@@ -45,21 +49,19 @@ def arrive(
     mode: str, old: str, *, ssh: bool, patience: float, facts: Facts
 ) -> Generator[Command, Any, dict[str, Any]]:
     """Waits until the machine has come up in that mode, and says how. Raises Failed."""
-    told: dict[str, Any] = {"mode": mode, "kernel": None, "reached": "up"}
+    told: dict[str, Any] = {"mode": mode, "kernel": None, "reached": "up", "restarted": True}
     if mode != "normal":
-        found = yield from reach_shell(patience)
-        told["reached"] = found
-        wanted = "rescue" if mode == "single-user" else "emergency"
-        if found not in (wanted, "maintenance", "shell"):
-            raise Failed(f"it came up in {found} mode, not in {mode} mode", told)
-        if mode == "emergency" or not ssh:
-            status, said = yield from command("uname -r", 60)
-            release = re.search(r"^\d[\w.+~-]+$", said, re.MULTILINE)
-            return told | {"kernel": release[0] if release and not status else None}
-        status, _ = yield from command(START_SSH, 120)
-        if status:
-            raise Failed("the network or sshd did not start in single-user mode", told)
-    yield from _host(old, patience, facts)
+        told["reached"] = found = yield from reach_shell(patience)
+        try:
+            release = yield from _at_the_shell(mode, found, ssh=ssh, told=told)
+            if mode == "emergency" or not ssh:
+                return told | {"kernel": release}
+            yield from _host(old, patience, facts)
+        except Failed:
+            yield from _log_out()
+            raise
+    else:
+        yield from _host(old, patience, facts)
     kernel: Kernel = yield Probe(*KERNEL)
     if mode == "normal":
         state = yield from started(patience)
@@ -68,9 +70,35 @@ def arrive(
     return told | {"kernel": kernel.release}
 
 
+def _at_the_shell(
+    mode: str, found: str, *, ssh: bool, told: dict[str, Any]
+) -> Generator[Command, Any, str | None]:
+    """At root's shell on the console: the kernel, or in single-user mode the start of sshd."""
+    wanted = "rescue" if mode == "single-user" else "emergency"
+    if found not in (wanted, "maintenance", "shell"):
+        raise Failed(f"it came up in {found} mode, not in {mode} mode", told)
+    if mode == "emergency" or not ssh:
+        status, said = yield from command("uname -r", 60)
+        release = re.search(r"^\d[\w.+~-]+$", said, re.MULTILINE)
+        return release[0] if release and not status else None
+    status, _ = yield from command(START_SSH, 120)
+    if status:
+        raise Failed("the network or sshd did not start in single-user mode", told)
+    return None
+
+
+def _log_out() -> Generator[Command, Any, None]:
+    """Nobody finds root's shell open on the console of a host that was given up."""
+    try:
+        yield from log_out(LOGGED_OUT)
+    except Failed as failed:
+        yield Report(note=failed.why)
+
+
 def _host(old: str, patience: float, facts: Facts) -> Generator[Command, Any, None]:
     """Waits for another boot id over SSH."""
     first: float | None = None
+    stuck = Stuck()
     while True:
         answer: Output | Offline = yield Probe(BOOT_ID.argv, "output", offline=True)
         first = answer.at if first is None else first
@@ -79,7 +107,8 @@ def _host(old: str, patience: float, facts: Facts) -> Generator[Command, Any, No
         if answer.at - first > patience:
             raise Failed("the host does not answer over SSH", {"reached": "not-back"})
         sight = yield from glance(facts)
-        if sight is not None and sight.state in ("panic", "initramfs", "grub-rescue"):
+        dead = sight is not None and sight.state in ("panic", "initramfs", "grub-rescue")
+        if sight is not None and (dead or stuck.too_long(sight, answer.at)):
             raise Failed(f"the host does not come up: {sight.words}", {"reached": "not-back"})
         yield Sleep(POLL, "the host to answer")
 
@@ -105,4 +134,7 @@ def leave(
     if state not in ("running", "degraded"):
         raise Failed(f"the system is {state}")
     kernel: Kernel = yield Probe(*KERNEL)
-    return {"mode": "normal", "kernel": kernel.release, "previous": None, "reached": "up"}
+    return {
+        "mode": "normal", "kernel": kernel.release, "previous": None, "reached": "up",
+        "restarted": False,
+    }  # fmt: skip

@@ -27,13 +27,25 @@ LOOK = 10.0
 PROMPTED = 3.0
 """Seconds after a command's end in which the shell's prompt is there."""
 
-_ASKING = ("rescue", "emergency", "maintenance")
+MODES = {"rescue": "single-user", "emergency": "emergency", "maintenance": "maintenance"}
+"""What sulogin's prompt is recognised as, and the word for it in a log."""
+
+_ASKING = tuple(MODES)
+
+LOG_OUT = (
+    "case $(cat /proc/$PPID/comm) in login) exit;; esac;"
+    " exec sulogin ${SYSTEMD_SULOGIN_FORCE:+--force}"
+)
+"""``exit`` would end single-user mode (systemd-sulogin-shell starts the default target after
+sulogin), so sulogin(8) takes the shell's place instead. A shell of login(1) is simply left.
+"""
 _DONE = r"tastyops-ended-(\d+)"
 _TYPED = r"\s*".join(map(re.escape, "-ended-$?"))
 """The end of what was typed, as the terminal shows it back: a long line goes on in the next row."""
 
 _PROMPT = r"(?m)([#$]|^\(initramfs\)) ?$"
 _WRONG = r"Login incorrect"
+_LEFT = (r"for maintenance", r"(?m)^\S+ login: ?$")
 _WANTED = tuple(pattern for pattern in WAITING if pattern != BOOT_MENU)
 
 
@@ -82,6 +94,17 @@ def log_in(screen: Screen) -> Generator[Command, Any, None]:
     if re.search(_WRONG, seen.text) or seen.state in _ASKING:
         raise Failed("root's password was not taken at the console")
     yield Report(note="logged in on the console")
+
+
+def log_out(patience: float) -> Generator[Command, Any, str]:
+    """Closes root's shell on the console; gives what it shows then. Raises Failed."""
+    yield Probe(*look(0), via="console")  # what was said before is no sign
+    yield from press(f"{LOG_OUT}\r".encode())
+    screen: Screen = yield Probe(*look(patience, *_LEFT), via="console")
+    if screen.state not in (*_ASKING, "login"):
+        raise Failed("root's shell on the console is still open: no prompt for a login came up")
+    yield Report(note="logged out on the console")
+    return str(screen.state)
 
 
 def command(line: str, patience: float) -> Generator[Command, Any, tuple[int, str]]:

@@ -91,7 +91,7 @@ class _Course:
 
 def wait(old: str, patience: float, facts: Facts) -> Generator[Command, Any, Back]:
     """Waits for a boot id other than ``old``. Raises NotBack; Failed for one that never went."""
-    course, stuck, starts = _Course(), _Stuck(), Counter[str]()
+    course, stuck, starts = _Course(), Stuck(), Counter[str]()
     while True:
         answer: Output | Offline = yield Probe(BOOT_ID.argv, "output", offline=True)
         state = course.see(answer, old)
@@ -115,13 +115,14 @@ def wait(old: str, patience: float, facts: Facts) -> Generator[Command, Any, Bac
 
 
 @dataclass
-class _Stuck:
+class Stuck:
     """Whether the console has long shown what no machine gets out of by itself."""
 
     shown: str = ""
     since: float = 0.0
 
     def too_long(self, sight: Sight | None, at: float) -> bool:
+        """Takes in what is seen at that moment."""
         shown = sight.state if sight is not None and sight.dead_end else ""
         if shown != self.shown:
             self.shown, self.since = shown, at

@@ -50,7 +50,7 @@ def test_the_kernel_upgrade_completes_and_writes_its_log(upgraded: Project) -> N
         "Services verified as running normally.",
         "Machine rebooted successfully, running kernel 6.1.0-49-amd64.",
         "Reboot triggered with 1-minute grace.",
-        "Warning sent via wall to all logged-in users.",
+        "Message written to the terminals of all logged-in users.",
         "Kernel 6.1.0-49-amd64 installed, ready to reboot.",
     ]
 

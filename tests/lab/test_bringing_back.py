@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.lab import record
+from tastyops.lab import faults, record
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
@@ -71,16 +71,83 @@ def test_a_panic_a_power_cycle_and_the_backup_kernel(pristine: Lab) -> None:
     said = run(pristine, ROOT / "runbooks/unresponsive-server.yml")
     in_order(
         said,
-        "the console now shows: panic.",
-        f"booted into single-user mode using the backup kernel {kernels['fallback']}.",
+        "Its state: off.",
+        "Power switched on at the power switch.",
+        "The start by itself led to: panic.",
+        f"Single-user mode reached with the previous kernel, {kernels['fallback']}.",
         "Filesystem check of /dev/mapper/vg0-home complete, no errors.",
         "Filesystem check of /dev/mapper/vg0-var complete, no errors.",
-        "brought up into normal multi-user mode.",
-        "Normal services restored.",
+        f"in normal operation, running the previous kernel, {kernels['fallback']}.",
+        "Services verified as running normally.",
         "1 initial ramdisk(s) made anew.",
         "Boot loader and initial ramdisk checked.",
     )
     assert pristine.guest.run("uname -r").strip() == kernels["fallback"]
+
+
+def boots(lab: Lab) -> str:
+    return lab.guest.run("cat /proc/sys/kernel/random/boot_id")
+
+
+def test_a_host_that_answers_keeps_its_power(pristine: Lab) -> None:
+    boot_id = boots(pristine)
+    said = pristine.run(ROOT / "runbooks/unresponsive-server.yml", timeout=RUN_SECONDS)
+    assert said.endswith("exit 1"), said
+    assert "is not unresponsive: it answers over SSH" in said
+    assert boots(pristine) == boot_id
+
+
+def test_a_host_that_starts_keeps_its_power(pristine: Lab) -> None:
+    pristine.guest.run("systemctl reboot || true")
+    said = pristine.run(ROOT / "runbooks/unresponsive-server.yml", timeout=RUN_SECONDS)
+    assert said.endswith("exit 1"), said
+    assert "is not unresponsive: it answers over SSH" in said
+    assert "at the power switch" not in said
+
+
+UNMOUNTABLE_HOME = (
+    f"set -e; {faults.FREE_HOME};"
+    " free=$(xfs_db -r -c 'agf 0' -c 'p freeblks' /dev/vg0/home | sed 's/.* //');"
+    " xfs_db -x -c 'agf 0' -c \"write -d freeblks $((free - 5))\" /dev/vg0/home >/dev/null; sync"
+)
+"""Fewer free blocks than its trees say: the kernel does not mount it, and xfs_repair corrects it."""
+
+
+def test_emergency_mode_because_of_home(pristine: Lab) -> None:
+    """Neither power nor the previous kernel: logged in on the console, repaired, gone on."""
+    kernels = pristine.made.golden.kernels
+    pristine.guest.run(UNMOUNTABLE_HOME, timeout=300)
+    before = len(record.console_log().read_bytes())
+    pristine.guest.run("systemctl reboot || true")
+    until(
+        lambda: b"for maintenance" in record.console_log().read_bytes()[before:], 900,
+        "it comes to emergency mode",
+    )  # fmt: skip
+    said = run(pristine, ROOT / "runbooks/unresponsive-server.yml")
+    in_order(
+        said,
+        "Its state: emergency.",
+        "root's shell on its console is used.",
+        " repaired: ",
+        "in normal operation, running kernel",
+    )
+    assert "at the power switch" not in said
+    assert pristine.guest.run("uname -r").strip() == kernels["running"]
+    assert pristine.guest.run("systemctl is-active emergency.target || true").strip() == "inactive"
+
+
+def test_a_run_that_fails_leaves_no_shell_on_the_console(pristine: Lab, tmp_path: Path) -> None:
+    runbook = tmp_path / "left.yml"
+    runbook.write_text(
+        "title: Left\nhosts: kalimdor\nworks:\n  - work: Fail in emergency mode\n    steps:\n"
+        "      - boot: {mode: emergency, grace: 5s}\n      - run: exit 3\n"
+        "rescue:\n  - console.log_out:\n"
+    )
+    said = pristine.run(runbook, timeout=RUN_SECONDS)
+    assert said.endswith("exit 1"), said
+    assert "Logged out on the console." in said
+    shown = record.console_log().read_bytes()
+    assert b"for maintenance" in shown[shown.rfind(b"exec sulogin") :], "sulogin asks again"
 
 
 def test_an_array_the_initrd_left_out(pristine: Lab) -> None:

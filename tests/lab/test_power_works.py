@@ -42,8 +42,8 @@ def test_a_shutdown_at_a_clock_time_and_power_again(pristine: Lab, tmp_path: Pat
     (page,) = (pristine.folder / "state/tastyops/lab/logs").glob("*/*-electrical-works.md")
     text = page.read_text()
     entries = (
-        "Warning sent via wall to all logged-in users.",
-        f"Delayed-effect shutdown instruction executed; shutdown will occur at {at}hrs.",
+        "Message written to the terminals of all logged-in users.",
+        f"Delayed shutdown instruction given; the machine goes down at {at}hrs.",
         "Power restored.",
         "The power switch says: off.",
         "It had stayed dark and was switched on.",

@@ -43,7 +43,7 @@ CASES: dict[str, list[Case]] = {
         Case(
             (
                 "Filesystem check of /dev/md6 complete, no errors.",
-                "Warning sent via wall to all logged-in users.",
+                "Message written to the terminals of all logged-in users.",
                 "/dev/mapper/volume-home unmounted.",
                 "Filesystem check of /dev/mapper/volume-home complete, no errors.",
                 "/dev/mapper/volume-home mounted.",
@@ -64,7 +64,7 @@ CASES: dict[str, list[Case]] = {
         Case(
             (
                 f"Kernel {kalimdor.NEW_KERNEL} installed, ready to reboot.",
-                "Warning sent via wall to all logged-in users.",
+                "Message written to the terminals of all logged-in users.",
                 "Reboot triggered with 1-minute grace.",
                 f"Machine rebooted successfully, running kernel {kalimdor.NEW_KERNEL}.",
                 "Services verified as running normally.",
@@ -95,14 +95,14 @@ CASES: dict[str, list[Case]] = {
     "filesystem-check-single-user": [
         Case(
             (
-                "Warning sent via wall to all logged-in users.",
+                "Message written to the terminals of all logged-in users.",
                 "Reboot triggered with 2-minute grace.",
                 f"Machine started in single-user mode, running kernel {kalimdor.OLD_KERNEL}.",
                 "Filesystem check of /dev/md6 complete, no errors.",
                 "Filesystem check of /dev/mapper/volume-var complete, no errors.",
                 "Filesystem check of /dev/mapper/volume-home complete, no errors.",
                 "Filesystem check of /dev/mapper/volume-root complete, no errors.",
-                f"Machine started in normal mode, running kernel {kalimdor.OLD_KERNEL}.",
+                f"Machine went on, without a restart, to normal mode, running kernel {kalimdor.OLD_KERNEL}.",
                 "Services verified as running normally.",
             ),
             scale=USUAL,
@@ -126,15 +126,15 @@ CASES: dict[str, list[Case]] = {
     "unresponsive-server": [
         Case(
             (
-                "Service failure discovered; the console shows: silent.",
-                "Emergency reboot triggered via the power switch.",
-                "Restarted; the console now shows: panic.",
-                "The primary kernel does not start. Server booted into single-user mode using the backup"
-                f" kernel {kalimdor.OLDER_KERNEL}.",
+                "kalimdor gives no session over SSH. Its state: silent.",
+                "Power cut and restored at the power switch.",
+                "The start by itself led to: panic.",
+                "The primary kernel does not start (panic). Single-user mode reached with the previous"
+                f" kernel, {kalimdor.OLDER_KERNEL}.",
                 "Filesystem check of /dev/mapper/volume-home complete, no errors.",
                 "Filesystem check of /dev/mapper/volume-var complete, no errors.",
-                "All filesystems checked. Server brought up into normal multi-user mode.",
-                "Normal services restored.",
+                f"kalimdor is in normal operation, running the previous kernel, {kalimdor.OLDER_KERNEL}.",
+                "Services verified as running normally.",
                 "1 initial ramdisk(s) made anew.",
                 "Boot loader and initial ramdisk checked.",
             ),
@@ -143,9 +143,10 @@ CASES: dict[str, list[Case]] = {
         ),
         Case(  # it has stopped answering, and its kernel starts
             (
-                "Restarted; the console now shows: login.",
-                "Server booted into single-user mode.",
-                "Normal services restored.",
+                "The start by itself led to: login.",
+                "Machine started in single-user mode",
+                f"kalimdor is in normal operation, running kernel {kalimdor.OLD_KERNEL}.",
+                "Services verified as running normally.",
             ),
             options={"hung": True},
             scale=USUAL,
@@ -155,8 +156,8 @@ CASES: dict[str, list[Case]] = {
         Case(
             (
                 "Console, power switch, boot loader, kernels, arrays and clock checked.",
-                "Warning sent via wall to all logged-in users.",
-                "Delayed-effect shutdown instruction executed; shutdown will occur at",
+                "Message written to the terminals of all logged-in users.",
+                "Delayed shutdown instruction given; the machine goes down at",
                 "Automated scheduled shutdown executed.",
                 "Power restored.",
                 "The power switch says: on.",
@@ -217,17 +218,7 @@ def test_a_runbook_unattended(
     name: str, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    project = Project.make(tmp_path / "project")
-    for variable, value in isolated(tmp_path).items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.chdir(project.path)
-    monkeypatch.setattr(PracticeClock.__init__, "__defaults__", (case.scale,))
-    if case.options:
-        inventory = project.path / "inventory.yml"
-        host = f"kalimdor: {{connection: practice, vars: {{practice: {json.dumps(case.options)}}}}}"
-        text = inventory.read_text("utf-8")
-        assert "kalimdor: {connection: practice}" in text
-        inventory.write_text(text.replace("kalimdor: {connection: practice}", host), "utf-8")
+    project = _project(tmp_path, monkeypatch, case)
     words = ["run", f"runbooks/{name}.yml", "--yes"]
     soon = datetime.now(ZoneInfo("Europe/London")) + timedelta(minutes=14)
     for variable in case.variables:
@@ -240,6 +231,50 @@ def test_a_runbook_unattended(
     assert re.search(r"^- \*\*Status:\*\* Completed at ", page, re.MULTILINE), page
     assert "(Not completed" not in page
     _in_order(case.said, page)
+
+
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case) -> Project:
+    project = Project.make(tmp_path / "project")
+    for variable, value in isolated(tmp_path).items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.chdir(project.path)
+    monkeypatch.setattr(PracticeClock.__init__, "__defaults__", (case.scale,))
+    if case.options:
+        inventory = project.path / "inventory.yml"
+        host = f"kalimdor: {{connection: practice, vars: {{practice: {json.dumps(case.options)}}}}}"
+        text = inventory.read_text("utf-8")
+        assert "kalimdor: {connection: practice}" in text
+        inventory.write_text(text.replace("kalimdor: {connection: practice}", host), "utf-8")
+    return project
+
+
+REFUSED = "kalimdor is not unresponsive: it answers over SSH; nothing was done"
+
+
+@pytest.mark.parametrize(
+    ("options", "scale", "code", "said"),
+    [
+        ({}, FAST, 1, REFUSED),
+        ({"begins": "starting"}, USUAL, 1, REFUSED),
+        ({"begins": "emergency"}, FAST, 4, "the console shows the prompt of emergency mode"),
+    ],
+    ids=["healthy", "starting", "emergency"],
+)
+def test_the_power_of_a_host_that_has_not_crashed_is_not_cut(
+    options: dict[str, Any], scale: float, code: int, said: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Whoever types --yes at a host that answers, starts, or has stopped by itself."""
+    project = _project(tmp_path, monkeypatch, Case((), options=options, scale=scale))
+    assert main(["run", "runbooks/unresponsive-server.yml", "--yes"]) == code
+    out, err = capsys.readouterr()
+    assert said in out + err
+    page = project.page()
+    assert "Power" not in page
+    assert "previous kernel" not in page
+    if options.get("begins") == "emergency":
+        assert "logged out on the console" in out, "no root shell stays open there"
+        assert "root's shell on its console is used." in page
 
 
 def _in_order(sentences: tuple[str, ...], page: str) -> None:
