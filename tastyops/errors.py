@@ -273,6 +273,13 @@ class JournalDamaged(TastyopsError):
     exit_code = ExitCode.FAILED
 
 
+class RecordsDisagree(TastyopsError):
+    """A run's journal and its log do not belong together: one of them is an older copy."""
+
+    id = "records-disagree"
+    exit_code = ExitCode.FAILED
+
+
 class BackupFailed(TastyopsError):
     """The archive could not be written whole, so nothing of it was kept."""
 

@@ -58,7 +58,7 @@ FROZEN_ERRORS = {
     "authentication-failed": 4, "nologin": 4, "link-lost": 4, "host-unsuitable": 4,
     "console-unreachable": 4, "no-console": 4, "power-unreachable": 4, "no-power": 4, "locked": 6,
     "same-machine": 6, "fenced": 6, "console-held": 6, "journal-unwritable": 1,
-    "journal-damaged": 1, "backup-failed": 1, "lab-failed": 1,
+    "journal-damaged": 1, "records-disagree": 1, "backup-failed": 1, "lab-failed": 1,
 }  # fmt: skip
 
 FROZEN_OUTCOMES = [

@@ -247,7 +247,7 @@ def test_a_tail_cut_off_is_found_by_the_closed_log(tmp_path: Path, book: LogBook
     path = directory / JOURNAL
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
     (wrong,) = verify_run(directory, log)[2]
-    assert "closed with 6 events" in wrong
+    assert "ends at event 4, and the log knows event 6" in wrong
 
 
 def test_a_damaged_journal_is_not_folded(tmp_path: Path, book: LogBook) -> None:

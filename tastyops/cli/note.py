@@ -13,6 +13,7 @@ from tastyops.journal.events import Noted
 from tastyops.journal.public import Entry
 from tastyops.store.desk import put_note
 from tastyops.store.notes import Handed, Notes, hand_over, new_note, notes_of_log
+from tastyops.store.verify import runs_must_agree
 
 LONGEST_PRIVATE = 20_000
 """Characters in one private note; more is a file, not a note."""
@@ -116,6 +117,8 @@ def _into_the_record(target: writing.Target, note: Noted, at: datetime) -> None:
         target.the_log().extend([writing.by_hand(Entry(note.text, remark=True), at)])
         return
     if target.run is not None:
+        if target.log is not None:
+            runs_must_agree(target.log, target.runs)
         notes = Notes(target.run, target.run.name)
     else:
         notes = notes_of_log(target.runs, target.the_log().number)

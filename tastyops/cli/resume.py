@@ -15,14 +15,15 @@ from tastyops.cli.asitwas import as_it_was
 from tastyops.cli.conduct import Setting, conduct, may_ask
 from tastyops.cli.window import moved, window_end_argument
 from tastyops.engine.drive import Release
-from tastyops.errors import ExitCode, JournalDamaged, UsageError
+from tastyops.errors import ExitCode, JournalDamaged, RecordsDisagree, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, CancelAsked, LineTorn, Resumed
 from tastyops.journal.state import RunState
 from tastyops.redact import Masker
 from tastyops.store.locks import Owner, holding_hosts
-from tastyops.store.logs import LogFile, LogKeeper
+from tastyops.store.logs import LogBook, LogFile, LogKeeper
 from tastyops.store.runs import RunJournal, read_events, read_state, run_directories
+from tastyops.store.verify import must_agree
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -84,11 +85,35 @@ def run_and_log(args: Namespace, wanted: str) -> tuple[Path, LogFile]:
         runs = log.document().runs if log else ()
         places_ = project.record_places(project.load_inventory(args.inventory), args)
         theirs = [not_ours(places_, each) for each in runs]
-        raise next(filter(None, theirs), None) or UsageError(
+        raise next(filter(None, theirs), None) or _missing(run, log, places_) or UsageError(
             f"{wanted} has no run and log to go on with.",
             next_step="Say where they are with --runs DIR and --logs DIR.",
         )
     return run, log
+
+
+def _missing(
+    run: Path | None, log: LogFile | None, places_: Sequence[tuple[Path, LogBook]]
+) -> RecordsDisagree | None:
+    """Which half of a record is not there, where the other one names it."""
+    if run is not None:
+        opened = next((event.body for event in read_events(run)), None)
+        number = getattr(opened, "log", "")
+        what = f"The log {number}, into which the run {run.name} writes, is not among the logs."
+        return _half(what, "--logs DIR") if number else None
+    runs = log.document().runs if log else ()
+    if log is None or not runs:
+        return None
+    looked = ", ".join(str(directory) for directory, _ in places_)
+    what = f"The journal of the run {runs[-1]}, which writes into the log {log.number}, is not in"
+    return _half(f"{what} {looked}.", "--runs DIR")
+
+
+def _half(what: str, option: str) -> RecordsDisagree:
+    return RecordsDisagree(
+        what, still_true="Nothing was written and no host was touched.",
+        next_step=f"Put it back from a backup, or say where it is with {option}.",
+    )
 
 
 def take_up(
@@ -98,11 +123,16 @@ def take_up(
     inventory: Inventory,
     cancel: CancelAsked | None = None,
 ) -> int:
-    """Goes on with a run; with ``cancel``, only to end it. Returns the run's exit code."""
+    """Goes on with a run; with ``cancel``, only to end it. Returns the run's exit code.
+
+    A journal that is older than its log is refused: what it lacks would be sent again.
+    """
+    must_agree(directory, log)
     with ExitStack() as stack:
         journal, state, torn = RunJournal.reopen(directory, Masker())
         stack.callback(journal.close)
         if state.closed is not None:
+            _keeper(log, directory).caught_up()
             print(f"The run {directory.name} is over: {state.closed.status}.")  # noqa: T201
             return int(ExitCode.COMPLETED)
         accept = args.accept_changes
@@ -146,4 +176,9 @@ def _keeper(log: LogFile, directory: Path) -> LogKeeper:
     keeper = LogKeeper(log)
     for event in read_events(directory):
         keeper.event(event)
+    if keeper.held:
+        project.say(
+            f"The log {log.number} lacked {keeper.held} lines that the run had recorded. "
+            "They are added now."
+        )
     return keeper

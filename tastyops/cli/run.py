@@ -30,6 +30,7 @@ from tastyops.store.accounts import login_uid
 from tastyops.store.locks import Owner, holding_hosts
 from tastyops.store.logs import LogFile, LogHead, LogKeeper
 from tastyops.store.runs import RunJournal, new_run_id
+from tastyops.store.verify import runs_must_agree
 from tastyops.window.period import Period
 
 
@@ -140,6 +141,9 @@ def _open(
     runs = project.runs_directory(setting.inventory, args.runs, practice=practice)
     book = project.log_book(setting.inventory, args.logs, practice=practice)
     project.keep_apart(runs, book.directory)
+    joined = book.find(args.into) if args.into else None
+    if joined is not None:
+        runs_must_agree(joined, runs)
     try:
         with ExitStack() as undo:
             # Every run starts practice hosts of its own; the lab is a machine like any other.

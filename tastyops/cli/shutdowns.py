@@ -21,6 +21,7 @@ from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
 from tastyops.store.logs import Copied, LogBook, LogFile
 from tastyops.store.runs import JOURNAL, read_state, run_directories
+from tastyops.store.verify import disagreement
 
 OBJECT = ":shutdown"
 """What follows a host's name where its scheduled shutdown is meant, and not a run."""
@@ -111,7 +112,7 @@ def note_executed(places: Places) -> None:
             if own or not any(seen_since(other.state, one) for other in runs):
                 continue
             log = project.log_of(kept.directory, kept.book)
-            if log is not None:
+            if log is not None and not disagreement(kept.directory, log):
                 _note(log, one)
 
 

@@ -18,7 +18,9 @@ from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
 from tastyops.store.desk import Board, Question, boards
 from tastyops.store.locks import hosts_held
+from tastyops.store.logs import LogBook
 from tastyops.store.runs import is_live, read_state, run_directories
+from tastyops.store.verify import disagreement
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -38,9 +40,9 @@ def perform(args: Namespace, *, dry: bool) -> int:
     }
     found = [
         shown
-        for runs, _ in places
+        for runs, book in places
         for run in run_directories(runs)
-        if (shown := _run(run, inventory)) is not None
+        if (shown := _run(run, book, inventory)) is not None
     ]
     others = [
         board
@@ -114,7 +116,7 @@ def _who_may(by: str, started_by: str, inventory: Inventory) -> str:
     return f"{by} ({', '.join(others) or f'any login but {nobody}'})"
 
 
-def _run(directory: Path, inventory: Inventory) -> dict[str, Any] | None:
+def _run(directory: Path, book: LogBook, inventory: Inventory) -> dict[str, Any] | None:
     """One run that has not ended; None for one that has."""
     try:
         live = is_live(directory)
@@ -124,6 +126,9 @@ def _run(directory: Path, inventory: Inventory) -> dict[str, Any] | None:
     opened = state.opened
     if state.closed is not None or (opened is None and not live):
         return None  # one that never began holds nothing
+    log = project.log_of(directory, book)
+    if log is not None and not live and (why := disagreement(directory, log)):
+        return {"run": directory.name, "damaged": f"{why}."}
     return {
         "run": directory.name,
         "log": opened.log if opened else "",

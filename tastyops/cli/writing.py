@@ -24,6 +24,7 @@ from tastyops.redact import Masker
 from tastyops.store.accounts import login_name
 from tastyops.store.logs import Copied, LogBook, LogFile
 from tastyops.store.runs import RUNBOOK, is_live, read_events, run_directories
+from tastyops.store.verify import runs_must_agree
 from tastyops.terminal.people import typed
 from tastyops.window.clock import read_said
 
@@ -45,7 +46,10 @@ class Target:
         return self.run is not None and is_live(self.run)
 
     def the_log(self) -> LogFile:
-        """The log. Raises UsageError for a run whose log is not here, JournalDamaged."""
+        """The log, to be added to.
+
+        Raises UsageError for a run whose log is not here, JournalDamaged, RecordsDisagree.
+        """
         if self.log is None:
             name = self.run.name if self.run else "?"
             raise UsageError(
@@ -58,6 +62,7 @@ class Target:
                 still_true=NOTHING, next_step="Open another; the number stays taken.",
             )
         _must_be_ours(self.log)
+        runs_must_agree(self.log, self.runs)
         _, beyond = self._secrets()
         if beyond:
             project.say(

@@ -373,6 +373,11 @@ class LogKeeper:
             self._over |= any(isinstance(body, Closed) for body in bodies)
             self._copied.add(source)
 
+    @property
+    def held(self) -> int:
+        """How many lines wait to be written."""
+        return len(self._held)
+
     def caught_up(self) -> None:
         """Writes what is held back, if the last time is long enough ago or the run is over."""
         now = time.monotonic()
