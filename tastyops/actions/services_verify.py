@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param
-from tastyops.commands import Command, Probe, Steps
+from tastyops.commands import Command, Probe, Report, Steps
 from tastyops.errors import Failed
-from tastyops.model.action import Facts
+from tastyops.model.action import Facts, Registered
 from tastyops.probes.system import unit_states
 from tastyops.reboot.health import Health, health, worse
 from tastyops.reboot.verify import started
@@ -33,13 +33,15 @@ class ServicesVerify:
         "degraded": "device",
         "unmounted": "private",
         "state": "word",
+        "as_before": "flag",
     },
-    sentence="Services verified as running normally.",
+    sentence="{{ 'Nothing is worse than before these works; some of what was amiss still is.'"
+    " if as_before else 'Services verified as running normally.' }}",
 )
 def services_verify(params: ServicesVerify, facts: Facts) -> Steps:
     """Verify that the system has started, no service has failed, arrays and mounts are whole.
 
-    What was already so before a reboot in this run is listed, not held against it.
+    What ``services.snapshot`` or a reboot of this run found amiss before is listed, and excused.
     """
     state = yield from started(params.patience)
     if state not in ("running", "degraded"):
@@ -47,7 +49,7 @@ def services_verify(params: ServicesVerify, facts: Facts) -> Steps:
     now: Health = yield from health()
     before = _before(facts)
     failed = set(now.failed) - set(params.ignore)
-    registered = {
+    registered: Registered = {
         "state": state,
         "failed": sorted(failed - set(before.failed)),
         "already_failed": sorted(failed & set(before.failed)),
@@ -56,22 +58,44 @@ def services_verify(params: ServicesVerify, facts: Facts) -> Steps:
     }
     found = worse(before, now, params.ignore)
     if found:
-        raise Failed("; ".join(found), registered)
+        registered["as_before"] = False
+        raise Failed("; ".join(found) + _hint(facts), registered)
+    still = worse(Health(), now, params.ignore)
+    registered["as_before"] = bool(still)
+    for each in still:
+        yield Report(note=f"as before: {each}")
     if params.services:
         yield from _need_active(tuple(params.services))
     return registered
 
 
+def _hint(facts: Facts) -> str:
+    """What to do about something that has been amiss for long."""
+    if facts.earlier("services.snapshot") or facts.earlier("reboot"):
+        return ""
+    return " (if it was so before this run, put `services.snapshot` first)"
+
+
 def _before(facts: Facts) -> Health:
-    """What was amiss before the last reboot in this run."""
-    told = facts.earlier("reboot")
-    mounts = tuple(told.get("unmounted_before") or ())
+    """What was amiss before: when this run took note of it, and before its last reboot."""
+    told = [facts.earlier(name) or {} for name in ("services.snapshot", "reboot")]
+
+    def both(name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(each for one in told for each in one.get(name) or ()))
+
     return Health(
-        failed=tuple(told.get("failed_before") or ()),
-        degraded=tuple(told.get("degraded_before") or ()),
-        unmounted=mounts,
-        read_only=mounts,
+        failed=both("failed_before"),
+        degraded=both("degraded_before"),
+        unmounted=both("unmounted_before"),
+        read_only=both("unmounted_before"),
+        lacking=_lacked(*told),
     )
+
+
+def _lacked(snapshot: Registered, reboot: Registered) -> Mapping[str, int]:
+    """How many members arrays lacked, unless a reboot since has seen others degraded."""
+    seen = set(reboot.get("degraded_before") or ()) - set(snapshot.get("degraded_before") or ())
+    return {} if seen else snapshot.get("lacking_before") or {}
 
 
 def _need_active(services: tuple[str, ...]) -> Generator[Command, Any, None]:

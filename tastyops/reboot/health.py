@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tastyops.commands import Command, Offline, Probe
@@ -31,6 +31,8 @@ class Health:
     """Directories fstab wants writable."""
     arrays: tuple[Array, ...] = ()
     """All there are."""
+    lacking: Mapping[str, int] = field(default_factory=dict)
+    """How many members arrays lacked, by ``identity``, where no more of them is known."""
 
     @property
     def sound(self) -> bool:
@@ -56,25 +58,26 @@ def health(*, after: bool = False) -> Generator[Command, Any, Health]:
     mounted = yield from ask(MOUNTED, after=after)
     return Health(
         failed=tuple(failed),
-        degraded=tuple(array.path for array in arrays if _ailing(array)),
+        degraded=tuple(array.path for array in arrays if ailing(array)),
         unmounted=unmounted(fstab, mounted),
         read_only=read_only(fstab, mounted),
         arrays=arrays,
     )
 
 
-def _ailing(array: Array) -> bool:
+def ailing(array: Array) -> bool:
+    """Whether it lacks a member or does not run."""
     return array.degraded > 0 or not array.runs
 
 
 def worse(before: Health, now: Health, ignore: Iterable[str] = ()) -> list[str]:
     """What is amiss now and was not before, a sentence each; ``ignore`` names what may be."""
-    known = {_identity(array): array for array in before.arrays}
-    present = {_identity(array) for array in now.arrays}
+    known = {identity(array): array for array in before.arrays}
+    present = {identity(array) for array in now.arrays}
     more = [
         array.path
         for array in now.arrays
-        if _ailing(array) and _got_worse(known.get(_identity(array)), array, before)
+        if ailing(array) and _got_worse(known.get(identity(array)), array, before)
     ]
     gone = [array.path for key, array in known.items() if key not in present]
     spared = set(map(as_path, ignore))
@@ -94,11 +97,12 @@ def worse(before: Health, now: Health, ignore: Iterable[str] = ()) -> list[str]:
 
 def _got_worse(old: Array | None, array: Array, before: Health) -> bool:
     if old is None:
-        return array.path not in before.degraded
-    return not _ailing(old) or array.degraded > old.degraded
+        lacked = before.lacking.get(identity(array))
+        return array.path not in before.degraded if lacked is None else array.degraded > lacked
+    return not ailing(old) or array.degraded > old.degraded
 
 
-def _identity(array: Array) -> str:
+def identity(array: Array) -> str:
     """Numbers move between boots (md127); the array's own id does not."""
     return array.uuid or array.path
 

@@ -159,7 +159,7 @@ def test_an_array_the_initrd_left_out(pristine: Lab) -> None:
         said,
         "The console shows: initramfs.",
         "Arrays assembled over the console; the boot went on",
-        "Arrays recorded in mdadm.conf; 1 initial ramdisk(s) made anew.",
+        "RAID mirrors recorded in the configuration; 1 initial ramdisks made again.",
         "Boot loader and initial ramdisk checked.",
         "Machine rebooted successfully",
         "Services verified as running normally.",

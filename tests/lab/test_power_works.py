@@ -47,8 +47,8 @@ def test_a_shutdown_at_a_clock_time_and_power_again(pristine: Lab, tmp_path: Pat
         "Power restored.",
         "The power switch says: off.",
         "It had stayed dark and was switched on.",
-        "Reboot in progress; the console shows: login.",
-        "Services verified as functioning correctly.",
+        "Once there was power, the console showed: login.",
+        "Services verified as running normally.",
     )
     places = [text.find(entry) for entry in entries]
     assert -1 not in places, text

@@ -10,6 +10,7 @@ from tastyops.actions import APT_GET
 from tastyops.actions.boot_check import boot_check
 from tastyops.actions.kernel_install import kernel_install
 from tastyops.actions.reboot import reboot
+from tastyops.actions.services_snapshot import services_snapshot
 from tastyops.actions.services_verify import services_verify
 from tastyops.actions.wall import wall
 from tastyops.errors import Failed, Refused
@@ -170,3 +171,20 @@ def test_a_reboot_somebody_else_scheduled_is_respected(machine: Machine) -> None
 def test_the_wrong_machine_is_refused(machine: Machine) -> None:
     with pytest.raises(Refused, match="calls itself kalimdor"):
         Driver(machine, Facts(host="azeroth")).run(reboot)
+
+
+def test_an_array_that_was_degraded_before_the_run_is_excused(machine: Machine) -> None:
+    """It used to fail the verification of every run until the disk was replaced."""
+    for what in ("--fail", "--remove"):
+        assert machine.execute(["mdadm", "/dev/md7", what, "/dev/sdb2"]).status == 0
+    with pytest.raises(Failed, match=r"/dev/md7 degraded \(if it was so before this run"):
+        drive(machine).run(services_verify)
+    noted = drive(machine).run(services_snapshot)
+    earlier = {"services.snapshot": noted}
+    verified = drive(machine, earlier=earlier.get).run(services_verify)
+    assert verified
+    assert verified["as_before"] is True
+    assert machine.execute(["mdadm", "/dev/md6", "--fail", "/dev/sdb1"]).status == 0
+    with pytest.raises(Failed) as caught:
+        drive(machine, earlier=earlier.get).run(services_verify)
+    assert caught.value.why == "/dev/md6 degraded"

@@ -1,0 +1,48 @@
+"""``services.snapshot``: what is amiss before a run changes anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import action, param
+from tastyops.commands import Report, Steps
+from tastyops.model.action import Facts
+from tastyops.reboot.health import Health, ailing, health, identity, worse
+from tastyops.reboot.verify import was
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServicesSnapshot:
+    """What of it a later check excuses."""
+
+    units: bool = param(
+        "boolean", "Whether units that have failed already are excused later, too", True
+    )
+
+
+@action(
+    "services.snapshot",
+    scalar="units",
+    returns={
+        "failed_before": "unit",
+        "degraded_before": "device",
+        "unmounted_before": "private",
+        "lacking_before": "private",
+        "amiss": "flag",
+    },
+    sentence="{{ 'Some services, arrays or mounts were already amiss before these works.' if amiss"
+    " else 'Services, arrays and mounts were in order before these works.' }}",
+)
+def services_snapshot(params: ServicesSnapshot, facts: Facts) -> Steps:
+    """Note failed units, arrays that lack members, and what is not mounted; changes nothing.
+
+    A later ``services.verify`` lists what was so before and fails only on what is new.
+    """
+    now: Health = yield from health()
+    for each in worse(Health(), now):
+        yield Report(note=f"already so: {each}")
+    told = was(now)
+    if not params.units:
+        told["failed_before"] = []
+    lacking = {identity(array): array.degraded for array in now.arrays if ailing(array)}
+    return {**told, "lacking_before": lacking, "amiss": not now.sound}
