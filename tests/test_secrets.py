@@ -22,7 +22,8 @@ from tastyops.journal.events import Address, Intended, RunOpened, Settled, StepE
 from tastyops.model.secret import ASKED, SecretSource
 from tastyops.model.text import PublicText
 from tastyops.plan import Plan, make_plan
-from tastyops.redact import MASK, Masker, forms
+from tastyops.redact import MASK, Masker
+from tastyops.redact.spellings import forms
 from tastyops.store.runs import RunJournal, read_events
 from tastyops.validate import validate
 from tests.core.driving import drive, dry

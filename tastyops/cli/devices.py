@@ -14,7 +14,8 @@ from tastyops.errors import ConsoleUnreachable, PowerUnreachable
 from tastyops.inventory import Host
 from tastyops.model.secret import SecretSource
 from tastyops.power.switch import Switch
-from tastyops.redact import SHORTEST_SECRET, Masker
+from tastyops.redact import Masker
+from tastyops.redact.spellings import SHORTEST_SECRET
 
 
 @dataclass(frozen=True)

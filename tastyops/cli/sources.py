@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from tastyops.model.secret import SecretSource
-from tastyops.redact import SHORTEST_SECRET
+from tastyops.redact.spellings import SHORTEST_SECRET
 
 LONGEST_SECRET = 16 * 1024
 """Bytes of a secret: room for any private key; more is a mistake in the source."""

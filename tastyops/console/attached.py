@@ -77,7 +77,7 @@ class Attached:
 
     def _drain(self) -> None:
         """The thread: reads until it is over."""
-        masked = self._masker.stream()
+        masked = self._masker.stream(at_least=1)
         why = "it was closed at the other end"
         try:
             while not self._closing:

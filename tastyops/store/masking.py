@@ -27,7 +27,7 @@ _NONE: frozenset[str] = frozenset()
 
 def masked_in_run(body: Body, masker: Masker) -> Body:
     """An event's body as it goes into a run's journal."""
-    if not masker.longest:
+    if not masker:
         return body
     told = _told(body, masker, RUN_WORDS, besides=FREE)
     free = {f.name: masker.data(getattr(body, f.name)) for f in fields(body) if f.name in FREE}
@@ -36,7 +36,7 @@ def masked_in_run(body: Body, masker: Masker) -> Body:
 
 def masked_in_log(body: PublicBody, masker: Masker) -> PublicBody:
     """An event's body as it goes into a log's journal."""
-    return replace(body, **_told(body, masker, LOG_WORDS)) if masker.longest else body
+    return replace(body, **_told(body, masker, LOG_WORDS)) if masker else body
 
 
 def _told(
