@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, get_type_hints
 
-from tastyops.commands import Output, Steps, Unknown
+from tastyops.commands import Change, Command, Output, Probe, Report, Sleep, Steps, Unknown
 from tastyops.errors import Failed
 from tastyops.model.action import ActionSpec, Facts, Param
+from tastyops.probes import apt
+from tastyops.window import format_duration
 
 _REQUIRED: Any = object()
 
@@ -128,3 +130,59 @@ DPKG_CONFIGURE = (
     "--pending",
 )
 """dpkg completes what was unpacked and not configured, and keeps the administrator's conffiles."""
+
+APT_PATIENCE = 300.0
+"""Seconds apt's and dpkg's locks are waited for."""
+
+_APT_POLL = 5.0
+_APT_TRIES = 5
+"""Tries of a change whose lock another process takes first, or one that cannot be seen."""
+
+_INSTALL_LOCKS = (apt.FRONTEND, apt.DPKG, apt.ARCHIVES)
+_APT_LOCKS = {"update": (apt.LISTS,), "install": _INSTALL_LOCKS}
+_NOT_LOCKED = re.compile(r"Could not get lock|Unable to (lock|acquire)|lock was locked by another")
+"""How apt-get and dpkg say that a lock is another process's; nothing was changed then."""
+
+
+def apt_get(*words: str) -> Generator[Command, Any, Output | Unknown]:
+    """``apt-get``, once nobody else holds the locks it needs. Raises Failed that names who does."""
+    locks = _APT_LOCKS["update" if "update" in words else "install"]
+    return (yield from with_locks(Change((*APT_GET, *words), sudo=True), locks))
+
+
+def with_locks(
+    change: Change, locks: tuple[str, ...] = _INSTALL_LOCKS
+) -> Generator[Command, Any, Output | Unknown]:
+    """A change of apt's or dpkg's; another process may still be quicker, then it waits anew."""
+    waited = yield from wait_for_locks(locks)
+    for left in reversed(range(_APT_TRIES)):
+        output: Output | Unknown = yield change
+        if isinstance(output, Unknown) or output.ok or not left:
+            break
+        if not _NOT_LOCKED.search(output.error_text):
+            break
+        yield Sleep(_APT_POLL, "the package manager's lock")
+        waited = yield from wait_for_locks(locks, waited + _APT_POLL)
+    return output
+
+
+def wait_for_locks(
+    locks: tuple[str, ...], waited: float = 0.0, patience: float = APT_PATIENCE
+) -> Generator[Command, Any, float]:
+    """Waits until nobody holds them, and says who does; gives the seconds waited. Raises Failed."""
+    told: set[str] = set()
+    while True:
+        found: tuple[apt.Holder, ...] | Unknown = yield Probe(*apt.LOCKS, sudo=True)
+        if isinstance(found, Unknown):
+            return waited
+        held = apt.holders_of(found, locks)
+        if not held:
+            return waited
+        who = "; ".join(map(str, held))
+        if waited >= patience:
+            raise Failed(f"after {format_duration(round(patience))} {who}; nothing was changed")
+        if who not in told:
+            yield Report(note=f"{who}: waiting, at most {format_duration(round(patience))}")
+            told.add(who)
+        yield Sleep(_APT_POLL, f"{held[0].program} to let go of the lock")
+        waited += _APT_POLL

@@ -7,7 +7,15 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops.actions import APT_GET, DPKG_CONFIGURE, action, kept_conffiles, param, require
+from tastyops.actions import (
+    DPKG_CONFIGURE,
+    action,
+    apt_get,
+    kept_conffiles,
+    param,
+    require,
+    with_locks,
+)
 from tastyops.commands import Change, Command, Output, Probe, Report, Steps
 from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
@@ -55,7 +63,7 @@ def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
     if not facts.force:
         yield from _room(running.release)
     if params.update:
-        updated = yield Change((*APT_GET, "update"), sudo=True)
+        updated = yield from apt_get("update")
         require(updated, "the package lists could not be refreshed")
     kept = yield from _install(params.package)
     after: Package = yield status
@@ -80,14 +88,13 @@ def _install(package: str) -> Generator[Command, Any, list[str]]:
     apt, which has waited for the lock by then, refuses with these words when dpkg's own journal
     (/var/lib/dpkg/updates) was not gone through to its end: debsystem.cc, ``CheckUpdates``.
     """
-    install = Change((*APT_GET, "--no-remove", "install", package), sudo=True)
-    installed = yield install
+    installed = yield from apt_get("--no-remove", "install", package)
     kept = kept_conffiles(installed)
     if isinstance(installed, Output) and not installed.ok and _CUT_OFF in installed.error_excerpt:
         yield Report(note="an earlier installation was cut off; dpkg completes it first")
-        completed = yield Change(DPKG_CONFIGURE, sudo=True)
+        completed = yield from with_locks(Change(DPKG_CONFIGURE, sudo=True))
         require(completed, "what an earlier installation left half done could not be completed")
-        installed = yield install
+        installed = yield from apt_get("--no-remove", "install", package)
         kept = kept_conffiles(completed) + kept_conffiles(installed)
     require(installed, "the package could not be installed")
     return kept

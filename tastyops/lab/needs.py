@@ -5,14 +5,23 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tastyops.errors import UsageError
+from tastyops.commands import Blob, Output
+from tastyops.errors import LabFailed, UsageError
 from tastyops.lab import places, processes
 from tastyops.lab.golden import Say
+from tastyops.probes import apt
 
 INSTALL_SECONDS = 900
+
+LOCK_SECONDS = 300.0
+"""Seconds apt's and dpkg's locks are waited for: a Debian upgrades itself every day."""
+
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
@@ -74,5 +83,35 @@ def see_to(say: Say, log: Path, *, building: bool, install: bool) -> None:
     if packages:
         say(f"Installing {', '.join(packages)} …")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        wait_for_locks(say)
         processes.complete(["apt-get", "-q", "update"], log, timeout=300, environment=quiet)
+        wait_for_locks(say)
         processes.complete(command(packages), log, timeout=INSTALL_SECONDS, environment=quiet)
+
+
+def wait_for_locks(
+    say: Say, look: Callable[[], Sequence[apt.Holder]] | None = None, patience: float = LOCK_SECONDS
+) -> None:
+    """Waits until nobody holds apt's or dpkg's locks, and says who does. Raises LabFailed."""
+    look, told = look or _holders, set[str]()
+    due = time.monotonic() + patience
+    while held := apt.holders_of(look(), apt.WORDS):
+        who = "; ".join(map(str, held))
+        if time.monotonic() >= due:
+            raise LabFailed(
+                f"After {patience:g} seconds {who}.",
+                still_true="Nothing was installed or started.",
+                next_step="Wait until it has ended, and start the lab again.",
+            )
+        if who not in told:
+            say(f"{who}: waiting, at most {patience:g} seconds.")
+            told.add(who)
+        time.sleep(min(1.0, patience))
+
+
+def _holders() -> Sequence[apt.Holder]:
+    ended = subprocess.run(apt.LOCKS.argv, capture_output=True, check=False)
+    found: tuple[apt.Holder, ...] = apt.PARSERS[apt.LOCKS.parser](
+        Output(ended.returncode, Blob.of(ended.stdout))
+    )
+    return found

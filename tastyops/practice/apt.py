@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tastyops.practice import initramfs
@@ -12,6 +12,7 @@ from tastyops.practice.grub import Grub
 from tastyops.practice.kalimdor import image_head
 from tastyops.practice.packages import Package, Packages
 from tastyops.practice.processes import Killed, Process, Processes
+from tastyops.probes import apt
 
 _SITE = "http://deb.practice.example"
 _LOCK = "/var/lib/dpkg/lock-frontend"
@@ -31,6 +32,9 @@ _FLAGS = {
     "--only-upgrade",
     "--no-install-recommends",
 }
+LISTS_HOLDER, DPKG_HOLDER = "apt-get", "unattended-upgr"
+"""What runs by itself every day on a Debian, and holds locks meanwhile."""
+
 _SIMULATE = {"-s", "--simulate", "--dry-run", "--just-print", "--no-act"}
 
 
@@ -67,6 +71,7 @@ class Apt:
         processes: Processes,
         *,
         truncated_initrd: bool = False,
+        busy: Mapping[str, float] | None = None,
     ) -> None:
         self._initrd_size = initramfs.TRUNCATED if truncated_initrd else initramfs.SIZE
         self._packages = packages
@@ -74,6 +79,13 @@ class Apt:
         self._grub = grub
         self._processes = processes
         self._holder: Process | None = None
+        now = processes.clock.time()
+        self._others = {
+            name: (processes.begin(name, leader=True), now + seconds)
+            for name, seconds in (busy or {}).items()
+            if seconds
+        }
+        """Processes of others that hold locks, and until when, by their program."""
         self._cut_off = False
         """Whether dpkg was killed in mid work, and its own journal not gone through since."""
 
@@ -81,9 +93,38 @@ class Apt:
         """The programs."""
         return {"apt-get": self._apt_get, "dpkg": self._dpkg}
 
+    def scripts(self) -> Commands:
+        """The reading of who holds which lock, by the text of its script."""
+        return {apt.SCRIPT: self._locks}
+
+    def _locks(self, call: Call) -> int:
+        held = [(apt.LISTS, self._other(LISTS_HOLDER))]
+        upgrading = self._other(DPKG_HOLDER)
+        holder = self._holder if self._holder and self._processes.alive(self._holder) else upgrading
+        held += [(lock, holder) for lock in (apt.FRONTEND, apt.DPKG, apt.ARCHIVES)]
+        for lock, process in held:
+            if process is not None:
+                call.say(f"{lock} {process.pid} {process.name}")
+        return 0
+
+    def _other(self, name: str) -> Process | None:
+        """That program's process while it holds its locks."""
+        process, until = self._others.get(name, (None, 0.0))
+        if process is not None and self._processes.clock.time() >= until:
+            del self._others[name]
+            self._processes.end(process)
+            return None
+        return process
+
     def _apt_get(self, call: Call) -> int:
         request = _parse(call)
         if request.verb == "update":
+            if (other := self._other(LISTS_HOLDER)) is not None:
+                call.complain(
+                    f"E: Could not get lock {apt.LISTS}. It is held by process {other.pid}"
+                    f" ({other.name})\nE: Unable to lock directory /var/lib/apt/lists/"
+                )
+                return 100
             return self._update(call)
         if request.simulate:
             return self._install(call, request)
@@ -130,7 +171,7 @@ class Apt:
     def _lock(self, call: Call, patience: float) -> bool:
         """dpkg's lock, waited for as ``DPkg::Lock::Timeout`` says."""
         waited = 0.0
-        while (holder := self._holder) and self._processes.alive(holder):
+        while holder := self._locker():
             held = f"Could not get lock {_LOCK}. It is held by process {holder.pid} ({holder.name})"
             if waited >= patience:
                 call.complain(f"E: {held}")
@@ -150,6 +191,12 @@ class Apt:
         call.process.name = "apt-get"
         self._holder = call.process
         return True
+
+    def _locker(self) -> Process | None:
+        """Who holds dpkg's lock."""
+        if self._holder and self._processes.alive(self._holder):
+            return self._holder
+        return self._other(DPKG_HOLDER)
 
     def _update(self, call: Call) -> int:
         suites = ("bookworm", "bookworm-updates")

@@ -89,6 +89,10 @@ class Options:
     """What it is at when the practice begins: ``starting``, or ``emergency`` (/home is damaged and
     cannot be mounted), or ``no-network`` (it runs, and nothing reaches it).
     """
+    apt_busy: float = 0.0
+    """Seconds from its beginning in which apt-daily holds the lock on apt's package lists."""
+    dpkg_busy: float = 0.0
+    """Seconds from its beginning in which unattended-upgrades holds dpkg's and the archive's."""
     grub_default: str = "saved"
     """GRUB_DEFAULT."""
 

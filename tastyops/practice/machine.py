@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.practice import kalimdor
-from tastyops.practice.apt import Apt
+from tastyops.practice.apt import DPKG_HOLDER, LISTS_HOLDER, Apt
 from tastyops.practice.bootreadings import BootReadings
 from tastyops.practice.calls import Call, Command, Input, program_name
 from tastyops.practice.clock import PracticeClock
@@ -48,6 +48,10 @@ class Machine(Life):
             self.grub,
             self.processes,
             truncated_initrd=self._options.truncated_initrd,
+            busy={
+                LISTS_HOLDER: self._options.apt_busy,
+                DPKG_HOLDER: self._options.dpkg_busy,
+            },
         )
         system = System(
             self.name,
@@ -78,6 +82,7 @@ class Machine(Life):
                 {
                     **BootReadings(self.storage, self._booted, self._dispatch).scripts(),
                     **self.initramfs.scripts(),
+                    **apt.scripts(),
                     **self.storage.scripts(),
                 },
             ),

@@ -6,6 +6,7 @@ from typing import Any
 
 from tastyops.errors import ProbeFailed
 from tastyops.probes import (
+    apt,
     boot,
     bootcode,
     bootside,
@@ -30,6 +31,7 @@ from tastyops.probes.reading import Answer, Parsers
 PARSERS: Parsers = {
     **reading.PARSERS,
     **system.PARSERS,
+    **apt.PARSERS,
     **boot.PARSERS,
     **bootcode.PARSERS,
     **bootside.PARSERS,

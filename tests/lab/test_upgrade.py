@@ -43,3 +43,39 @@ def test_the_kernel_is_upgraded_from_runbook_to_finished_log(pristine: Lab) -> N
     assert f"running kernel {kernels['newest']}." in text
     assert "Reboot triggered with 1-minute grace." in text
     assert "**Status:** Completed at" in text
+
+
+HOLD = (
+    "systemd-run --quiet --unit=holder perl -e 'use Fcntl; open(F, q(>>), q({lock})) or die;"
+    ' fcntl(F, F_SETLK, pack("s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0)) or die; sleep {seconds}\''
+)
+"""A lock as apt's own, of a process that is not apt's."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("lock", "words"),
+    [
+        ("/var/lib/apt/lists/lock", "apt's package lists"),
+        ("/var/lib/dpkg/lock-frontend", "dpkg"),
+        ("/var/cache/apt/archives/lock", "apt's package archive"),
+    ],
+)
+def test_a_lock_of_the_package_manager_is_waited_for(
+    pristine: Lab, lock: str, words: str
+) -> None:
+    pristine.guest.run(HOLD.format(lock=lock, seconds=60))
+    said = pristine.run(ROOT / "runbooks/kernel-upgrade.yml", timeout=1500)
+    assert said.endswith("exit 0"), said
+    assert re.search(rf"process \d+ \(perl\) holds the lock on {words}: waiting", said), said
+
+
+@pytest.mark.long
+def test_an_upgrade_while_apt_daily_runs(pristine: Lab) -> None:
+    """The lab masks what a Debian does by itself every day; here it runs as on any other."""
+    pristine.guest.run(
+        "systemctl unmask apt-daily.service apt-daily-upgrade.service"
+        " && systemctl start --no-block apt-daily.service"
+    )
+    said = pristine.run(ROOT / "runbooks/kernel-upgrade.yml", timeout=1500)
+    assert said.endswith("exit 0"), said

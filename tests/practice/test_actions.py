@@ -188,3 +188,30 @@ def test_an_array_that_was_degraded_before_the_run_is_excused(machine: Machine) 
     with pytest.raises(Failed) as caught:
         drive(machine, earlier=earlier.get).run(services_verify)
     assert caught.value.why == "/dev/md6 degraded"
+
+
+@pytest.mark.parametrize(
+    ("settings", "holder", "lock"),
+    [
+        ({"apt_busy": 90.0}, "apt-get", "apt's package lists"),
+        ({"dpkg_busy": 90.0}, "unattended-upgr", "dpkg"),
+        ({"apt_busy": 30.0, "dpkg_busy": 200.0}, "unattended-upgr", "apt's package archive"),
+    ],
+)
+def test_locks_of_the_package_manager_are_waited_for(
+    make: Make, settings: dict[str, float], holder: str, lock: str
+) -> None:
+    """apt-get itself fails at once on the lists' lock and waits for dpkg's without a word."""
+    driver = drive(make(**settings))
+    kernel = driver.run(kernel_install, package="linux-image-amd64")
+    assert kernel
+    assert kernel["version"] == NEW
+    said = "\n".join(driver.notes)
+    assert f"({holder}) holds the lock on {lock}" in said
+    assert "waiting, at most 5m" in said
+
+
+def test_a_lock_that_is_never_let_go_of_names_its_holder(make: Make) -> None:
+    driver = drive(make(apt_busy=3600.0))
+    with pytest.raises(Failed, match=r"after 5m process \d+ \(apt-get\) holds the lock on apt's"):
+        driver.run(kernel_install, package="linux-image-amd64")

@@ -1,0 +1,29 @@
+"""``apt.wait``: until nobody else holds apt's or dpkg's locks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tastyops.actions import APT_PATIENCE, action, param, wait_for_locks
+from tastyops.commands import Steps
+from tastyops.model.action import Facts
+from tastyops.probes.apt import WORDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class AptWait:
+    """How long."""
+
+    patience: float = param("duration", "How long the locks may be held", APT_PATIENCE)
+
+
+@action(
+    "apt.wait",
+    scalar="patience",
+    returns={"waited": "duration"},
+    sentence="The package manager is free.",
+)
+def apt_wait(params: AptWait, facts: Facts) -> Steps:
+    """Wait until nobody holds apt's or dpkg's locks, and say who does; changes nothing."""
+    waited = yield from wait_for_locks(tuple(WORDS), 0.0, params.patience)
+    return {"waited": round(waited)}
