@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -225,8 +225,15 @@ def judge(attempt: Attempt, site: Site, code: int, page: str) -> list[str]:
     return problems
 
 
-def sweep(folder: Path, sites: Sequence[Site], moments: Sequence[int], page: str) -> Tally:
-    """Kills at each of these moments, one run at a time on each site, and resumes each."""
+def sweep(
+    folder: Path, sites: Sequence[Site], moments: Sequence[int], page: str,
+    end: Callable[[Attempt, int], int] = start, ends: Collection[int] = (KILLED,),
+) -> Tally:
+    """Ends a run at each of these moments, one run at a time on each site, and resumes each.
+
+    ``end`` starts the run and ends its process at that moment, by SIGKILL if nothing else is given;
+    ``ends`` are the exit codes it may have then.
+    """
     tally = Tally()
     free: queue.SimpleQueue[Site] = queue.SimpleQueue()
     for site in sites:
@@ -236,8 +243,8 @@ def sweep(folder: Path, sites: Sequence[Site], moments: Sequence[int], page: str
         site = free.get()
         try:
             attempt = prepare(folder / f"kill-{moment}", site)
-            if start(attempt, moment) != KILLED:
-                return moment, False, ["lost: it was not killed", *attempt.outputs]
+            if end(attempt, moment) not in ends:
+                return moment, False, ["lost: it did not end so", *attempt.outputs]
             code = perform(attempt, "resume", "--yes")
             problems = judge(attempt, site, code, page)
         finally:

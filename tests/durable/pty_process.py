@@ -74,6 +74,16 @@ class PtyProcess:
                     raise AssertionError(f"in vain: {pattern!r} in\n{self.seen[-3000:]}")
                 self._new.wait(min(left, 1.0))
 
+    def answer(self, pattern: str, text: str) -> None:
+        """Types that, once, as soon as the pattern is on the terminal; for a thread of its own."""
+        wanted = re.compile(pattern, re.M)
+        with self._new:
+            while not self._closing and not wanted.search(self.seen):
+                self._new.wait(0.2)
+        if not self._closing:
+            with contextlib.suppress(OSError):
+                self.type(text)
+
     def close(self) -> None:
         """Closes the terminal."""
         if not self._closing:
