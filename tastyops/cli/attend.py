@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
+import threading
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ from pathlib import Path
 
 from tastyops.catalogue import registry
 from tastyops.cli import another, project, signals, writing
+from tastyops.cli.conduct import failure_menu
 from tastyops.errors import ExitCode, JournalDamaged, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.envelope import Event
-from tastyops.journal.events import TYPED, Asked, Joined, RunClosed
+from tastyops.journal.events import TYPED, Address, Answered, Asked, Body, Joined, RunClosed
 from tastyops.journal.public import Attends
 from tastyops.journal.state import RunState
 from tastyops.model.text import one_line
@@ -25,6 +27,7 @@ from tastyops.store.desk import put_joining
 from tastyops.store.following import Following
 from tastyops.store.logs import Copied, LogFile
 from tastyops.store.runs import RUNBOOK, hand_in, is_live, read_events, read_state, taken
+from tastyops.terminal.people import AtTerminal
 from tastyops.terminal.plain import PlainLines
 from tastyops.terminal.view import RunView
 
@@ -128,30 +131,77 @@ def _in_the_log(target: writing.Target, name: str) -> int:
 
 
 def _read_along(run: Path, log: LogFile | None, inventory: Inventory) -> int:
-    """Shows the run's events as they come, until it ends or the operator has seen enough."""
+    """Shows the run's events as they come, until it ends or the operator has seen enough.
+
+    On a terminal the operator is asked what the run asks.
+    """
     following = Following(run)
     state = RunState()
-    view, offset = RunView(_plan(run, inventory)), log.document().offset if log else 0
+    plan = _plan(run, inventory)
+    view, offset = RunView(plan), log.document().offset if log else 0
     lines = PlainLines(view, sys.stdout, offset)
     for event in following.more():
         state.apply(event)
         view.take(event)
     project.say(f"Reading along with {run.name}; Ctrl-C leaves, and the run goes on.")
-    for at, asked in state.questions():
-        _tell_question(run, at.step, at.host, asked)
+    asker = _Asker(run, plan, state)
     try:
         with signals.like_ctrl_c():
-            return _follow(run, following, lines)
+            for at, asked in state.questions():
+                asker.ask(at, asked)
+            return _follow(run, following, lines, asker)
     except KeyboardInterrupt:
         project.say(f"\nYou have left; the run {run.name} goes on.")
         return int(ExitCode.COMPLETED)
 
 
-def _follow(run: Path, following: Following, lines: PlainLines) -> int:
+class _Asker:
+    """Puts the run's questions to the operator who attends, or says how each is answered.
+
+    Another operator's approval and what is typed at a host by hand are not asked here.
+    """
+
+    def __init__(self, run: Path, plan: Plan, state: RunState) -> None:
+        self._run, self._state = run, state
+        who = project.operator()
+        self._person = AtTerminal(who, menu=failure_menu(plan, state, self._hand))
+        self._here = sys.stdin.isatty() and sys.stderr.isatty()
+
+    def take(self, event: Event) -> None:
+        """Takes an event in: a question is asked, one that was answered elsewhere is withdrawn."""
+        self._state.apply(event)
+        if isinstance(event.body, Asked):
+            self.ask(event.at, event.body)
+
+    def ask(self, at: Address, asked: Asked) -> None:
+        """Asks on a thread of its own, so that reading along goes on meanwhile."""
+        if not self._here or asked.by or asked.question == TYPED:
+            _tell_question(self._run, at.step, at.host, asked)
+            return
+        threading.Thread(target=self._put, args=(at, asked), daemon=True).start()
+
+    def _put(self, at: Address, asked: Asked) -> None:
+        def over() -> bool:
+            now = self._state.question(at)
+            return now is None or now.digest != asked.digest
+
+        question = {"host": at.host, "step": at.step, **asked.to_json()}
+        answer = self._person.answer(question, over=over)
+        if answer is not None:
+            self._hand(Answered(answer[0]), at, asked.digest)
+        elif not over():
+            _tell_question(self._run, at.step, at.host, asked)
+
+    def _hand(self, body: Body, at: Address | None = None, question: str = "") -> None:
+        hand_in(
+            self._run, project.operator(), body, datetime.now(UTC), at=at, question=question
+        )
+
+
+def _follow(run: Path, following: Following, lines: PlainLines, asker: _Asker) -> int:
     for event in _events(run, following):
         lines.event(event)
-        if isinstance(event.body, Asked):
-            _tell_question(run, event.at.step, event.at.host, event.body)
+        asker.take(event)
         if isinstance(event.body, RunClosed):
             print(f"The run is over: {one_line(event.body.status)}.")  # noqa: T201
             return int(ExitCode.COMPLETED)

@@ -24,7 +24,10 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--because", metavar="WHY", default="", help="why, for the private record")
     project.inventory_argument(parser)
     project.take_over_argument(parser)
-    parser.set_defaults(yes=True, accept_changes=False, json=False, window_end=None)
+    parser.set_defaults(
+        yes=True, accept_changes=False, json=False, window_end=None, detach=False, wait=False,
+        handed_over=False,
+    )
 
 
 def perform(args: Namespace, *, dry: bool) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,14 +15,16 @@ from functools import partial
 from tastyops.announce.caller import Caller
 from tastyops.announce.command import CommandAnnouncer
 from tastyops.cli import hostshell, output, places, project, signals
+from tastyops.cli.detach import ASKED, Detached
 from tastyops.cli.hostpower import switch_on
+from tastyops.cli.secrets import Secrets
 from tastyops.engine.drive import Drive, Release
 from tastyops.errors import ExitCode, LetGo, TastyopsError, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, CancelAsked, InputChanged, StopAsked
 from tastyops.journal.state import RunState
 from tastyops.plan import Plan
-from tastyops.ports import Listener, Operator
+from tastyops.ports import Listener, Operator, OutOfBand
 from tastyops.redact import Masker
 from tastyops.store.desk import DeskKeeper
 from tastyops.store.logs import LogFile, LogKeeper
@@ -30,7 +32,7 @@ from tastyops.store.notes import new_note
 from tastyops.store.runs import RunJournal, hand_in
 from tastyops.terminal.losable import Losable
 from tastyops.terminal.menu import FailureMenu
-from tastyops.terminal.people import AtTerminal, Unattended
+from tastyops.terminal.people import AnsweredElsewhere, AtTerminal, Unattended
 from tastyops.terminal.plain import JsonLines, PlainLines
 from tastyops.terminal.view import RunView
 from tastyops.validate.values import input_value
@@ -43,11 +45,14 @@ class Setting:
     args: Namespace
     inventory: Inventory
     place: places.Place
+    hidden: Secrets
     masker: Masker
     who: str
     answers: Mapping[str, str]
     patient: bool = False
     """Whether what failed waits for a person even where none is."""
+    waits: bool = False
+    """Whether questions stay open for ``answer`` and ``attend`` where no terminal is."""
     release: Release = field(default_factory=Release)
     """The request to let go of the run, from a signal or from its terminal."""
 
@@ -68,7 +73,8 @@ def conduct(
 ) -> int:
     """Carries the run on to its end, ``first`` being its first events; returns the exit code.
 
-    Raises LetGo where the run was let go of: by a signal, or at the end of its terminal's input.
+    Raises LetGo where the run was let go of: by a signal, or at the end of its terminal's input;
+    Detached where a process without a terminal is to go on with it.
     """
     run = journal.directory.name
 
@@ -86,7 +92,7 @@ def conduct(
             clock=setting.place.clock, who=setting.who, operators=operators,
             listeners=(keeper, DeskKeeper(journal.directory, state), caller, Losable(listener)),
             epoch=journal.epoch, take_over=setting.args.take_over,
-            approvers=setting.inventory.operators, waits=may_ask(setting.args),
+            approvers=setting.inventory.operators, waits=may_ask(setting.args) or setting.waits,
             ways=setting.place.ways, release=setting.release,
         )
 
@@ -102,6 +108,9 @@ def conduct(
                 drive.append(body)
             try:
                 drive.run()
+                if state.closed is None and setting.release.detach:
+                    untouched = not state.connected
+                    raise Detached(journal.directory, setting.hidden, untouched=untouched)
                 if state.closed is None:
                     raise _let_go(run, setting)
             except TastyopsError:
@@ -114,7 +123,7 @@ def conduct(
 
 def _let_go(run: str, setting: Setting) -> LetGo:
     """What the operator is told of a run that was let go of, if anybody is there to read it."""
-    where = _where(setting.args)
+    where = same_records(setting.args)
     return LetGo(
         f"The run {run} was let go: {setting.release.why}.",
         still_true="A command under way on a host goes on there; the log stays In progress.",
@@ -123,7 +132,7 @@ def _let_go(run: str, setting: Setting) -> LetGo:
     )
 
 
-def _where(args: Namespace) -> str:
+def same_records(args: Namespace) -> str:
     """The options that lead another command to the same records, as they are typed."""
     places = (("inventory", args.inventory), ("logs", args.logs), ("runs", args.runs))
     return "".join(f" --{name} {shlex.quote(place)}" for name, place in places if place)
@@ -150,12 +159,17 @@ class _Screen:
     def __enter__(self) -> tuple[Listener, tuple[Operator, ...]]:
         setting, args = self._setting, self._setting.args
         unattended = Unattended(
-            setting.who, yes=args.yes, answers=setting.answers, alone=not may_ask(args),
-            patient=setting.patient,
+            setting.who, yes=args.yes, answers=setting.answers,
+            alone=args.yes or not (may_ask(args) or setting.waits), patient=setting.patient,
         )
         operators: list[Operator] = [unattended]
         listener: Listener
-        menu = self._menu()
+        detach = partial(setting.release.ask, ASKED, detach=True)
+        practice = any(host.connection == "practice" for host in self._plan.hosts)
+        menu = failure_menu(
+            self._plan, self._state, self._hand, setting.place.ways,
+            detach=None if practice else detach,
+        )
         gone = partial(setting.release.ask, "its terminal's input ended at a question")
         person = AtTerminal(setting.who, menu=menu, gone=gone)
         view = RunView(self._plan)
@@ -178,42 +192,49 @@ class _Screen:
             operators.append(person)
         elif setting.place.hands is not None:
             operators.append(setting.place.hands)
+        if setting.waits and not may_ask(args):
+            operators.append(AnsweredElsewhere())
         return listener, tuple(operators)
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _menu(self) -> FailureMenu:
-        plan, state = self._plan, self._state
-        inputs = plan.runbook.inputs
-        reachable = {host.name for host in plan.hosts if host.connection == "ssh"}
 
-        def change(name: str, value: str) -> str:
-            if name not in inputs or inputs[name].secret:
-                return f"There is no input {name} that could be changed here."
-            try:
-                self._hand(InputChanged(name, input_value(inputs[name], value)))
-            except UsageError as error:
-                return str(error)
-            return ""
+def failure_menu(
+    plan: Plan, state: RunState, hand: hostshell.Hand, ways: OutOfBand | None = None, *,
+    detach: Callable[[], None] | None = None,
+) -> FailureMenu:
+    """What a person may choose when a step did not end well.
 
-        def shell(host: str) -> str:
-            return hostshell.open_shell(plan, host, self._hand)
+    ``ways`` lead to power switches and ``detach`` lets the run go on without the terminal; where
+    either is None its choice is left out.
+    """
+    inputs = plan.runbook.inputs
+    reachable = {host.name for host in plan.hosts if host.connection == "ssh"}
+    switches = {host.name: host for host in plan.hosts if host.power is not None and ways}
 
-        switches = {host.name: host for host in plan.hosts if host.power is not None}
+    def change(name: str, value: str) -> str:
+        if name not in inputs or inputs[name].secret:
+            return f"There is no input {name} that could be changed here."
+        try:
+            hand(InputChanged(name, input_value(inputs[name], value)))
+        except UsageError as error:
+            return str(error)
+        return ""
 
-        def power_on(host: str) -> str:
-            return switch_on(switches[host], self._setting.place.ways, self._hand)
+    def power_on(host: str) -> str:
+        return switch_on(switches[host], ways, hand) if ways else ""
 
-        return FailureMenu(
-            note=lambda text: self._hand(new_note(text, public=True)),
-            inputs={name: plan.inputs[name] for name in inputs if not inputs[name].secret},
-            change=change,
-            open_shell=shell,
-            hosts=lambda step: [h for h, bad in state.bad if bad == step and h in reachable],
-            power_on=power_on,
-            powered=lambda step: [h for h, bad in state.bad if bad == step and h in switches],
-        )
+    return FailureMenu(
+        note=lambda text: hand(new_note(text, public=True)),
+        inputs={name: plan.inputs[name] for name in inputs if not inputs[name].secret},
+        change=change,
+        open_shell=lambda host: hostshell.open_shell(plan, host, hand),
+        hosts=lambda step: [h for h, bad in state.bad if bad == step and h in reachable],
+        power_on=power_on,
+        powered=lambda step: [h for h, bad in state.bad if bad == step and h in switches],
+        detach=detach,
+    )
 
 
 def farewell(state: RunState, log: LogFile, run: str, args: Namespace) -> int:
@@ -222,7 +243,7 @@ def farewell(state: RunState, log: LogFile, run: str, args: Namespace) -> int:
     code = closed.exit_code if closed else int(ExitCode.IN_DOUBT)
     if not args.json:
         document = log.document()
-        where = _where(args)
+        where = same_records(args)
         with contextlib.suppress(OSError):
             print(f"\n{document.tag} {document.status}.")  # noqa: T201
             print(f"Log: {log.page}\nRun: {run}  (`invoke show {document.number}{where}`)")  # noqa: T201

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from argparse import ArgumentParser, Namespace
+import sys
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from tastyops import __version__
-from tastyops.cli import places, project, secrets, signals
+from tastyops.cli import detach, places, project, secrets, signals
 from tastyops.cli.another import not_ours
 from tastyops.cli.asitwas import as_it_was
-from tastyops.cli.conduct import Setting, conduct, may_ask
+from tastyops.cli.conduct import Setting, conduct, may_ask, same_records
 from tastyops.cli.window import moved, window_end_argument
 from tastyops.engine.drive import Release
 from tastyops.errors import ExitCode, JournalDamaged, RecordsDisagree, UsageError
@@ -39,6 +40,15 @@ def arguments(parser: ArgumentParser) -> None:
     )
     project.take_over_argument(parser)
     window_end_argument(parser)
+    parser.add_argument(
+        "--wait", action="store_true",
+        help="without a terminal, leave questions open for `answer` and `attend`",
+    )
+    parser.add_argument(
+        "--detach", action="store_true",
+        help="let the run go on without this terminal; `attend` joins it",
+    )
+    parser.add_argument("--handed-over", action="store_true", help=SUPPRESS)
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 
 
@@ -128,6 +138,15 @@ def take_up(
     A journal that is older than its log is refused: what it lacks would be sent again.
     """
     must_agree(directory, log)
+    try:
+        return _take_up(directory, log, args, inventory, cancel)
+    except detach.Detached as detached:
+        return detach.go_on(detached, args, same_records(args))
+
+
+def _take_up(
+    directory: Path, log: LogFile, args: Namespace, inventory: Inventory, cancel: CancelAsked | None
+) -> int:
     with ExitStack() as stack:
         journal, state, torn = RunJournal.reopen(directory, Masker())
         stack.callback(journal.close)
@@ -142,8 +161,13 @@ def take_up(
                 directory.name, project.operator(), was.opened.hosts, epoch=journal.epoch
             )
             stack.enter_context(holding_hosts(log.page.parent.parent, owner))
-        hidden = secrets.resolve_secrets(was.runbook, was.hosts, ask=may_ask(args))
+        if args.handed_over:
+            hidden = secrets.unpacked(sys.stdin.buffer.read())
+        else:
+            hidden = secrets.resolve_secrets(was.runbook, was.hosts, ask=may_ask(args))
         release = Release()
+        if args.detach:
+            release.ask(detach.ASKED, detach=True)
         stack.enter_context(signals.letting_go(release.ask))
         masker = hidden.masker()
         stack.enter_context(secrets.masked_errors(masker.text))
@@ -151,8 +175,8 @@ def take_up(
         plan = was.plan(hidden, accept=accept)
         place = places.enter(stack, was.hosts, hidden)
         setting = Setting(
-            args, inventory, place, masker, project.operator(), was.opened.answers,
-            patient=cancel is None, release=release,
+            args, inventory, place, hidden, masker, project.operator(), was.opened.answers,
+            patient=cancel is None, waits=args.wait, release=release,
         )
         document = log.document()
         window = moved(

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from tastyops import __version__
 from tastyops.catalogue import registry
-from tastyops.cli import places, project, secrets, shutdowns, signals
-from tastyops.cli.conduct import Setting, conduct, may_ask
+from tastyops.cli import detach, places, project, secrets, shutdowns, signals
+from tastyops.cli.conduct import Setting, conduct, may_ask, same_records
 from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
 from tastyops.cli.persons import need_another_operator, need_nobody
@@ -62,6 +62,10 @@ def arguments(parser: ArgumentParser) -> None:
     )
     project.take_over_argument(parser)
     window_end_argument(parser)
+    parser.add_argument(
+        "--detach", action="store_true",
+        help="let the run go on without this terminal; `attend` joins it",
+    )
     parser.add_argument("--json", action="store_true", help="events as JSON lines")
 
 
@@ -74,6 +78,13 @@ def perform(args: Namespace, *, dry: bool) -> int:
 
 def carry_out(runbook: Runbook, args: Namespace, inventory: Inventory, *, dry: bool) -> int:
     """Runs it, or says what that would do; ``args`` as ``run`` takes them. Gives the exit code."""
+    try:
+        return _perform(runbook, args, inventory, dry=dry or args.dry_run)
+    except detach.Detached as detached:
+        return detach.go_on(detached, args, same_records(args))
+
+
+def _perform(runbook: Runbook, args: Namespace, inventory: Inventory, *, dry: bool) -> int:
     hosts = project.chosen_hosts(inventory, runbook, args.host)
     inputs, answers = resolve(runbook, args.var, ask=may_ask(args))
     hidden = secrets.resolve_secrets(runbook, hosts, ask=may_ask(args))
@@ -85,13 +96,15 @@ def carry_out(runbook: Runbook, args: Namespace, inventory: Inventory, *, dry: b
             zone=inventory.timezone,
         )
         place = places.enter(stack, hosts, hidden)
-        setting = Setting(args, inventory, place, masker, project.operator(), answers)
+        setting = Setting(args, inventory, place, hidden, masker, project.operator(), answers)
         now = place.clock.now()
         period = window_of(runbook.window, args.window_end, inventory.timezone, now)
-        if dry or args.dry_run:
+        if dry:
             return _preview(plan, setting, period)
         hands = place.hands if not may_ask(args) else None
-        if not may_ask(args):
+        if args.detach:
+            setting.release.ask(detach.ASKED, detach=True)
+        elif not may_ask(args):
             need_nobody(plan, yes=args.yes, answers=answers, hands=hands is not None)
         if hands is None:
             need_another_operator(plan, setting.who, inventory.operators)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from tastyops.cli.sources import UnfitError, fetch, fit
 from tastyops.errors import NeedsPerson, SecretUnavailable, TastyopsError
 from tastyops.inventory import Host
 from tastyops.model.runbook import Runbook
-from tastyops.model.secret import ASKED, SecretSource
+from tastyops.model.secret import ASKED, SecretSource, SourceKind
 from tastyops.model.text import one_line
 from tastyops.redact import Masker
 
@@ -39,6 +40,35 @@ class Secrets:
         """What hides them all."""
         devices = self.devices.to_mask
         return Masker({*self.inputs.values(), *self.passwords.values(), *devices})
+
+
+def packed(hidden: Secrets) -> bytes:
+    """All secrets of a run as one piece, for the pipe to the process that goes on with it."""
+    devices = hidden.devices
+    data = {
+        "inputs": dict(hidden.inputs),
+        "passwords": dict(hidden.passwords),
+        "values": [[each.kind, each.words, text] for each, text in devices.values.items()],
+        "missing": [[each.kind, each.words, why] for each, why in devices.missing.items()],
+    }
+    return json.dumps(data).encode()
+
+
+def unpacked(data: bytes) -> Secrets:
+    """The secrets that another process packed. Raises SecretUnavailable where there are none."""
+
+    def by_source(listed: list[tuple[SourceKind, list[str], str]]) -> dict[SecretSource, str]:
+        return {SecretSource(kind, tuple(words)): text for kind, words, text in listed}
+
+    try:
+        found = json.loads(data)
+        devices = DevicePasswords(by_source(found["values"]), by_source(found["missing"]))
+        return Secrets(dict(found["inputs"]), dict(found["passwords"]), devices)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SecretUnavailable(
+            "The run's secrets were not handed over on standard input.", still_true=UNTOUCHED,
+            next_step="Resume the run without --handed-over.",
+        ) from error
 
 
 def resolve_secrets(runbook: Runbook, hosts: Sequence[Host], *, ask: bool) -> Secrets:

@@ -6,6 +6,9 @@ import shlex
 from dataclasses import dataclass
 from typing import Literal
 
+SourceKind = Literal["env", "file", "command", "asked"]
+"""From what a secret is read."""
+
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
@@ -14,7 +17,7 @@ class SecretSource:
     ``words``: the variable, the path, or the command's argv.
     """
 
-    kind: Literal["env", "file", "command", "asked"]
+    kind: SourceKind
     words: tuple[str, ...] = ()
 
     @property

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tastyops.model.text import one_line
-from tastyops.terminal.people import typed
+from tastyops.terminal.people import Withdrawn, typed
 
 _WORDS = {
-    "done": ("d", "it was done: go on"),
+    "done": ("y", "yes, it was done: go on"),
     "retry": ("r", "try the step again"),
     "by-hand": ("h", "go on by hand: type at the host, and tell here"),
     "skip": ("s", "skip it and go on"),
@@ -22,6 +22,7 @@ _ALWAYS = {
     "shell": ("o", "open a shell on the host"),
     "power": ("p", "switch the host's power on"),
     "note": ("n", "add a note to the log"),
+    "detach": ("d", "detach: the run goes on without this terminal, this question open"),
 }
 
 Change = Callable[[str, str], str]
@@ -32,8 +33,9 @@ class FailureMenu:
     """Shows the choices, carries out those that leave the question open, returns the deciding one.
 
     ``note`` takes a remark; ``change`` an input's new value; ``open_shell`` opens one on a host,
-    ``power_on`` switches one's power on, and both give what is to be said of it. The last three are
-    left out where there is nothing to change or no such host (``hosts``, ``powered``).
+    ``power_on`` switches one's power on, and both give what is to be said of it. These three are
+    left out where there is nothing to change or no such host (``hosts``, ``powered``). ``detach``
+    asks the run to go on without this terminal; without it that is no choice.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class FailureMenu:
         hosts: Callable[[str], list[str]] = lambda step: [],
         power_on: Callable[[str], str] | None = None,
         powered: Callable[[str], list[str]] = lambda step: [],
+        detach: Callable[[], None] | None = None,
     ) -> None:
+        self._detach = detach
         self._note, self._inputs, self._change = note, dict(inputs), change
         self._shell, self._hosts = open_shell, hosts
         self._power_on, self._powered = power_on, powered
@@ -73,6 +77,9 @@ class FailureMenu:
                 self._on_a_host(self._powered(str(question["step"])), self._power_on, over)
             elif chosen == "note":
                 self._noted(over)
+            elif chosen == "detach" and self._detach is not None:
+                self._detach()
+                raise Withdrawn
             else:
                 return chosen
 
@@ -84,7 +91,10 @@ class FailureMenu:
             offered["shell"] = _ALWAYS["shell"]
         if self._power_on is not None and self._powered(str(question["step"])):
             offered["power"] = _ALWAYS["power"]
-        return offered | {"note": _ALWAYS["note"]}
+        offered["note"] = _ALWAYS["note"]
+        if self._detach is not None:
+            offered["detach"] = _ALWAYS["detach"]
+        return offered
 
     def _changed(self, over: Callable[[], bool]) -> bool:
         for name, value in self._inputs.items():

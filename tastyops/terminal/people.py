@@ -10,6 +10,7 @@ import sys
 import termios
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -128,6 +129,18 @@ class Unattended:
             default = question.get("default") if self._alone else None
             value = self._answers.get(question["step"], default)
             return (value, self._who) if value is not None else None
+        return None
+
+
+class AnsweredElsewhere:
+    """Nobody at a terminal: each question stays open until ``answer`` or ``attend`` answers it."""
+
+    def answer(
+        self, question: Mapping[str, Any], *, over: Callable[[], bool]
+    ) -> tuple[str, str] | None:
+        """Waits until the question is over; the answer reaches the run through its spool."""
+        while not over():
+            time.sleep(_LOOK)
         return None
 
 

@@ -267,7 +267,7 @@ def test_an_answer_from_elsewhere_and_ctrl_c(tmux: Tmux, project: Project) -> No
         tmux.press("C-c")
         menu = tmux.wait(r"^What now\?\s*\Z")
         assert "Stopping: interrupted at the terminal" in menu
-        assert "\n  [d] it was done: go on" in menu, "whoever typed it knows"
+        assert "\n  [y] yes, it was done: go on" in menu, "whoever typed it knows"
         tmux.press("a", "Enter")
         end = tmux.wait(r"^code=\d+$")
         assert end.rstrip().endswith("code=5\n$"), end

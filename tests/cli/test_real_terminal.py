@@ -171,18 +171,18 @@ def test_each_choice_of_the_failure_menu_in_a_real_terminal(
         return tmux.wait(rf"^Step {step} \(run\) {how}(?s:.*)^What now\?$")
 
     menu = asked("1.1")
-    for letter in "rscaion":
+    for letter in "rscaiond":
         assert f"\n  [{letter}] " in menu
-    assert "[d]" not in menu
+    assert "[y]" not in menu
     tmux.press("x", "Enter")
-    tmux.wait(r"^Please type one of r s c a i o n\.\nWhat now\?$")
+    tmux.wait(r"^Please type one of r s c a i o n d\.\nWhat now\?$")
     tmux.press("r", "Enter")
     asked("2.1")
     tmux.press("s", "Enter")
     asked("3.1")
     tmux.press("c", "Enter")
-    assert "\n  [d] it was done: go on" in asked("4.1", "is in doubt")
-    tmux.press("d", "Enter")
+    assert "\n  [y] yes, it was done: go on" in asked("4.1", "is in doubt")
+    tmux.press("y", "Enter")
     asked("5.1")
     tmux.press("o", "Enter")
     tmux.wait(r"[#$] $|[#$]$")

@@ -356,7 +356,7 @@ def test_a_change_that_nobody_recorded_and_a_reboot(
     )  # fmt: skip
     screen.expect(r"Step 1\.4 \(run\) is in doubt")
     screen.expect(r"What now\? ")
-    screen.sendline("d")
+    screen.sendline("y")
     screen.expect(r"Go on\? \[yes/no\] ")
     screen.sendline("yes")
     screen.expect(r"Which\? ")

@@ -1,0 +1,136 @@
+"""Detaching: a run goes on in a process of its own that has no terminal.
+
+The process that has the terminal lets go of the run. Then a fresh ``resume`` is started in a
+session of its own, which nothing that happens to the terminal reaches. A fork of a process with
+threads would inherit locks that none of its own threads can release. The run's secrets, a sudo
+password that was typed among them, go to the new process through a pipe: no command line and no
+environment shows them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+import tastyops
+from tastyops.cli import project
+from tastyops.cli.secrets import Secrets, packed
+from tastyops.errors import ExitCode, JournalDamaged, LetGo
+from tastyops.model.text import one_line
+from tastyops.store.files import must_write
+from tastyops.store.runs import is_live, read_state
+
+OUTPUT = "detached.log"
+"""What the process without a terminal writes, in the run's private directory."""
+
+PATIENCE = 60.0
+"""Seconds until the new process must have taken the run up."""
+
+_MOST_SAID = 2000
+
+
+ASKED = "it was asked to go on without this terminal"
+
+class Detached(Exception):
+    """The run was let go of so that another process goes on with it; its locks are free by then."""
+
+    def __init__(self, directory: Path, hidden: Secrets, *, untouched: bool) -> None:
+        super().__init__(directory.name)
+        self.directory, self.hidden = directory, hidden
+        self.untouched = untouched
+        """Whether no host was connected to yet."""
+
+
+def go_on(detached: Detached, args: Namespace, where: str) -> int:
+    """Starts the process that goes on with the run and says how to reach it; gives the exit code.
+
+    ``where``: the options that lead another command to the same records. Raises LetGo.
+    """
+    directory = detached.directory
+    epoch = read_state(directory).epoch
+    output = directory / OUTPUT
+    with must_write(output):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(output, flags, 0o600)
+    with open(descriptor, "ab") as file:
+        start = file.tell()
+        # Ctrl-C and the like may be blocked here by now, and a child would inherit that.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        process = subprocess.Popen(
+            _words(detached, args), stdin=subprocess.PIPE, stdout=file, stderr=file,
+            env=_environment(), start_new_session=True,
+        )  # fmt: skip
+    _hand_over(process, detached.hidden)
+    if not _taken_up(process, directory, epoch):
+        said = output.read_bytes()[start:][-_MOST_SAID:].decode("utf-8", "replace")
+        raise LetGo(
+            f"The process that was to go on with the run {directory.name} ended: {one_line(said)}",
+            still_true="The run was let go of; its log stays In progress.",
+            next_step=f"`invoke resume --run {directory.name}{where}` goes on with it.",
+        )
+    pid = process.pid
+    process.returncode = 0  # a child that outlives us: Popen's destructor would warn of it
+    name = directory.name
+    project.say(
+        f"The run {name} goes on without this terminal (process {pid}; what it writes: {output}).\n"
+        f"  `invoke attend {name}{where}` shows it and lets you answer what it asks\n"
+        f"  `invoke status{where}` shows what it is at\n"
+        f"  `invoke cancel {name}{where}` ends it"
+    )
+    return int(ExitCode.COMPLETED if args.detach else ExitCode.IN_DOUBT)
+
+
+def _words(detached: Detached, args: Namespace) -> Sequence[str]:
+    places = (("--inventory", args.inventory), ("--logs", args.logs), ("--runs", args.runs))
+    chosen = (
+        ("--yes", args.yes),
+        ("--json", args.json),
+        ("--take-over", args.take_over and detached.untouched),
+        ("--accept-changes", vars(args).get("accept_changes", False)),
+    )
+    return [
+        sys.executable, "-m", "tastyops", "resume", "--run", detached.directory.name,
+        "--wait", "--handed-over",
+        *(word for option, place in places if place for word in (option, str(place))),
+        *(option for option, given in chosen if given),
+    ]  # fmt: skip
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with this very tastyops on the path, wherever the directory we are in leads."""
+    ours = str(Path(tastyops.__file__).parent.parent)
+    path = os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH", ""))))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def _hand_over(process: subprocess.Popen[bytes], hidden: Secrets) -> None:
+    if process.stdin is not None:
+        try:
+            with process.stdin as pipe:
+                pipe.write(packed(hidden))
+        except BrokenPipeError:
+            pass  # it has ended, and says why
+
+
+def _taken_up(process: subprocess.Popen[bytes], directory: Path, epoch: int) -> bool:
+    """Waits until the process has the run's journal, and has written that into it."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        ended = process.poll() is not None
+        try:
+            if read_state(directory).epoch > epoch and (ended or is_live(directory)):
+                return True
+        except JournalDamaged:
+            pass  # half a line is being written
+        if ended:
+            return False
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    return False
