@@ -15,7 +15,14 @@ from typing import Any, get_type_hints
 
 from tastyops.commands import Change, Command, Output, Probe, Report, Sleep, Steps, Unknown
 from tastyops.errors import Failed
-from tastyops.model.action import ActionSpec, Facts, Param
+from tastyops.model.action import (
+    ALREADY,
+    ActionSpec,
+    Facts,
+    Param,
+    Registered,
+    done_or_already,
+)
 from tastyops.probes import apt
 from tastyops.window import format_duration
 
@@ -55,8 +62,16 @@ def action(
     hostless: bool = False,
     guarded: bool = False,
     followed_by: tuple[str, ...] = (),
+    already: str = "",
+    endings: Mapping[str, str] | None = None,
+    ending: Callable[[Registered], str] = done_or_already,
 ) -> Callable[[Callable[[Any, Facts], Steps]], ActionSpec]:
-    """Makes a generator function an action; its docstring's first line is the action's help."""
+    """Makes a generator function an action; its docstring's first line is the action's help.
+
+    ``sentence`` claims what the action does, so it stands in the log only when the action did it.
+    ``already`` is for when it found everything so; ``endings`` are for further ways to end well,
+    which ``ending`` tells apart.
+    """
 
     def register(perform: Callable[[Any, Facts], Steps]) -> ActionSpec:
         first = next(iter(inspect.signature(perform).parameters))
@@ -75,6 +90,8 @@ def action(
             build=cls,
             perform=perform,
             followed_by=followed_by,
+            endings={**({ALREADY: already} if already else {}), **(endings or {})},
+            ending=ending,
         )
 
     return register

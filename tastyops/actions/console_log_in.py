@@ -22,6 +22,7 @@ class ConsoleLogIn:
     guarded=True,
     returns={"mode": "word"},
     sentence="Logged in on the console, in {{ mode }} mode.",
+    already="Root's shell is open on the console.",
 )
 def console_log_in(params: ConsoleLogIn, facts: Facts) -> Steps:
     """Log in as root where single-user or emergency mode asks for it on the console.

@@ -23,6 +23,7 @@ class ConsoleLogOut:
     "console.log_out",
     returns={"state": "word"},
     sentence="Logged out on the console.",
+    already="No shell is open on the console.",
 )
 def console_log_out(params: ConsoleLogOut, facts: Facts) -> Steps:
     """Close root's shell on the console; in single-user mode the machine stays in that mode.

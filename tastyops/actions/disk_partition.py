@@ -48,6 +48,7 @@ class DiskPartition:
     "disk.partition",
     returns={"device": "device", "disk": "device", "size": "size", "changed": "flag"},
     sentence="Partition {{ device }} made in free space.",
+    already="Partition {{ device }} is there.",
     guarded=True,
 )
 def disk_partition(params: DiskPartition, facts: Facts) -> Steps:

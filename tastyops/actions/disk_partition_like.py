@@ -56,6 +56,7 @@ class DiskPartitionLike:
         "changed": "flag",
     },
     sentence="Disk {{ serial }} partitioned to match {{ like }}.",
+    already="Disk {{ serial }} has the partitions of {{ like }}.",
     guarded=True,
 )
 def disk_partition_like(params: DiskPartitionLike, facts: Facts) -> Steps:

@@ -35,6 +35,8 @@ class DiskRescan:
     scalar="disk",
     returns={"device": "device", "found": "device", "changed": "flag"},
     sentence="Buses scanned for new disks.",
+    already="{{ 'The disk is there as ' ~ device if device else 'Buses scanned, no new disk"
+    " found' }}.",
 )
 def disk_rescan(params: DiskRescan, facts: Facts) -> Steps:
     """Have the kernel look for new disks (SCSI and SATA) and wait until the one meant is there."""

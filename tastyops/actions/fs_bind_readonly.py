@@ -29,6 +29,7 @@ class FsBindReadonly:
     "fs.bind_readonly",
     returns={"changed": "flag", "source": "private", "target": "private"},
     sentence="Read-only bind mount set up, and verified by a write that was refused.",
+    already="Read-only bind mount is there; a write to it was refused.",
 )
 def fs_bind_readonly(params: FsBindReadonly, facts: Facts) -> Steps:
     """Mount a directory read-only at a second place, for good; undone if it can be written to."""

@@ -38,6 +38,7 @@ class FsGrow:
     },
     sentence="Increased size of {{ device }} filesystem online from {{ previous }} to {{ size }},"
     " {{ free }}% of it free.",
+    already="Filesystem {{ device }} has {{ size }}, {{ free }}% of it free.",
 )
 def fs_grow(params: FsGrow, facts: Facts) -> Steps:
     """Grow a logical volume and the XFS or ext4 on it online; it is never shrunk."""

@@ -24,6 +24,7 @@ class FsMount:
     scalar="filesystem",
     returns={"device": "device", "changed": "flag"},
     sentence="{{ device }} mounted.",
+    already="{{ device }} is mounted.",
 )
 def fs_mount(params: FsMount, facts: Facts) -> Steps:
     """Mount a filesystem where and how fstab says."""

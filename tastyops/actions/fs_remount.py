@@ -26,6 +26,7 @@ class FsRemount:
     "fs.remount",
     returns={"device": "device", "mode": "word", "changed": "flag"},
     sentence="{{ device }} remounted {{ mode }}.",
+    already="{{ device }} is mounted {{ mode }}.",
 )
 def fs_remount(params: FsRemount, facts: Facts) -> Steps:
     """Remount a filesystem read-only or read-write."""

@@ -27,6 +27,7 @@ class FsRepair:
     scalar="filesystem",
     returns=REGISTERED,
     sentence=f"Filesystem {{{{ device }}}} repaired: {COUNTED}",
+    already="Repair of {{ device }} found nothing to correct.",
 )
 def fs_repair(params: FsRepair, facts: Facts) -> Steps:
     """Repair an unmounted filesystem (xfs_repair, e2fsck -y); never one that is mounted."""

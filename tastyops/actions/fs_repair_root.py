@@ -30,6 +30,7 @@ class FsRepairRoot:
     followed_by=("reboot", "boot"),
     returns=REGISTERED,
     sentence=f"Root filesystem {{{{ device }}}} repaired: {COUNTED}",
+    already="Repair of the root filesystem {{ device }} found nothing to correct.",
 )
 def fs_repair_root(params: FsRepairRoot, facts: Facts) -> Steps:
     """Repair the root filesystem, mounted read-only, in single-user mode; then a reboot."""

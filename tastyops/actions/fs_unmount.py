@@ -30,6 +30,7 @@ class FsUnmount:
     scalar="filesystem",
     returns={"device": "device", "changed": "flag"},
     sentence="{{ device or 'Filesystem' }} unmounted.",
+    already="{{ device or 'The filesystem' }} is not mounted.",
 )
 def fs_unmount(params: FsUnmount, facts: Facts) -> Steps:
     """Unmount a filesystem; who still uses it is named, and nobody is ended for it."""

@@ -28,6 +28,7 @@ class FsZeroLog:
     returns={**REGISTERED, "zeroed": "flag"},
     sentence="Filesystem {{ device }} repaired{{ ', its log discarded' if zeroed else '' }}: "
     + COUNTED,
+    already="Repair of {{ device }} found nothing to correct.",
 )
 def fs_zero_log(params: FsZeroLog, facts: Facts) -> Steps:
     """Repair an XFS, discarding its log if it cannot be replayed (xfs_repair -L)."""
@@ -55,4 +56,5 @@ def fs_zero_log(params: FsZeroLog, facts: Facts) -> Steps:
     done = repaired(found.fstype, output)
     if done is None:
         raise Failed("xfs_repair still wants the log replayed; nothing was repaired")
-    return {**registered(found, done), "zeroed": zeroed}
+    changed = done.changed or zeroed
+    return {**registered(found, done), "zeroed": zeroed, "changed": changed}

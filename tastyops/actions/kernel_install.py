@@ -52,6 +52,7 @@ class KernelInstall:
         "kept_conffiles": "private",
     },
     sentence="Kernel {{ version }} installed, ready to reboot.",
+    already="Kernel {{ version }} is installed, and the boot menu's default.",
 )
 def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
     """Install a kernel package and make it the boot menu's default (Debian and Ubuntu)."""

@@ -36,6 +36,7 @@ class LvmExtendGroup:
     },
     sentence="Initialized {{ device }} as new LVM PV and added PV to existing {{ group }} VG;"
     " total capacity: {{ size }}.",
+    already="{{ device }} belongs to the {{ group }} VG; total capacity: {{ size }}.",
 )
 def lvm_extend_group(params: LvmExtendGroup, facts: Facts) -> Steps:
     """Initialise a device as an LVM physical volume and add it to a volume group."""

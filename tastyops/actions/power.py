@@ -65,7 +65,12 @@ def power_policy(params: PowerPolicy, facts: Facts) -> Steps:
     return {"policy": policy, "dark": policy != "always-on"}
 
 
-@action("power.on", returns={"power": "word"}, sentence="Power switched on.")
+@action(
+    "power.on",
+    returns={"power": "word"},
+    sentence="Power switched on.",
+    already="Power was on.",
+)
 def power_on(params: Turning, facts: Facts) -> Steps:
     """Switch the host's power on, without the host (IPMI, or the inventory's commands)."""
     state: str = yield Probe(*STATUS, via="power")
@@ -75,7 +80,12 @@ def power_on(params: Turning, facts: Facts) -> Steps:
     return {"power": (yield from _settled("on", params.patience))}
 
 
-@action("power.off", returns={"power": "word"}, sentence="Power switched off.")
+@action(
+    "power.off",
+    returns={"power": "word"},
+    sentence="Power switched off.",
+    already="Power was off.",
+)
 def power_off(params: Turning, facts: Facts) -> Steps:
     """Cut the host's power, without the host; what it has not written to disk is lost."""
     state: str = yield Probe(*STATUS, via="power")

@@ -46,6 +46,7 @@ class RaidAdd:
         "changed": "flag",
     },
     sentence="Partitions of {{ device }} added to {{ mirrors | length }} RAID mirrors.",
+    already="{{ device }} has partitions in {{ mirrors | length }} RAID mirrors.",
     guarded=True,
 )
 def raid_add(params: RaidAdd, facts: Facts) -> Steps:

@@ -42,6 +42,7 @@ class RaidCreate:
     "raid.create",
     returns={"array": "device", "members": "device", "wanted": "count", "changed": "flag"},
     sentence="Created new RAID mirror {{ array }}.",
+    already="RAID mirror {{ array }} is there, of these members.",
 )
 def raid_create(params: RaidCreate, facts: Facts) -> Steps:
     """Create a RAID1 mirror on unused partitions; its members are made equal, never assumed so."""

@@ -12,7 +12,7 @@ from tastyops.errors import Failed
 from tastyops.mirrors import guards, leaving, roster, suspects
 from tastyops.mirrors.missing import gaps, missing_disk
 from tastyops.mirrors.storage import Storage, look, other_uses
-from tastyops.model.action import Facts
+from tastyops.model.action import DONE, Facts, Registered, done_or_already
 from tastyops.model.text import PublicText
 from tastyops.probes.disks import Device
 from tastyops.probes.signatures import RAID_MEMBER
@@ -43,6 +43,14 @@ class RaidDrop:
     )
 
 
+def _ending(registered: Registered) -> str:
+    """What it did: a disk that is in no mirror cannot be dropped, but its copies can be cleared."""
+    for field, word in (("removed", DONE), ("kept", "kept"), ("forgotten", "cleared")):
+        if registered.get(field):
+            return word
+    return "marked" if registered.get("changed") else done_or_already(registered)
+
+
 @action(
     "raid.drop",
     scalar="disk",
@@ -59,6 +67,13 @@ class RaidDrop:
         "changed": "flag",
     },
     sentence="{{ device or disk }} dropped from all RAID mirrors.",
+    already="Disk {{ disk }} is in no RAID mirror.",
+    endings={
+        "cleared": "Old copies on {{ forgotten | length }} partitions of disk {{ disk }} cleared.",
+        "kept": "Old copies on disk {{ disk }} could not be cleared.",
+        "marked": "Disk {{ disk }} is in no RAID mirror; it is marked as suspect.",
+    },
+    ending=_ending,
     guarded=True,
 )
 def raid_drop(params: RaidDrop, facts: Facts) -> Steps:

@@ -39,6 +39,7 @@ class RaidRecord:
         "RAID mirrors recorded in the configuration;"
         " {{ rebuilt | length }} initial ramdisks made again."
     ),
+    already="RAID mirrors stand in the configuration as they are.",
 )
 def raid_record(params: RaidRecord, facts: Facts) -> Steps:
     """Record every RAID1 mirror in mdadm.conf, once, and in the initial ramdisks (Debian)."""

@@ -24,6 +24,7 @@ class RaidResizeMembers:
     "raid.resize_members",
     returns={"array": "device", "members": "count", "previous": "count", "changed": "flag"},
     sentence="RAID mirror {{ array }} now has {{ members }} members.",
+    already="RAID mirror {{ array }} has {{ members }} members.",
     guarded=True,
 )
 def raid_resize_members(params: RaidResizeMembers, facts: Facts) -> Steps:

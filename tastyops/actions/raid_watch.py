@@ -59,6 +59,7 @@ class _Seen:
     scalar="arrays",
     returns={"arrays": "device", "seconds": "duration", "changed": "flag"},
     sentence="Re-sync completed.",
+    already="No RAID mirror re-syncs, and none lacks a member.",
 )
 def raid_watch(params: RaidWatch, facts: Facts) -> Steps:
     """Watch re-syncs until every mirror is idle and not degraded; milestones, rate and ETA."""

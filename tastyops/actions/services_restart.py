@@ -26,8 +26,8 @@ class ServicesRestart:
     "services.restart",
     scalar="services",
     returns={"restarted": "unit", "failed": "unit", "changed": "flag"},
-    sentence="{{ 'Restarted services: ' ~ (restarted | join(', ')) if restarted else"
-    " 'No service had failed' }}.",
+    sentence="Restarted services: {{ restarted | join(', ') }}.",
+    already="No service had failed.",
 )
 def services_restart(params: ServicesRestart, facts: Facts) -> Steps:
     """Restart services that failed, or those named, and see that they stay up (systemd)."""

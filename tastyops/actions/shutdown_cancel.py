@@ -25,6 +25,7 @@ class ShutdownCancel:
     "shutdown.cancel",
     returns={"cancelled": "count", "changed": "flag"},
     sentence="Scheduled shutdown cancelled.",
+    already="No shutdown of this program's was scheduled.",
 )
 def shutdown_cancel(params: ShutdownCancel, facts: Facts) -> Steps:
     """Cancel a shutdown that is scheduled on the host and is this program's own."""

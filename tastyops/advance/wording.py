@@ -9,7 +9,7 @@ from typing import Any
 from tastyops import templates
 from tastyops.commands import Unknown
 from tastyops.errors import CannotKnow
-from tastyops.model.action import ActionSpec, Registered
+from tastyops.model.action import DONE, ActionSpec, Registered
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Marked, Step
 from tastyops.model.text import PRIVATE, is_fact, one_line
@@ -56,21 +56,30 @@ def ended_entry(
     outcome: Outcome,
     unknown: str,
 ) -> str | None:
-    """What the log says of a step that was done; None where the author wants no entry."""
+    """What the log says of a step that was done; None where the author wants no entry.
+
+    A sentence claims something, so what the action registered chooses it: the runbook's ``log:``
+    is for the action's main ending, and for the others only where it names them.
+    """
     if step.log_silent:
         return None
     spec = plan.spec(step)
+    ending = spec.ending(registered)
     result = dict.fromkeys(spec.returns, Unknown(unknown)) if unknown else registered
-    if step.log is not None:
-        own = {**names, step.register or "result": result}
-        text = _render(step.log, own, private_names(plan, step))
-    elif spec.sentence:
-        sentence = Marked(spec.sentence, step.place)
+    own = step.log if ending == DONE else step.logs.get(ending)
+    sentence = spec.sentence if ending == DONE else spec.endings.get(ending, "")
+    if ending in step.logs and own is None:
+        return None
+    if own is not None:
+        known = {**names, step.register or "result": result}
+        text = _render(own, known, private_names(plan, step))
+    elif sentence:
         fields = result if unknown else checked(spec, registered)
-        text = _render(sentence, {**fields, "host": names.get("host", "")}, {})
+        marked = Marked(sentence, step.place)
+        text = _render(marked, {**fields, "host": names.get("host", "")}, {})
     else:
         label = step_label(step, names)
-        text = f"{label[0].upper()}{label[1:]} completed."
+        text = f"{label[0].upper()}{label[1:]} {'completed' if ending == DONE else 'had no work'}."
     if step.force is not None:
         text += f" (Forced: {templates.render_public(step.force, names, {}).text})"
     return text + (" (Already so; nothing was changed.)" if outcome is Outcome.ALREADY else "")

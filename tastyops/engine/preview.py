@@ -16,6 +16,7 @@ from datetime import datetime
 from tastyops.advance.core import advance
 from tastyops.advance.live import LiveLanes
 from tastyops.advance.moves import Append, Parked, Perform
+from tastyops.advance.wording import ended_entry
 from tastyops.commands import Change, Probe, Sleep, describe
 from tastyops.engine.links import needs_sudo, settled
 from tastyops.engine.outofband import NoWays, Outside, spoken
@@ -26,7 +27,7 @@ from tastyops.journal.events import Address, Answered, Body, Settled, StepEnded
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
-from tastyops.plan import Plan
+from tastyops.plan import Plan, lane_names
 from tastyops.ports import Capture, Clock, Dialer, OutOfBand, Prober
 
 WOULD_RUN = "would run"
@@ -121,10 +122,22 @@ class _Lookout:
         """A failure after changes that were withheld: nobody can know whether it would be one."""
         earlier = self._changed_hosts.get(at.host, "")
         step = self.previews[at.host, at.step].step
-        if end.outcome != Outcome.FAILED.value or earlier in ("", step.address) or step.recovery:
+        if earlier in ("", step.address):
+            return end
+        known = end.outcome in (Outcome.DONE.value, Outcome.ALREADY.value) and not end.unknown
+        if known and end.entry and self._plan.spec(step).returns:
+            return replace(end, entry=self._entry_with_gaps(at, step, earlier))
+        if end.outcome != Outcome.FAILED.value or step.recovery:
             return end
         unknown = Outcome.CANNOT_KNOW.value
         return replace(end, outcome=unknown, registered={}, entry=None, unknown=earlier)
+
+    def _entry_with_gaps(self, at: Address, step: Step, earlier: str) -> str | None:
+        """The step's entry without what it read: a change that was withheld comes before it."""
+        names = lane_names(self._plan, self.state, at.host, step)
+        entry = ended_entry(self._plan, step, names, {}, Outcome.DONE, earlier)
+        many = entry and at.host and len(self._plan.hosts) > 1
+        return f"{at.host}: {entry}" if many else entry
 
     def _answer(self, move: Parked) -> None:
         if move.question.question in ("failure", "undo"):  # nobody would be there to say otherwise

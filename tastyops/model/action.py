@@ -57,15 +57,25 @@ class Facts:
     earlier: Callable[[str], Registered] = lambda action: {}
 
 
+DONE, ALREADY = "done", "already"
+"""Endings every action may have: it did what it is for, or found it so."""
+
+
+def done_or_already(registered: Registered) -> str:
+    """The ending of an action that has no other: whether it registered that it changed nothing."""
+    return ALREADY if registered.get("changed") is False else DONE
+
+
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
     """An action in the registry.
 
     ``scalar`` names the parameter a bare value stands for (``wall: "text"``); ``returns`` maps
     each registered field to its kind (see ``model.text.FACT_KINDS``); ``sentence`` is the default
-    entry in the log, a template over the registered fields; ``person`` says that it needs one;
-    ``guarded`` that it has guards which ``force:`` may overrule. ``followed_by`` names the actions
-    one of which must be the next step, whatever happens.
+    entry in the log, a template over the registered fields; ``endings`` has the sentence of every
+    other way to end well, by its word, and ``ending`` chooses the word from what was registered;
+    ``person`` says that it needs one; ``guarded`` that it has guards which ``force:`` may overrule.
+    ``followed_by`` names the actions one of which must be the next step, whatever happens.
     """
 
     name: str
@@ -81,6 +91,8 @@ class ActionSpec:
     build: Callable[..., Any]
     perform: Callable[[Any, Facts], Generator[Any, Any, Registered | None]]
     followed_by: tuple[str, ...] = ()
+    endings: Mapping[str, str] = field(default_factory=dict)
+    ending: Callable[[Registered], str] = done_or_already
 
 
 Registry = Mapping[str, ActionSpec]

@@ -71,6 +71,9 @@ class Step:
     place: Place
     name: Marked | None = None
     log: Marked | None = None
+    """The sentence for when the action did what it is for."""
+    logs: Mapping[str, Marked | None] = field(default_factory=dict)
+    """Those for other endings of the action, by their word; None for no entry."""
     log_silent: bool = False
     register: str | None = None
     when: Marked | None = None

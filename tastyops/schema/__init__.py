@@ -102,6 +102,8 @@ _WORK: Mapping[str, tuple[str, Schema]] = {
     "on_failure": ("Steps for when the work is given up.", _RECOVERY),
 }
 
+_LOGGED: Schema = {"anyOf": [{"type": ["string", "number"], "pattern": r"\S"}, {"enum": [False]}]}
+
 _STEP: Mapping[str, tuple[str, Schema]] = {
     "id": (
         "An identity that stays when steps move.",
@@ -109,8 +111,8 @@ _STEP: Mapping[str, tuple[str, Schema]] = {
     ),
     "name": ("What the step is called, in the log too.", SENTENCE),
     "log": (
-        "The sentence it leaves in the log when it was done; false for none.",
-        {"anyOf": [{"type": ["string", "number"], "pattern": r"\S"}, {"enum": [False]}]},
+        "The sentence for the log when it was done, or one for each ending; false for none.",
+        {"anyOf": [_LOGGED, {"type": "object", "additionalProperties": _LOGGED}]},
     ),
     "when": ("An expression; when it is false the step is skipped.", TEXT),
     "register": ("The name later steps know its result by.", NAME),

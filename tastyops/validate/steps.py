@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tastyops.errors import Place, did_you_mean, shown
-from tastyops.model.action import ActionSpec, Registry
+from tastyops.model.action import DONE, ActionSpec, Registry
 from tastyops.model.runbook import Marked, Step
 from tastyops.source.reading import Findings, is_null, kind_of
 from tastyops.source.tree import Mapping as Tree
@@ -284,7 +284,8 @@ class StepReader:
             scope = self._published(fields, self.scope)
             found |= read_confirm(self.texts, fields[CONFIRM][1], scope)
         if "log" in fields:
-            found |= self._log(fields["log"][1], self._published(fields, own))
+            spec = self.registry.get(action.text) if action else None
+            found |= self._log(fields["log"][1], self._published(fields, own), spec)
         return found
 
     def _text(self, node: Node, what: str, form: Any, scope: Scope) -> Marked | None:
@@ -293,7 +294,9 @@ class StepReader:
             return None
         return self.texts.template(node, what, form, scope)
 
-    def _log(self, node: Node, own: Scope) -> dict[str, Any]:
+    def _log(self, node: Node, own: Scope, spec: ActionSpec | None) -> dict[str, Any]:
+        if isinstance(node, Tree):
+            return self._logs(node, own, spec)
         value = plain_value(node) if isinstance(node, Scalar) else None
         if value is False:
             return {"log_silent": True}
@@ -302,6 +305,25 @@ class StepReader:
             self.findings.add(node.place, f"'log' must be text, not {kind_of(node)}", hint)
             return {}
         return {"log": self._text(node, "'log'", "public", own)}
+
+    def _logs(self, node: Tree, own: Scope, spec: ActionSpec | None) -> dict[str, Any]:
+        """A sentence for each ending of the action that the author names; false for no entry."""
+        if spec is None:
+            return {}
+        fields = self.findings.fields(node, "'log'", (DONE, *spec.endings)) or {}
+        found: dict[str, Any] = {}
+        for word, (_, value) in fields.items():
+            own_words = self._log(value, own, None) if isinstance(value, Scalar) else {}
+            if not isinstance(value, Scalar):
+                self.findings.expected(value, shown(f"log.{word}"), "a sentence, or false")
+            elif word != DONE:
+                found.setdefault("logs", {})[word] = own_words.get("log")
+            elif "log_silent" in own_words:
+                hint = "leave `done` out for the action's own sentence, or say `log: false`"
+                self.findings.add(value.place, "'done' cannot be false", hint)
+            else:
+                found |= own_words
+        return found
 
 
 def is_true(node: Node) -> bool:
