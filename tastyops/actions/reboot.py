@@ -55,8 +55,11 @@ class Reboot:
         "reached": "word",
         "seen": "word",
         "recovered": "word",
+        "ours": "flag",
     },
-    sentence="Machine rebooted successfully, running kernel {{ kernel }}.",
+    sentence="{{ 'Machine rebooted successfully' if ours else"
+    " 'The machine was restarted before the time set, not by this run, and is up' }},"
+    " running kernel {{ kernel }}.",
 )
 def reboot(params: Reboot, facts: Facts) -> Steps:
     """Reboot with a warning and a grace period, and prove that the host came back as expected."""
@@ -76,5 +79,6 @@ def reboot(params: Reboot, facts: Facts) -> Steps:
         yield from take_back(due)
         raise
     choose = chooser(other, params.patience) if other and facts.console else None
-    wanted = Wanted(params.kernel, params.patience, cycle, choose if params.fallback else None)
+    chosen = choose if params.fallback else None
+    wanted = Wanted(params.kernel, params.patience, cycle, chosen, due.at - due.skew)
     return (yield from prove(before, wanted, facts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tastyops.advance.moves import Append, Move
 from tastyops.journal.events import Address, ShutdownExecuted
-from tastyops.journal.shutdowns import EXECUTED, scheduled, seen_since, taken_back
+from tastyops.journal.shutdowns import Scheduled, scheduled, seen_since, sentence, taken_back
 from tastyops.journal.state import RunState
 from tastyops.plan import Plan
 
@@ -17,10 +17,15 @@ def executed(plan: Plan, state: RunState) -> list[Move]:
     return [
         Append(
             Address(one.host, one.step),
-            ShutdownExecuted(one.due, f"{one.host}: {EXECUTED}" if label else EXECUTED),
+            ShutdownExecuted(one.due, _labelled(one, state, label=label)),
         )
         for one in scheduled(state)
         if (one.host, one.step) not in state.executed
         and seen_since(state, one)
         and not taken_back(state, one)
     ]
+
+
+def _labelled(one: Scheduled, state: RunState, *, label: bool) -> str:
+    said = sentence(state, one)
+    return f"{one.host}: {said}" if label else said

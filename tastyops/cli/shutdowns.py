@@ -16,7 +16,7 @@ from tastyops.errors import JournalDamaged, Locked, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.chain import lines_of
 from tastyops.journal.public import Entry
-from tastyops.journal.shutdowns import EXECUTED, Scheduled, scheduled, seen_since, still_to_come
+from tastyops.journal.shutdowns import Scheduled, scheduled, seen_since, sentence, still_to_come
 from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
 from tastyops.store.logs import Copied, LogBook, LogFile
@@ -109,21 +109,22 @@ def note_executed(places: Places) -> None:
     for kept in runs:
         for one in scheduled(kept.state):
             own = seen_since(kept.state, one)
-            if own or not any(seen_since(other.state, one) for other in runs):
+            met = next((other.state for other in runs if seen_since(other.state, one)), None)
+            if own or met is None:
                 continue
             log = project.log_of(kept.directory, kept.book)
             if log is not None and not disagreement(kept.directory, log):
-                _note(log, one)
+                _note(log, one, sentence(met, one))
 
 
-def _note(log: LogFile, one: Scheduled) -> None:
+def _note(log: LogFile, one: Scheduled, said: str) -> None:
     source = f"{one.run}#{one.step}/{one.host}/executed"
 
     def decide() -> Sequence[Copied]:
         if any(event.source == source for event in log.events):
             return []
         at = datetime.fromtimestamp(one.due, UTC)
-        return [Copied(Entry(EXECUTED, remark=True), at, source)]
+        return [Copied(Entry(said, remark=True), at, source)]
 
     log.change(decide)
 

@@ -193,6 +193,7 @@ class Link:
             took_over,
             over,
             self._entry(over),
+            0.0 if hello.up < 0 else round(hello.time - hello.up - session.skew, 1),
         )
 
     def _entry(self, over: str) -> str | None:

@@ -12,6 +12,15 @@ EXECUTED = "Automated scheduled shutdown executed."
 """What the log says once the host has been seen again, at the time it was due."""
 
 
+NOT_EXECUTED = "Scheduled shutdown not carried out: the machine had been restarted before its time."
+"""What it says instead where the boot that is met began before that time."""
+
+EARLY = 60.0
+"""Seconds by which a boot may seem to begin before the shutdown it follows: clocks may be so far
+apart where a shutdown is scheduled.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Scheduled:
     """One that a step scheduled on a host: reboot, poweroff, halt; ``due`` in epoch seconds."""
@@ -41,6 +50,16 @@ def seen_since(state: RunState, one: Scheduled) -> bool:
     if met is None or not another_boot(met.boot_id, one.boot_id) or state.last_at is None:
         return False
     return state.last_at.timestamp() >= one.due
+
+
+def sentence(state: RunState, one: Scheduled) -> str:
+    """What became of it, by the boot in which this run met the host afterwards.
+
+    logind keeps what is scheduled in memory: a restart by somebody else before its time loses it.
+    """
+    met = state.connected.get(one.host)
+    lost = met is not None and 0.0 < met.booted < one.due - EARLY
+    return NOT_EXECUTED if lost else EXECUTED
 
 
 def taken_back(state: RunState, one: Scheduled) -> bool:

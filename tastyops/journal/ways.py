@@ -32,6 +32,8 @@ class Connected(Body):
     took_over: str = ""
     over: str = ""
     entry: str | None = None
+    booted: float = 0.0
+    """When its boot began, in seconds since 1970 by our clock; 0 where that is not known."""
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ class Speaker:
                 "host": machine.name,
                 "kernel": machine.kernel,
                 "time": int(machine.clock.time()),
+                "up": int(max(0.0, machine.uptime())),
                 "problem": "",
                 "record": self._read(born).decode(),
             }

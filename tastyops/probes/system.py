@@ -14,6 +14,7 @@ BOOT_ID = Reading(("cat", "/proc/sys/kernel/random/boot_id"), "boot_id")
 
 KERNEL = Reading(("uname", "-rv"), "kernel")
 HOSTNAME = Reading(("uname", "-n"), "line")
+UPTIME = Reading(("cat", "/proc/uptime"), "booted")
 EPOCH = Reading(("date", "+%s"), "integer")
 CLOCK = Reading(("date", "+%s"), "clock")
 """The host's clock, and how far it is from the run's."""
@@ -114,6 +115,14 @@ def _clock(answer: Answer) -> HostClock:
     return HostClock(now, now - answer.at)
 
 
+def _booted(answer: Answer) -> float:
+    """When the boot began, by the run's clock: now less the first number of proc_uptime(5)."""
+    words = need_ok(answer).split()
+    if not words or not re.fullmatch(r"\d{1,12}(\.\d+)?", words[0]):
+        raise ProbeFailed("that is no uptime")
+    return answer.at - float(words[0])
+
+
 def _kernel(answer: Answer) -> Kernel:
     release, _, build = need_ok(answer).strip().partition(" ")
     if not is_fact("version", release):
@@ -176,6 +185,7 @@ def _sizes(answer: Answer) -> dict[str, int]:
 PARSERS: Parsers = {
     "boot_id": _boot_id,
     "clock": _clock,
+    "booted": _booted,
     "kernel": _kernel,
     "units": _units,
     "transient": _transient,

@@ -10,11 +10,15 @@ from tastyops.commands import Change, Command, Output, Report, Unknown
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.model.text import PublicText
+from tastyops.probes.system import UPTIME
 from tastyops.reboot.console import glance, power_status
-from tastyops.reboot.health import WentAway
+from tastyops.reboot.health import WentAway, ask
 from tastyops.reboot.snapshot import Before
 from tastyops.reboot.verify import verify, was
 from tastyops.reboot.waiting import MOST_BOOTS, Back, NotBack, wait
+
+EARLY = 10.0
+"""Seconds before the time set at which a boot may seem to begin: clocks are read to the second."""
 
 MOST_LOOKS = 10
 """Times a host may be lost while it is looked at, restarted or not."""
@@ -34,6 +38,8 @@ class Wanted:
     patience: float
     cycle: bool = False
     choose: Choose | None = None
+    due: float | None = None
+    """When the run's own reboot was due, by the run's clock."""
 
 
 def prove(before: Before, wanted: Wanted, facts: Facts) -> Generator[Command, Any, dict[str, Any]]:
@@ -56,14 +62,26 @@ def prove(before: Before, wanted: Wanted, facts: Facts) -> Generator[Command, An
             yield Report(note=f"the host {again} while it was looked at")
         last = back.boot_id
         try:
+            ours = bool(helped) or (yield from _ours(wanted.due))
             told = yield from verify(before, back, kernel, wanted.patience)
         except WentAway:
             continue
         if helped and wanted.choose:
             yield Report(entry=PublicText.fixed("The machine runs its previous kernel."))
-        return told | {"recovered": helped}
+        return told | {"recovered": helped, "ours": ours}
     why = f"the host was lost {MOST_LOOKS} times while it was looked at"
     raise Failed(why, {"reached": "up", **was(before.health)})
+
+
+def _ours(due: float | None) -> Generator[Command, Any, bool]:
+    """Whether the boot that is up began after the run's own reboot was due, and not before."""
+    if due is None:
+        return True
+    booted: float = yield from ask(UPTIME, after=True)
+    if booted >= due - EARLY:
+        return True
+    yield Report(note="the host was restarted before the time set, not by this run")
+    return False
 
 
 def _told(

@@ -36,6 +36,8 @@ class Order:
     """Whether the runbook named a time and not a span."""
     reminders: tuple[float, ...] = ()
     """Seconds before it at which the users are reminded."""
+    skew: float = 0.0
+    """Seconds the host's clock is ahead of the run's."""
 
 
 def order(
@@ -61,8 +63,8 @@ def order(
         )
     if at is None:
         due = clock.now + (GRACE if grace is None else grace)
-        return Order(kind, due, clock.now, reminders=spans)
-    return Order(kind, moment(at, facts.zone, clock.now), clock.now, True, spans)
+        return Order(kind, due, clock.now, reminders=spans, skew=clock.skew)
+    return Order(kind, moment(at, facts.zone, clock.now), clock.now, True, spans, clock.skew)
 
 
 def _span(value: Any) -> float:

@@ -206,6 +206,8 @@ class Hello:
     lock: str = ""
     record: str = ""
     """A word made with the run's directory: one that was removed and made anew has another."""
+    up: int = -1
+    """Whole seconds since it was started; -1 where it does not say."""
 
 
 def parse_hello(status: str) -> Hello:
@@ -225,6 +227,7 @@ def parse_hello(status: str) -> Hello:
         problem=fields["problem"],
         lock=fields["lock"],
         record=fields["record"],
+        up=int(fields["up"]) if fields.get("up", "").isdigit() else -1,
     )
 
 

@@ -65,6 +65,7 @@ cd /
 m=$(umask); umask 077
 u=$(id -u)
 IFS= read -r b </proc/sys/kernel/random/boot_id
+U=; IFS=. read -r U _ </proc/uptime
 set -- /dev/shm/tastyops-$u
 if [ "$u" = 0 ]; then
 set -- /run/tastyops
@@ -364,6 +365,7 @@ _TOLD = {
     "host": "$h",
     "kernel": "$k",
     "time": "$(date +%s)",
+    "up": "$U",
     "problem": "$problem",
     "record": "$A",
 }

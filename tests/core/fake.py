@@ -65,6 +65,9 @@ class FakeHost:
     uid: int = 0
     elevated: list[str] = field(default_factory=list)
     clock: FakeClock | None = None
+    time: int = 0
+    """Its clock's seconds since 1970, and ``up`` those since its start, as its greeting says."""
+    up: int = -1
     record: str = "b1"
     """Which directory the run has there; another once it was removed and made again."""
     stopped: Callable[[], None] = lambda: None
@@ -96,8 +99,9 @@ class FakeSession:
     def __init__(self, host: FakeHost) -> None:
         self._host = host
         self.hello = Hello(
-            host.uid, host.boot_id, "/run/tastyops/x", 1, "fake", "6.1.0", 0, "", record=host.record
-        )
+            host.uid, host.boot_id, "/run/tastyops/x", 1, "fake", "6.1.0", host.time, "",
+            record=host.record, up=host.up,
+        )  # fmt: skip
         self.skew = 0.0
         self.closed = False
         self._cuts = host.cuts

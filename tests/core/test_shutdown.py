@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tastyops.cli.shutdowns import note_executed
 from tastyops.document.build import Line
 from tastyops.journal.shutdowns import Scheduled, still_to_come
@@ -53,6 +55,28 @@ def test_it_is_noted_at_its_time_when_the_host_is_next_seen(tmp_path: Path) -> N
     assert [line[1] for line in lines].count("Automated scheduled shutdown executed.") == 1
     (noted,) = ran.bodies("shutdown-executed")
     assert noted.due == DUE
+    assert still_to_come([ran.state]) == []
+
+
+@pytest.mark.parametrize(
+    ("up", "said"),
+    [
+        (30, "Automated scheduled shutdown executed."),
+        (100, "Automated scheduled shutdown executed."),
+        (1000, "Scheduled shutdown not carried out: the machine had been restarted before its time."),
+        (-1, "Automated scheduled shutdown executed."),
+    ],
+)
+def test_a_restart_by_somebody_else_before_its_time(tmp_path: Path, up: int, said: str) -> None:
+    """logind forgets what is scheduled: a host that boots before the time is not shut down then."""
+
+    def down() -> Answer:
+        web1.boot_id, web1.time, web1.up = BOOTED, DUE + 60, up
+        return lost()
+
+    web1 = host(look=[(1, ""), down, (0, "")])  # type: ignore[list-item]
+    ran = run(tmp_path, web1, "watch: {command: look, every: 1h, until: rc == 0}")
+    assert said in [line.text for line in ran.log.document().transcript]
     assert still_to_come([ran.state]) == []
 
 

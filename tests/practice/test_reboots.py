@@ -10,6 +10,7 @@ import pytest
 from tastyops.actions.kernel_install import kernel_install
 from tastyops.actions.reboot import reboot
 from tastyops.actions.shutdown import shutdown
+from tastyops.commands import Command, Sleep
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.practice.deadends import DEAD_ENDS
@@ -130,3 +131,23 @@ def test_a_shutdown_after_a_grace(machine: Machine) -> None:
     assert found["reached"] == "down"
     assert machine.phase == "off"
     assert driver.entries == ["Shutdown triggered with 1-minute grace."]
+
+
+class Overtaken(Driver):
+    """Somebody restarts the machine while the run waits for the time it has set."""
+
+    def perform(self, command: Command) -> Any:
+        if isinstance(command, Sleep) and command.why == "the grace period to end":
+            self.machine.power_cycle()
+        return super().perform(command)
+
+
+def test_a_restart_by_somebody_else_is_not_claimed(make: Make) -> None:
+    driver = Overtaken(make(), Facts(host="kalimdor"))
+    found = driver.run(reboot, grace=300.0)
+    assert found
+    assert found["ours"] is False
+    assert "the host was restarted before the time set, not by this run" in driver.notes
+    own = drive(make()).run(reboot, grace=300.0)
+    assert own
+    assert own["ours"] is True
