@@ -215,6 +215,22 @@ def _left_out(runbook: Runbook, registry: Registry, start_at: str) -> frozenset[
     return frozenset(step.id for step in steps[:first])
 
 
+def restart_at(plan: Plan, step: Step) -> str:
+    """The address at which a new run may start to do this step.
+
+    That is the step itself, or an earlier one that registers what the steps from there on use.
+    """
+    steps = list(plan.runbook.steps())
+    index = steps.index(step)
+    while index > 0:
+        try:
+            _need_no_register_of(steps[:index], steps[index:], plan.registry, step.address)
+            break
+        except UsageError:
+            index -= 1
+    return steps[index].address
+
+
 def _need_no_register_of(
     before: Sequence[Step], after: Sequence[Step], registry: Registry, start_at: str
 ) -> None:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from tastyops.announce.caller import Caller
 from tastyops.announce.command import CommandAnnouncer
@@ -23,7 +24,9 @@ from tastyops.errors import ExitCode, LetGo, TastyopsError, UsageError
 from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, CancelAsked, InputChanged, StopAsked
 from tastyops.journal.state import RunState
-from tastyops.plan import Plan
+from tastyops.model.outcome import Outcome
+from tastyops.model.runbook import Step
+from tastyops.plan import Plan, restart_at
 from tastyops.ports import Listener, Operator, OutOfBand
 from tastyops.redact import Masker
 from tastyops.store.desk import DeskKeeper
@@ -118,7 +121,7 @@ def conduct(
                 raise
             finally:
                 caller.finish()
-    return farewell(state, log, run, setting.args)
+    return farewell(plan, state, setting, log, run)
 
 
 def _let_go(run: str, setting: Setting) -> LetGo:
@@ -237,9 +240,9 @@ def failure_menu(
     )
 
 
-def farewell(state: RunState, log: LogFile, run: str, args: Namespace) -> int:
-    """The last lines of a run, with a command that works as it stands; its exit code."""
-    closed = state.closed
+def farewell(plan: Plan, state: RunState, setting: Setting, log: LogFile, run: str) -> int:
+    """The last lines of a run, with commands that work as they stand; its exit code."""
+    closed, args = state.closed, setting.args
     code = closed.exit_code if closed else int(ExitCode.IN_DOUBT)
     if not args.json:
         document = log.document()
@@ -247,5 +250,39 @@ def farewell(state: RunState, log: LogFile, run: str, args: Namespace) -> int:
         with contextlib.suppress(OSError):
             print(f"\n{document.tag} {document.status}.")  # noqa: T201
             print(f"Log: {log.page}\nRun: {run}  (`invoke show {document.number}{where}`)")  # noqa: T201
+            into = "" if document.closed else document.number
+            if again := setting.masker.text(_to_go_on(plan, state, args, into)):
+                print(again)  # noqa: T201
     output.settle()  # a reader that went away does not change how the run ended
     return code
+
+
+def _to_go_on(plan: Plan, state: RunState, args: Namespace, into: str) -> str:
+    """After an end without completion: the command that does the steps which are left.
+
+    Empty where nothing is left, and in doubt, since a step that may have been done must not be
+    begun again without a look. ``into``: the log, where it takes further works.
+    """
+    if state.in_doubt or not state.closed or not state.closed.exit_code:
+        return ""
+    given = vars(args)
+    if any(host.connection == "practice" for host in plan.hosts):
+        return ""  # another run starts practice hosts of its own, where nothing was done
+    left = next((step for step in plan.runbook.steps() if not _is_over(plan, state, step)), None)
+    if left is None or not Path(plan.runbook.path).exists():
+        return ""
+    words = ["invoke", "run", plan.runbook.path, "--start-at", restart_at(plan, left)]
+    words += ["--into", into] if into else []
+    for option in ("var", "host"):
+        words += [word for each in given.get(option, ()) for word in (f"--{option}", each)]
+    words += ["--yes"] if "var" in given and args.yes else []
+    inputs = "" if "var" in given or not plan.runbook.inputs else " and the run's --var inputs"
+    return f"To do the steps that are left: `{shlex.join(words)}{same_records(args)}`{inputs}"
+
+
+def _is_over(plan: Plan, state: RunState, step: Step) -> bool:
+    """Whether the step ended well on each of its hosts, or is no part of this run."""
+    if step.id in plan.left_out:
+        return True
+    lanes = [state.lane(host, step.id) for host in plan.lanes[step.id]]
+    return all(lane.ended is not None and Outcome(lane.ended.outcome).good for lane in lanes)

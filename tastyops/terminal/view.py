@@ -123,6 +123,11 @@ class RunView:
         self._settled: dict[tuple[str, str], dict[str, _Told]] = {}
         """The last change and the last probe of each lane."""
         self._commands: dict[tuple[str, str], list[str]] = {}
+        self._lost: set[str] = set()
+        """The hosts whose link was lost and is not back."""
+        self._boots: dict[str, str] = {}
+        self._back: tuple[int, str] | None = None
+        """The event with which a link came back last, and what is to be said of it."""
         self._notes: dict[tuple[str, str], str] = {}
 
     def take(self, event: Event) -> None:
@@ -158,6 +163,8 @@ class RunView:
                     self._commands[key] = list(settled.command["probe"])
                 told = _Told(event.at, self._commands.get(key, []), settled)
                 self._settled.setdefault(key, {})[kind] = told
+            case Connected() | Disconnected():
+                self._take_link(event)
             case _:
                 pass
 
@@ -193,7 +200,7 @@ class RunView:
 
         What a host said may stand in it; nothing that steers a terminal is left.
         """
-        said = self._of_run(event.body) or self._of_step(event) or _of_link(event)
+        said = self._of_run(event.body) or self._of_step(event) or self._of_link(event)
         return one_line(said) if said else None
 
     def _of_run(self, body: Body) -> str:
@@ -242,6 +249,42 @@ class RunView:
         where = f"{event.at.host}: " if event.at.host and len(self.plan.hosts) > 1 else ""
         return f"{where}{step_title(self.plan, step)}{said}" if said else ""
 
+    def _of_link(self, event: Event) -> str:
+        """What concerns a host, or the run as a whole."""
+        match event.body:
+            case CancelAsked(because=because) | StopAsked(because=because):
+                return f"Stopping: {because} ({event.who}). Ctrl-C once more aborts."
+            case Resumed(last_seq=seq):
+                return f"Resumed by {event.who} after event {seq}."
+            case InputChanged(name=name, value=value):
+                return f"Input {name} is {value} from now on ({event.who})."
+            case Connected(over=over, skew=skew):
+                lines = []
+                if over == "console":
+                    lines.append("no ssh; the session goes over its console")
+                elif self._back is not None and self._back[0] == event.seq:
+                    lines.append(self._back[1])
+                if not over and abs(skew) > 2:
+                    which = "ahead" if skew > 0 else "behind"
+                    lines.append(f"its clock is {abs(skew):.0f}s {which}")
+                return f"{event.at.host}: {'; '.join(lines)}" if lines else ""
+            case Disconnected(error=error, expected=False):
+                return f"{event.at.host}: {error}"
+        return ""
+
+    def _take_link(self, event: Event) -> None:
+        """Remembers which links were lost, so that their return can be said."""
+        host, body = event.at.host, event.body
+        if isinstance(body, Disconnected) and not body.expected:
+            self._lost.add(host)
+        elif isinstance(body, Connected):
+            if host in self._lost and not body.over:
+                rebooted = self._boots.get(host, body.boot_id) != body.boot_id
+                said = "; the host was rebooted meanwhile" if rebooted else ""
+                self._back = (event.seq, f"the link is back{said}")
+                self._lost.discard(host)
+            self._boots[host] = body.boot_id
+
     def _heard(self, event: Event, note: str) -> bool:
         """Whether the lane's last note was the same: a wait that goes on is no news."""
         key = (event.at.host, event.at.step)
@@ -264,20 +307,3 @@ def _ended_with(result: Mapping[str, Any]) -> str:
     return "stopped" if isinstance(status, int) and status < 0 else f"status {status}"
 
 
-def _of_link(event: Event) -> str:
-    """What concerns a host, or the run as a whole."""
-    match event.body:
-        case CancelAsked(because=because) | StopAsked(because=because):
-            return f"Stopping: {because} ({event.who}). Ctrl-C once more aborts."
-        case Resumed(last_seq=seq):
-            return f"Resumed by {event.who} after event {seq}."
-        case InputChanged(name=name, value=value):
-            return f"Input {name} is {value} from now on ({event.who})."
-        case Connected(over="console"):
-            return f"{event.at.host}: no ssh; the session goes over its console"
-        case Connected(skew=skew) if abs(skew) > 2:
-            which = "ahead" if skew > 0 else "behind"
-            return f"{event.at.host}: its clock is {abs(skew):.0f}s {which}"
-        case Disconnected(error=error, expected=False):
-            return f"{event.at.host}: {error}"
-    return ""

@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,6 +31,7 @@ from tastyops.journal.events import (
     WorkEnded,
     WorkStarted,
 )
+from tastyops.journal.ways import Connected, Disconnected
 from tastyops.plan import Plan
 from tastyops.probes.disks import BLOCK_DEVICES
 from tastyops.terminal import people
@@ -176,6 +178,50 @@ def test_plain_lines_say_what_failed_and_steer_no_terminal(plan: Plan) -> None:
         "14:20:00   | out",
         "14:20:00   | why",
     ]
+
+
+def seen_of(plan: Plan, *bodies: tuple[str, Body]) -> list[str]:
+    """The lines that such events of hosts are shown as."""
+    out = io.StringIO()
+    lines = PlainLines(RunView(plan), out, 0)
+    for seq, (host, body) in enumerate(bodies, 1):
+        lines.event(Event("r", seq, 1, START, START, "dwm", Address(host), body))
+    return [line.removeprefix("13:20:00 ") for line in out.getvalue().splitlines()]
+
+
+LOST, GOING = Disconnected("No word for 30 s."), Disconnected("gone", expected=True)
+SAME, OTHER = (Connected(boot, "6.1", "web1", 0, "/run/tastyops") for boot in ("one", "two"))
+CONSOLE = replace(SAME, over="console")
+
+
+@pytest.mark.parametrize(
+    ("bodies", "said"),
+    [
+        ([SAME, LOST, SAME], ["No word for 30 s.", "the link is back"]),
+        ([SAME, LOST, OTHER], ["No word for 30 s.", "the link is back; the host was rebooted meanwhile"]),
+        ([SAME, LOST, SAME, LOST, SAME], ["No word for 30 s.", "the link is back"] * 2),
+        ([SAME, LOST, SAME, SAME], ["No word for 30 s.", "the link is back"]),
+        ([SAME, LOST, LOST, SAME], ["No word for 30 s.", "No word for 30 s.", "the link is back"]),
+        ([SAME, GOING, OTHER], []),
+        ([SAME], []),
+        ([LOST, SAME], ["No word for 30 s.", "the link is back"]),
+        ([SAME, LOST, CONSOLE], ["No word for 30 s.", "no ssh; the session goes over its console"]),
+        ([SAME, LOST, CONSOLE, SAME],
+         ["No word for 30 s.", "no ssh; the session goes over its console", "the link is back"]),
+        ([SAME, LOST, replace(SAME, skew=-5.0)],
+         ["No word for 30 s.", "the link is back; its clock is 5s behind"]),
+        ([replace(SAME, skew=7.0)], ["its clock is 7s ahead"]),
+    ],
+)  # fmt: skip
+def test_a_link_that_was_lost_is_said_to_be_back(
+    bodies: list[Body], said: list[str], plan: Plan
+) -> None:
+    assert seen_of(plan, *(("web1", body) for body in bodies)) == [f"web1: {each}" for each in said]
+
+
+def test_a_link_is_back_on_the_host_that_lost_it(plan: Plan) -> None:
+    bodies = [("web1", LOST), ("web2", SAME), ("web1", SAME)]
+    assert seen_of(plan, *bodies) == ["web1: No word for 30 s.", "web1: the link is back"]
 
 
 def test_a_refusal_shows_its_reason_and_not_what_the_guard_read(tmp_path: Path) -> None:

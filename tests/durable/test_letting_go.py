@@ -405,6 +405,7 @@ QUESTIONS = {
         *(
             pytest.param(question, how, marks=pytest.mark.long)
             for question in QUESTIONS for how in ("Ctrl-D", "SIGTERM")
+            if (question, how) not in (("a confirmation", "Ctrl-D"), ("a failure", "SIGTERM"))
         ),
     ],
 )
