@@ -305,5 +305,3 @@ def _ended_with(result: Mapping[str, Any]) -> str:
     if result.get("timed_out"):
         return "stopped at its timeout"
     return "stopped" if isinstance(status, int) and status < 0 else f"status {status}"
-
-

@@ -164,11 +164,11 @@ def test_plain_lines_say_what_failed_and_steer_no_terminal(plan: Plan) -> None:
     output = {"status": 3, "out": {"head": "\x1b[31mout\x1b[0m\n"}, "err": {"head": "why\n"}}
     lines.event(event(StepStarted("run", {})))
     lines.event(event(Intended("d", {"change": ["sh", "-c", "do it"]}, "", "")))
-    lines.event(event(Settled("d", "output", output, {})))
+    lines.event(event(Settled("d", "output", output, {}), replace(LANE, n=1)))
     lines.event(event(Asked("d", "confirm", "\x1b]0;title\x07Really?", "", None)))
     lines.event(event(Reported("d", note="still starting")))
     lines.event(event(Reported("d", note="still starting")))
-    lines.event(event(StepEnded("failed", why="it ended with\x1b[2J status 3")))
+    lines.event(event(StepEnded("failed", why="it ended with\x1b[2J status 3", cause=1)))
     assert out.getvalue().splitlines() == [
         "14:20:00 1.1 Do it …",
         "14:20:00 1.1 Do it asks: Really?",
