@@ -15,7 +15,7 @@ from jinja2 import nodes
 from tastyops.errors import Problem, TemplateError, did_you_mean, shown
 from tastyops.model.runbook import Marked
 from tastyops.model.text import PublicText
-from tastyops.templates.commandline import quote_faults
+from tastyops.templates.commandline import evaluation_faults, quote_faults
 from tastyops.templates.filters import touch
 from tastyops.templates.grammar import Fault, Reading, Use, read, read_expression
 from tastyops.templates.sandbox import SHELL, TEXT, is_undefined
@@ -47,13 +47,16 @@ def check(
     form: Form,
     private: Mapping[str, frozenset[str]] | None = None,
     secret: frozenset[str] = frozenset(),
+    numbers: frozenset[str] = frozenset(),
 ) -> list[Problem]:
     """Everything wrong with a template that shows without running it.
 
     ``private`` has, for a ``public`` one, the fields of a name that may not be published, and
-    ``secret`` the names that never may.
+    ``secret`` the names that never may; ``numbers`` are the names that hold whole numbers.
     """
     faults = [*_faults(marked.text, form)]
+    if form == "shell" and not faults:
+        faults += evaluation_faults(marked.text, _reading(marked.text, form), numbers)
     for use in _reading(marked.text, form).uses:
         faults.extend(_use_faults(use, names, form, private or {}))
         if form == "public" and use.name in secret and not use.printed:

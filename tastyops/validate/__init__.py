@@ -135,7 +135,8 @@ class _Reader:
         """The scope before any step, and the variables; each may use those above it."""
         names = (*BUILTIN, *self.host_vars, *inputs)
         hidden = frozenset(name for name, wanted in inputs.items() if wanted.secret)
-        scope = Scope(dict.fromkeys(names), secret=hidden)
+        whole = frozenset(name for name, wanted in inputs.items() if wanted.type == "integer")
+        scope = Scope(dict.fromkeys(names), secret=hidden, numbers=whole)
         if "vars" not in fields or is_null(fields["vars"][1]):
             return scope, {}
         node = fields["vars"][1]

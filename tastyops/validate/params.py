@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from tastyops.source.reading import is_null, kind_of
 from tastyops.source.tree import Mapping as Tree
 from tastyops.source.tree import Node, Scalar, Sequence, plain_value
 from tastyops.templates import Form, has_template
+from tastyops.templates.evaluation import SHELLS
 from tastyops.validate.scope import Scope, Texts
 from tastyops.validate.values import coerce
 
@@ -30,6 +32,7 @@ def read_params(
         if param.required and name not in given and not _misspelt(name, spec, node):
             message = f"{shown(spec.name)} lacks its {shown(name)}"
             texts.findings.add(key.place, message, param.help)
+    _check_interpreter(texts, spec, given)
     values = {}
     for name, (_, value) in given.items():
         values[name] = _param(texts, spec, spec.params[name], value, scope)
@@ -56,6 +59,23 @@ def _given(texts: Texts, spec: ActionSpec, node: Node) -> dict[str, tuple[Scalar
         return None
     known = texts.findings.fields(node, shown(spec.name), spec.params) or {}
     return {name: pair for name, pair in known.items() if not is_null(pair[1])}
+
+
+def _check_interpreter(
+    texts: Texts, spec: ActionSpec, given: Mapping[str, tuple[Scalar, Node]]
+) -> None:
+    """Values are quoted for a POSIX shell; another interpreter reads those quotes its own way."""
+    if "shell" not in given or not isinstance(given["shell"][1], Scalar):
+        return
+    shell = given["shell"][1]
+    if has_template(shell.text) or posixpath.basename(shell.text) in SHELLS:
+        return
+    for name, (_, value) in given.items():
+        if spec.params[name].type == "shell" and isinstance(value, Scalar) and "{{" in value.text:
+            quoted = f"which is quoted for sh and not for {shown(shell.text)}"
+            message = f"{shown(name)} has a value, {quoted}"
+            hint = "give the value on standard input, with `stdin:`"
+            texts.findings.add(value.place, message, hint)
 
 
 def _misspelt(name: str, spec: ActionSpec, node: Node) -> bool:

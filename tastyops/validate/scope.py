@@ -25,13 +25,14 @@ class Scope:
     """Names with the fields they are known to have, and those of the fields that are private.
 
     ``later`` has what is registered further down, with the place, to say so; ``secret`` the names
-    that hold a secret, which no public text may use.
+    that hold a secret, which no public text may use, ``numbers`` those of whole numbers.
     """
 
     names: Mapping[str, frozenset[str] | None]
     private: Mapping[str, frozenset[str]] = field(default_factory=dict)
     later: Mapping[str, Place] = field(default_factory=dict)
     secret: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
 
     def plus(self, name: str, spec: ActionSpec | None) -> Scope:
         """The scope once a step has registered ``name``; registered twice, it has both's fields."""
@@ -72,7 +73,7 @@ class Texts:
         if self.findings.text(node, what) is None or not isinstance(node, Scalar):
             return None
         marked = mark(node)
-        for problem in check(marked, scope.names, form, scope.private, scope.secret):
+        for problem in check(marked, scope.names, form, scope.private, scope.secret, scope.numbers):
             self.findings.extend([self._or_later(problem, scope)])
         return marked
 
