@@ -192,6 +192,13 @@ class AuthenticationFailed(Unreachable):
     id = "authentication-failed"
 
 
+class SudoRefused(AuthenticationFailed):
+    """The host let us in, and its sudo does not let this account become root."""
+
+    id = "sudo-refused"
+    exit_code = ExitCode.FAILED
+
+
 class NoLogins(Unreachable):
     """The host is up and refuses every login for now (nologin): it is starting or going down."""
 
@@ -208,6 +215,13 @@ class HostUnsuitable(Unreachable):
     """The host answered, but a session cannot be held there (no usable sh, no room, …)."""
 
     id = "host-unsuitable"
+
+
+class NoRoom(HostUnsuitable):
+    """The host has no room for what a change needs there, so it was not begun."""
+
+    id = "no-room"
+    exit_code = ExitCode.FAILED
 
 
 class ConsoleUnreachable(Unreachable):

@@ -404,6 +404,8 @@ def _end(
         except (TemplateError, ActionStopped) as error:
             why = f"the step was done, but its `log:` could not be written: {error}"
             entry = None
+    elif outcome is Outcome.IN_DOUBT and view.lane.doubted:
+        entry = None  # the log has said so
     elif not outcome.good and (view.lane.begun or view.state.stop is None):
         entry = failed_entry(view.step, view.names(), outcome)
     told = _labelled(view, entry)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tastyops.advance.moves import Append, Move, Parked
 from tastyops.advance.wording import step_label
 from tastyops.journal.events import Address, Asked, Decided, question_digest
-from tastyops.journal.state import BY_HAND, DONE, RETRY, RunState
+from tastyops.journal.state import BY_HAND, DONE, LOOK, RETRY, RunState
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
 from tastyops.plan import Plan, lane_names
@@ -56,6 +56,8 @@ def _question(plan: Plan, state: RunState, step: Step, bad: Sequence[Outcome]) -
     where = f" on {', '.join(hosts)}" if len(plan.hosts) > 1 and any(hosts) else ""
     ends = ", ".join(dict.fromkeys(ENDS[outcome] for outcome in bad))
     choices = [DONE, *CHOICES] if Outcome.IN_DOUBT in bad else list(CHOICES)
+    if any(p.settled and not p.settled.final for p in state.doubts(step.id).values()):
+        choices.insert(1, LOOK)
     if set(state.unreached(step.id)) - state.by_hand:
         choices.append(BY_HAND)
     text = f"{_capital(_label(plan, state, step))} {ends}{where}."

@@ -22,8 +22,15 @@ from tastyops.cli.secrets import Secrets
 from tastyops.engine.drive import Drive, Release
 from tastyops.errors import ExitCode, LetGo, TastyopsError, UsageError
 from tastyops.inventory import Inventory
-from tastyops.journal.events import Body, CancelAsked, InputChanged, StopAsked
-from tastyops.journal.state import RunState
+from tastyops.journal.events import (
+    Address,
+    Body,
+    CancelAsked,
+    Decided,
+    InputChanged,
+    StopAsked,
+)
+from tastyops.journal.state import LOOK, RunState
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
 from tastyops.plan import Plan, restart_at
@@ -109,6 +116,8 @@ def conduct(
         with signals.stopping(stop, over=over, answered=lambda: state.decisions):
             for body in first:
                 drive.append(body)
+            for step in state.open_doubts() if setting.patient else ():
+                drive.append(Decided(LOOK), Address(step=step, attempt=state.decisions + 1))
             try:
                 drive.run()
                 if state.closed is None and setting.release.detach:
@@ -120,6 +129,8 @@ def conduct(
                 caller.left()
                 raise
             finally:
+                with contextlib.suppress(TastyopsError):
+                    keeper.flush()
                 caller.finish()
     return farewell(plan, state, setting, log, run)
 

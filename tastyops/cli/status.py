@@ -21,6 +21,7 @@ from tastyops.store.locks import hosts_held
 from tastyops.store.logs import LogBook
 from tastyops.store.runs import is_live, read_state, run_directories
 from tastyops.store.verify import disagreement
+from tastyops.terminal.view import doubt_lines
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -145,6 +146,7 @@ def _run(directory: Path, book: LogBook, inventory: Inventory) -> dict[str, Any]
             {
                 "step": at.step, "host": at.host, "text": asked.text, "by": asked.by,
                 "choices": asked.choices, "who": _who_may(asked.by, state.started_by, inventory),
+                "evidence": [] if at.host else doubt_lines(state, at.step),
             }
             for at, asked in state.questions()
         ],
@@ -178,6 +180,7 @@ def _lines(run: dict[str, Any]) -> list[str]:
     for asked in run["questions"]:
         where = f"{asked['step']} {asked['host']}".strip()
         lines.append(f"  asks {asked['who']} at {where}: {asked['text']}")
+        lines += [f"  {line}" for line in asked["evidence"]]
         if run["live"] or asked["by"]:
             lines.append(f"    `invoke answer {run['run']} {_answers(asked)}`")
     return lines

@@ -134,7 +134,9 @@ class Drive:
         self._listeners = tuple(listeners)
         self._approvers, self._waits = tuple(approvers), waits
         self._stopping = threading.Event()
-        self._workers = Workers(clock, journal, self._listeners, self._stopping)
+        self._workers = Workers(
+            clock, journal, self._listeners, self._stopping, attended=waits
+        )
         self._typists = Typists(operators, state, journal, self._workers.done)
         self._reach = Reach(
             plan,

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from tastyops.commands import Change, Command, Output, Probe, output_to_json
 from tastyops.engine.holding import Claim, Hold
-from tastyops.errors import LinkLost, TastyopsError, Unreachable
+from tastyops.errors import LinkLost, NoRoom, SudoRefused, TastyopsError, Unreachable
 from tastyops.inventory import Host
 from tastyops.journal.events import Address, Settled
 from tastyops.journal.ways import HANDS, Connected
@@ -35,6 +35,11 @@ _WHERE_NOBODY_KNOWS = {
     False: "it was begun over a session, and there is none to ask what became of it",
 }
 """Of a change, by whether it was typed by hand."""
+
+NO_STATUS = "its process is gone and left no exit status"
+"""Why nobody knows what became of a change whose host is there and has not been rebooted."""
+
+_LOST = Ended(-1, 0.0, "lost")
 
 _FINAL = frozenset({"host-key-unknown", "host-key-changed", "authentication-failed"})
 """Refusals that trying again does not cure."""
@@ -60,6 +65,17 @@ class Kept:
     def by_hand(self) -> bool:
         """Whether nothing of it is kept but in the memory of whoever typed it."""
         return self.record == HANDS
+
+
+class NotBegun(Exception):
+    """Nothing of a change was begun, and why is known."""
+
+    def __init__(self, error: TastyopsError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+_NOT_BEGUN = (SudoRefused, NoRoom)
 
 
 class Beside(Protocol):
@@ -246,7 +262,9 @@ class Link:
         timeout: float | None,
         tail: Tail,
     ) -> Ended:
-        """Sends a change. Raises LinkLost; its fate is then for ``pick_up`` to find out."""
+        """Sends a change. Raises NotBegun, and LinkLost: its fate is then for ``pick_up`` to find
+        out.
+        """
         session = self._need()
         try:
             return session.change(
@@ -258,6 +276,8 @@ class Link:
                 timeout=timeout,
                 tail=tail,
             )
+        except _NOT_BEGUN as error:
+            raise NotBegun(error) from error
         except LinkLost:
             self.drop()
             raise
@@ -272,8 +292,9 @@ class Link:
         sudo: bool,
         timeout: float | None,
         tail: Tail,
-    ) -> tuple[Ended | None, str]:
-        """What became of a change whose link was lost: how it ended, or None and why nobody knows.
+    ) -> tuple[Ended, str]:
+        """What became of a change whose link was lost: how it ended, and why nobody knows where it
+        is ``lost``. Raises NotBegun, LinkLost.
 
         A change the host has no trace of is sent once more under the same name: the host lets a
         name begin only once, so should the first request still arrive, one of the two is refused.
@@ -283,20 +304,23 @@ class Link:
         if HANDS in (self._over, kept.record):
             if self._over == HANDS and kept.by_hand:
                 return again(), ""
-            return None, _WHERE_NOBODY_KNOWS[kept.by_hand]
+            return _LOST, _WHERE_NOBODY_KNOWS[kept.by_hand]
         if session.hello.boot_id != kept.boot_id:
-            return None, "the host was rebooted while it ran"
+            return _LOST, "the host was rebooted while it ran"
         fate = session.fate(name)
-        if fate.state == "lost":
-            return None, "its process is gone and left no exit status"
         if fate.state == "never" and session.hello.record != kept.record:
             # an account's runtime directory goes with its last session: systemd removes it
-            return None, "the host no longer has the run's record"
+            return _LOST, "the host no longer has the run's record"
         if fate.state == "never":
             ended = again()
             if ended.state != "claimed":
                 return ended, ""
-        return session.follow(name, sink=capture, sudo=sudo, timeout=timeout, tail=tail), ""
+        try:
+            ended = session.follow(name, sink=capture, sudo=sudo, timeout=timeout, tail=tail)
+        except _NOT_BEGUN as error:
+            raise NotBegun(error) from error
+        lost = ended.state == "lost"
+        return ended, NO_STATUS if lost else ""
 
     def forget(self, name: str) -> None:
         """Drops the host's files of a change that is safe in the journal."""
@@ -337,17 +361,19 @@ def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]
         return Settled(digest, _NOT_DONE[ended.state], {}, command, ended.why, ended.by)
     if ended.state == "full":
         why = "the host has no room for the record of a change, so it was not begun"
-        return Settled(digest, "unreachable", {}, command, why)
+        return Settled(digest, "undone", {}, command, f"{why}; nothing was changed by it")
     if ended.state == "fenced":
         why = "the host was taken from this run, so it was not begun"
         return Settled(digest, "locked", {}, command, why)
     if ended.state in ("lost", "claimed", "stuck"):
         why = {
-            "lost": "its process is gone and left no exit status",
+            "lost": NO_STATUS,
             "claimed": "it had been begun before",
             "stuck": "it could not be killed and still runs (uninterruptible sleep)",
         }[ended.state]
-        return Settled(digest, "lost", {}, command, ended.why or why, ended.by)
+        left = partial(Output(-1, out, err))
+        final = ended.state == "lost"
+        return Settled(digest, "lost", left, command, ended.why or why, ended.by, final)
     output = Output(
         ended.status,
         out,
@@ -357,3 +383,9 @@ def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]
         stopped=ended.state == "stopped",
     )
     return Settled(digest, "output", output_to_json(output), command, by=ended.by)
+
+
+def partial(output: Output) -> dict[str, Any]:
+    """What a command printed of which no exit status is known, for the journal."""
+    result = output_to_json(output)
+    return {stream: result[stream] for stream in ("out", "err") if stream in result}

@@ -6,12 +6,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tastyops.advance.moves import Perform, PickUp
-from tastyops.commands import Change, Offline, Output, Probe, describe, output_to_json
-from tastyops.engine.links import MOST_LOSSES, Kept, Link, settled
+from tastyops.commands import Blob, Change, Offline, Output, Probe, describe, output_to_json
+from tastyops.engine.links import MOST_LOSSES, NO_STATUS, Kept, Link, NotBegun, partial, settled
 from tastyops.engine.outofband import Outside
 from tastyops.errors import (
     Fenced,
@@ -19,6 +19,7 @@ from tastyops.errors import (
     LinkLost,
     Locked,
     ProbeFailed,
+    SudoRefused,
     TastyopsError,
     Unreachable,
     WaitsForPerson,
@@ -52,7 +53,11 @@ class Workers:
         journal: JournalSink,
         listeners: Sequence[Listener],
         stopping: threading.Event,
+        *,
+        attended: bool,
     ) -> None:
+        """``attended``: somebody is there who can be asked what became of a change."""
+        self._attended = attended
         self.done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self.aborting = threading.Event()
         """Set when the hosts are let go of: what a worker reports after that is no outcome."""
@@ -68,16 +73,26 @@ class Workers:
         except (JournalUnwritable, WaitsForPerson) as error:
             done = Done(key, (), fatal=error)
         except TastyopsError as error:
-            kept = isinstance(move, PickUp) and move.record != HANDS
-            if kept and isinstance(error, Unreachable | Locked):
-                done = Done(key, (), fatal=error)  # what became of it can still be found out later
+            if self._collected_later(move, error):
+                done = Done(key, (), fatal=error)
             else:
                 done = Done(key, ((move.at, _unreachable(move, error), ""),))
         except Exception as error:  # a bug of ours must end the step, not hang the run
             why = f"an error in tastyops: {type(error).__name__}: {error}"
-            done = Done(key, ((move.at, Settled(move.digest, "lost", why=why), ""),))
+            done = Done(key, ((move.at, Settled(move.digest, _unknown(move), why=why), ""),))
         # A link that we cut ourselves and a wait that we ended are no outcomes of the command.
         self.done.put(Done(key, ()) if self.aborting.is_set() else done)
+
+    def _collected_later(self, move: Perform | PickUp, error: TastyopsError) -> bool:
+        """Whether the run is left as it is, since its host can still say what became of the change.
+
+        Somebody who attends the run is asked at once instead.
+        """
+        if not isinstance(move, PickUp) or move.record == HANDS:
+            return False
+        if isinstance(error, Unreachable):
+            return not self._attended
+        return isinstance(error, Locked)
 
     def connect(self, key: LaneKey, move: Perform | PickUp, link: Link) -> Done:
         """Opens the link only; the core then says the same command again."""
@@ -107,7 +122,7 @@ class Workers:
                 capture,
                 sudo=link.needs_root(command.sudo, move.step.sudo),
                 timeout=move.step.timeout,
-                tail=self._tail(move),
+                tail=_Seen(self, move),
             )
         except LinkLost as error:
             self._tell(link, Disconnected(error.what, expected=command.offline))
@@ -124,10 +139,41 @@ class Workers:
         command = move.command
         if not isinstance(command, Change):
             raise TypeError(f"not a change: {command!r}")
+        seen = _Seen(self, move)
+        try:
+            found, why, capture = self._outcome(move, command, link, kept, seen)
+        except NotBegun as none:
+            why = " ".join(none.error.lines())
+            body = Settled(move.digest, "undone", {}, describe(command), why)
+            return Done(key, ((move.at, body, ""),), (link, move.fate))
+        except Unreachable as error:
+            if self._collected_later(move, error) or self.aborting.is_set():
+                raise
+            body = Settled(move.digest, "lost", seen.partial(), describe(command), error.advised)
+            return Done(key, ((move.at, body, ""),))
+        if found.state == "lost" and not found.why:
+            doubt = self._doubt(move, command, link, kept, why)
+            if doubt.how == "lost":
+                left = _left(capture) or seen.partial()
+                doubt = replace(doubt, result=left, command=describe(command))
+            return Done(key, ((move.at, doubt, ""),))
+        # whoever shows a picked-up outcome has not seen the intent
+        told = describe(command) if isinstance(move, PickUp) else {}
+        outcome = (move.at, settled(move.digest, found, capture, told), "")
+        known = found.state in ("ended", "timed out", "stopped")
+        return Done(key, (outcome,), (link, move.fate) if known else None)
+
+    def _outcome(
+        self, move: Perform | PickUp, command: Change, link: Link, kept: Kept, seen: _Seen
+    ) -> tuple[Ended, str, Capture]:
+        """How the change ended, why nobody knows where it is lost, and what it printed.
+
+        A link that is lost meanwhile is opened again. Raises NotBegun, Unreachable.
+        """
         how: dict[str, Any] = {
             "sudo": link.needs_root(command.sudo, move.step.sudo),
             "timeout": move.step.timeout,
-            "tail": self._tail(move),
+            "tail": seen,
         }
         capture = self._journal.capture(move.step.no_log)
         sent, losses = isinstance(move, PickUp), 0
@@ -137,12 +183,9 @@ class Workers:
 
         while True:
             try:
-                found: Ended | None
-                if sent:
-                    found, why = link.pick_up(move.fate, kept, send, capture=capture, **how)
-                else:
-                    found, why = send(), ""
-                break
+                if not sent:
+                    return send(), NO_STATUS, capture
+                return *link.pick_up(move.fate, kept, send, capture=capture, **how), capture
             except LinkLost as error:
                 losses += 1
                 if self.aborting.is_set() or losses > MOST_LOSSES:
@@ -150,11 +193,6 @@ class Workers:
                 self._tell(link, Disconnected(error.what))
                 self._tell(link, link.connect(move.at))
                 sent, capture = True, self._journal.capture(move.step.no_log)
-        if found is None:
-            doubt = self._doubt(move, command, link, kept, why)
-            return Done(key, ((move.at, doubt, ""),))
-        outcome = (move.at, settled(move.digest, found, capture, {}), "")
-        return Done(key, (outcome,), (link, move.fate))
 
     def look(self, key: LaneKey, move: Perform, outside: Outside) -> Done:
         """Reads over the console, or from the power switch."""
@@ -213,7 +251,7 @@ class Workers:
         After a reboot only a yes counts: what was done before it may be gone with it, or be it.
         """
         if command.settle is None:
-            return Settled(move.digest, "lost", why=why)
+            return Settled(move.digest, "lost", why=why, final=True)
         capture = self._journal.capture()
         sudo = link.needs_root(command.settle.sudo, move.step.sudo)
         try:
@@ -221,13 +259,13 @@ class Workers:
                 command.settle, capture, sudo=sudo, timeout=None, tail=lambda out, err: None
             )
             fact = _fact(command.settle, ended, capture)
-        except (LinkLost, ProbeFailed):
+        except (LinkLost, ProbeFailed, SudoRefused):
             return Settled(move.digest, "lost", why=why)
         if fact and not isinstance(fact, Offline):
             done = output_to_json(Output(0))
             return Settled(move.digest, "output", done, why=f"{why}; a probe found it done")
         if link.session is None or not kept.same_boot(link.session.hello):
-            return Settled(move.digest, "lost", why=why)
+            return Settled(move.digest, "lost", why=why, final=True)
         return Settled(move.digest, "undone", why=f"{why}; a probe found that it did not happen")
 
     def sleep(self, key: LaneKey, move: Perform, left: float) -> Done:
@@ -248,21 +286,52 @@ class Workers:
         if not self.aborting.is_set():
             self.done.put(Done(None, ((Address(host=link.host.name), body, ""),)))
 
-    def _tail(self, move: Perform | PickUp) -> Callable[[bytes, bytes], None]:
-        """Shows a running command's last output; says once when there has been none for long."""
-        heard, since, said = (b"", b""), time.monotonic(), False
+    def show(self, at: Address, out: bytes, err: bytes) -> tuple[bytes, bytes]:
+        """Shows the last output of a running command, masked; gives it back so."""
+        masked = self._journal.mask(out), self._journal.mask(err)
+        for listener in self._listeners:
+            listener.running(at, *masked)
+        return masked
 
-        def show(out: bytes, err: bytes) -> None:
-            nonlocal heard, since, said
-            if heard != (out, err):
-                heard, since = (out, err), time.monotonic()
-            elif not said and time.monotonic() - since >= move.step.quiet:
-                said = True
-                self.done.put(Done(None, ((move.at, FellSilent(move.step.quiet), ""),)))
-            for listener in self._listeners:
-                listener.running(move.at, self._journal.mask(out), self._journal.mask(err))
 
-        return show
+class _Seen:
+    """The last that was seen of a running command. It is shown, and kept for when no more is had.
+
+    Of one that has been silent for long it is said once.
+    """
+
+    def __init__(self, workers: Workers, move: Perform | PickUp) -> None:
+        self._workers, self._move = workers, move
+        self._heard = (b"", b"")
+        self._since, self._said = time.monotonic(), False
+        self._masked = (b"", b"")
+
+    def __call__(self, out: bytes, err: bytes, /) -> None:
+        """Takes what was seen now."""
+        workers, move = self._workers, self._move
+        if self._heard != (out, err):
+            self._heard, self._since = (out, err), time.monotonic()
+        elif not self._said and time.monotonic() - self._since >= move.step.quiet:
+            self._said = True
+            workers.done.put(Done(None, ((move.at, FellSilent(move.step.quiet), ""),)))
+        self._masked = workers.show(move.at, out, err)
+
+    def partial(self) -> dict[str, Any]:
+        """For the journal, unless the step wants nothing of it kept."""
+        if self._move.step.no_log:
+            return {}
+        out, err = self._masked
+        return partial(Output(-1, Blob.of(out), Blob.of(err)))
+
+
+def _left(capture: Capture) -> dict[str, Any]:
+    """What a change of unknown end printed, as far as the host kept it."""
+    return partial(Output(-1, *capture.finish()))
+
+
+def _unknown(move: Perform | PickUp) -> str:
+    """What a command without an outcome comes to: only a probe cannot have done anything."""
+    return "undone" if isinstance(move.command, Probe) else "lost"
 
 
 def _fact(settle: Probe, ended: Ended, capture: Capture) -> Any:
@@ -279,7 +348,9 @@ def _not_sent(move: Perform | PickUp, error: TastyopsError) -> Settled:
 
 
 def _unreachable(move: Perform | PickUp, error: TastyopsError) -> Settled:
-    how = "unreachable" if isinstance(error, Unreachable) else "lost"
+    if isinstance(error, SudoRefused) and isinstance(move.command, Probe):
+        return Settled(move.digest, "undone", {}, describe(move.command), error.advised)
+    how = "unreachable" if isinstance(error, Unreachable) else _unknown(move)
     why = error.advised
     if isinstance(error, Locked) and not isinstance(error, Fenced):
         return Settled(move.digest, "locked", {}, {}, " ".join(error.lines()))

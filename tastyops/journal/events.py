@@ -108,7 +108,8 @@ class Settled(Body):
     (withheld by a dry run), ``lost`` (no outcome can be found), ``undone`` (it certainly did not
     happen), ``untold`` (nobody could tell what it printed), ``unreachable``, ``locked`` (another
     run holds the host). ``by``: who typed it at the host and told what became of it; empty for
-    what the host itself said.
+    what the host itself said. Of what is ``lost`` too ``result`` has the output there was;
+    ``final``: the host has no outcome of it either, so looking once more finds none.
     """
 
     kind: ClassVar[str] = "settled"
@@ -118,6 +119,7 @@ class Settled(Body):
     command: dict[str, Any] = field(default_factory=dict)
     why: str = ""
     by: str = ""
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,8 @@ class Decided(Body):
     """What a person's answer to a failure means for the step. ``entry`` is public.
 
     ``decision``: retry, by-hand (the same, and a person types at the hosts that could not be
-    reached), skip, done (by a person's word), cancel-work, abort; at a step that would begin after
-    the at-risk period, go-on or cancel.
+    reached), look (ask the host once more what became of it), skip, done (by a person's word),
+    cancel-work, abort; at a step that would begin after the at-risk period, go-on or cancel.
     """
 
     kind: ClassVar[str] = "decided"

@@ -44,8 +44,10 @@ from tastyops.shell.typeable import LEAVE
 LaneKey = tuple[str, str]
 """A host and a step's id."""
 
-RETRY, BY_HAND, DONE = "retry", "by-hand", "done"
-"""Decisions that take back how a step ended."""
+RETRY, BY_HAND, DONE, LOOK = "retry", "by-hand", "done", "look"
+"""Decisions that take back how a step ended. ``LOOK`` takes back a doubt alone: the host is asked
+once more what became of the change.
+"""
 
 Load = Callable[[str], bytes]
 
@@ -112,6 +114,8 @@ class Lane:
     """What a person is asked to type at the host, until its outcome is told."""
     shown: set[str] = field(default_factory=set)
     """The digests of all that a person was asked to type in this step."""
+    doubted: bool = False
+    """Whether it was in doubt before, so that the log knows of it."""
 
     @property
     def unreached(self) -> bool:
@@ -120,6 +124,14 @@ class Lane:
             return False
         last = self.history.get(max(self.history, default=-1))
         return last is None or last.settled is None or "via" not in last.settled.command
+
+    @property
+    def doubt(self) -> Past | None:
+        """The change of which nobody knows what became; None where there is none."""
+        if self.ended is None or self.ended.outcome != Outcome.IN_DOUBT.value:
+            return None
+        pasts = (self.history[n] for n in sorted(self.history, reverse=True))
+        return next((past for past in pasts if past.settled and past.settled.how == "lost"), None)
 
     @property
     def question(self) -> Asked | None:
@@ -178,6 +190,20 @@ class RunState:
     def in_doubt(self) -> bool:
         """Whether it is not known what became of a step."""
         return any(lane.ended and lane.ended.outcome == "in doubt" for lane in self.lanes.values())
+
+    def doubts(self, step: str) -> dict[str, Past]:
+        """The changes of a step of which nobody knows what became, by host."""
+        lanes = ((host, self.lanes[host, bad].doubt) for host, bad in self.bad if bad == step)
+        return {host: past for host, past in lanes if past is not None}
+
+    def open_doubts(self) -> list[str]:
+        """The steps that wait for a person's word, and whose hosts may know by now."""
+        return [
+            step
+            for step, trouble in self.troubles.items()
+            if not trouble.answer
+            and any(p.settled and not p.settled.final for p in self.doubts(step).values())
+        ]
 
     def lane(self, host: str, step: str) -> Lane:
         """The lane, made when first spoken of."""
@@ -341,6 +367,8 @@ def _decide(state: RunState, step: str, decision: str) -> None:
     state.stop = None
     state.decisions += 1
     state.troubles[step].decision = decision
+    if decision == LOOK:
+        _reopen(state, step)
     if decision not in (RETRY, BY_HAND, DONE):
         return
     del state.troubles[step]
@@ -353,6 +381,16 @@ def _decide(state: RunState, step: str, decision: str) -> None:
             lane.ended = StepEnded(Outcome.DONE.value)
         else:
             lane.ended, lane.history, lane.retries, lane.again = None, {}, [], lane.begun
+
+
+def _reopen(state: RunState, step: str) -> None:
+    """Takes a step's doubts back, as if the outcomes of those changes had never been looked for."""
+    del state.troubles[step]
+    for host, past in state.doubts(step).items():
+        del state.bad[host, step]
+        lane = state.lanes[host, step]
+        lane.ended, lane.doubted = None, True
+        past.settled = past.value = None
 
 
 def _apply_to_lane(lane: Lane, event: Event, load: Load | None) -> None:

@@ -82,6 +82,11 @@ class Link:
         return self._main.hello
 
     @property
+    def where(self) -> str:
+        """The host as messages name it."""
+        return self._where
+
+    @property
     def lost(self) -> str:
         """Why it stands no more, where that is known; empty while it does."""
         if self._lost is None and not self._carrier.active:
@@ -349,7 +354,7 @@ class Link:
         """The verb ``p`` or ``P`` and the words that run ``argv`` as root; root needs no sudo.
 
         A password is tried once before its first use, since an account may be locked after a few.
-        Raises AuthenticationFailed when sudo refuses it, LinkLost.
+        Raises SudoRefused, LinkLost.
         """
         if not self.hello.uid:
             return "p", list(argv)

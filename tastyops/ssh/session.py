@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tastyops.errors import HostUnsuitable
+from tastyops.errors import NoRoom, SudoRefused
 from tastyops.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
 from tastyops.shell import UPLOAD_BYTES, Fate, Hello, parse_fate
@@ -16,6 +17,7 @@ from tastyops.ssh import ssh_config
 from tastyops.ssh.connect import check_identity, connection
 from tastyops.ssh.link import Link
 from tastyops.ssh.order import Order
+from tastyops.ssh.sudo import Refusal, refused
 from tastyops.ssh.timing import Timing
 from tastyops.ssh.wire import SshCarrier
 
@@ -58,15 +60,30 @@ class SshProber:
         timeout: float | None = None,
         tail: Tail | None = None,
     ) -> Ended:
-        """Runs a reading command; ``timeout`` in seconds. Raises LinkLost, and
-        AuthenticationFailed when sudo refuses the password.
-        """
+        """Runs a reading command; ``timeout`` in seconds. Raises LinkLost, and SudoRefused."""
         verb, words = "p", list(argv)
         with self._link.stoppable():
             if sudo:
                 verb, words = self._link.elevated(argv)
             order = Order(verb, tuple(words), sudo=sudo)
+            return self._ended(order, argv, sink, timeout, tail)
+
+    def _ended(
+        self,
+        order: Order,
+        argv: Sequence[str],
+        sink: Sink,
+        timeout: float | None,
+        tail: Tail | None,
+    ) -> Ended:
+        """Runs the order. Raises SudoRefused where sudo ran nothing of ``argv``, LinkLost."""
+        if not order.sudo or not self._hello.uid:
             return self._link.run(order, sink, seconds=timeout, tail=tail)
+        refusal = Refusal(sink)
+        ended = self._link.run(order, refusal, seconds=timeout, tail=tail)
+        if said := refusal.found(ended, argv):
+            raise refused(self._link.where, said)
+        return ended
 
     def stop(self) -> None:
         """From another thread: end the command that is running now, all its processes with it."""
@@ -109,9 +126,8 @@ class SshSession(SshProber):
         timeout: float | None = None,
         tail: Tail | None = None,
     ) -> Ended:
-        """Runs a change under ``name``; ``timeout`` in seconds. Raises LinkLost,
-        AuthenticationFailed when sudo refuses the password, HostUnsuitable when ``stdin`` did not
-        fit (the change was not sent then).
+        """Runs a change under ``name``; ``timeout`` in seconds. Raises LinkLost, and where nothing
+        of the change was begun SudoRefused, or NoRoom when ``stdin`` did not fit.
         """
         link = self._link
         verb, words = "c", list(argv)
@@ -123,7 +139,7 @@ class SshSession(SshProber):
             if stdin:
                 self._upload(name, stdin)
             order = Order(verb, (name, *words), name=name, sudo=sudo)
-            return link.run(order, sink, seconds=timeout, tail=tail)
+            return self._ended(order, argv, sink, timeout, tail)
 
     def _upload(self, name: str, stdin: bytes) -> None:
         """Puts the change's standard input on the host and sees that all of it is there."""
@@ -137,10 +153,10 @@ class SshSession(SshProber):
                 return
             # What an earlier, interrupted attempt left there, or no room.
             self._link.ask("p", ["rm", "-f", path])
-        raise HostUnsuitable(
+        raise NoRoom(
             f"The standard input of {name!r} ({len(stdin)} bytes) did not arrive whole in "
             f"{self._hello.directory}.",
-            still_true="The change was not sent.",
+            still_true="The change was not sent; nothing was changed by it.",
             next_step="Make room there: it is kept in memory (a tmpfs).",
         )
 
@@ -172,10 +188,10 @@ class SshSession(SshProber):
         """Waits for a change begun earlier, over another link perhaps. Raises LinkLost."""
         with self._link.stoppable():
             if sudo:
-                # So that what has to be killed can be.
-                self._link.elevated([])
+                with contextlib.suppress(SudoRefused):  # then it is waited for, and not killed
+                    self._link.elevated([])
             order = Order("f", (name,), name=name, sudo=sudo)
-            return self._link.run(order, sink, seconds=timeout, tail=tail)
+            return self._ended(order, (), sink, timeout, tail)
 
     def forget(self, name: str) -> None:
         """Drops the host's files of a change, some changes at a time. Raises LinkLost."""

@@ -380,11 +380,15 @@ class LogKeeper:
 
     def caught_up(self) -> None:
         """Writes what is held back, if the last time is long enough ago or the run is over."""
-        now = time.monotonic()
-        if self._held and (self._over or now - self._written >= LATEST):
+        if self._over or time.monotonic() - self._written >= LATEST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what is held back: a run that waits for a person leaves a page that says so."""
+        if self._held:
             held, self._held = self._held, []
             self._log.extend(held)
-            self._written = now
+            self._written = time.monotonic()
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """Output is never published."""

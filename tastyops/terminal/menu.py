@@ -11,6 +11,7 @@ from tastyops.terminal.people import Withdrawn, typed
 
 _WORDS = {
     "done": ("y", "yes, it was done: go on"),
+    "look": ("l", "ask the host again what became of it"),
     "retry": ("r", "try the step again"),
     "by-hand": ("h", "go on by hand: type at the host, and tell here"),
     "skip": ("s", "skip it and go on"),

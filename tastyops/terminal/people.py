@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from tastyops.journal.events import TYPED
+from tastyops.journal.state import DONE
 from tastyops.model.text import one_line
 from tastyops.shell.typeable import told
 
@@ -118,9 +119,12 @@ class Unattended:
     ) -> tuple[str, str] | None:
         """The answer and who gave it; None for what needs a person.
 
-        What failed is not tried again and nothing is undone, unless the runbook says so.
+        What failed is not tried again and nothing is undone, unless the runbook says so. What is in
+        doubt waits for a person: to end the run would leave its host held by nobody.
         """
         kind = question["question"]
+        if kind == "failure" and DONE in question.get("choices", ()):
+            return None
         if kind in _WITHOUT_A_PERSON and self._alone and not self._patient:
             return _WITHOUT_A_PERSON[kind], NOBODY
         if kind == "confirm" and self._yes and not question.get("by"):

@@ -35,6 +35,7 @@ from tastyops.journal.events import (
     WorkStarted,
 )
 from tastyops.journal.public import Entry
+from tastyops.journal.state import RunState
 from tastyops.journal.ways import Connected, Disconnected
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
@@ -89,26 +90,29 @@ class WorkView:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A command whose outcome is in the journal."""
+def command_lines(argv: Sequence[str], settled: Settled) -> list[str]:
+    """A command, how it ended if that is known, and the last of what it said."""
+    result = settled.result
+    if settled.how not in ("output", "lost") or not (argv or result):
+        return []
+    how = _ended_with(result) if settled.how == "output" else "no exit status"
+    lines = [f"  $ {one_line(_as_typed(argv))}    ({how})"]
+    for stream in ("out", "err"):
+        blob = blob_from_json(result.get(stream, {}))
+        lines += [f"  | {line}" for line in visible_lines(blob.tail or blob.head, 10)]
+    return lines
 
-    at: Address
-    argv: Sequence[str]
-    settled: Settled
 
-    @property
-    def lines(self) -> list[str]:
-        """The command, how it ended, and the last of what it said."""
-        result = self.settled.result
-        if self.settled.how not in ("output", "lost") or not (self.argv or result):
-            return []
-        how = _ended_with(result) if self.settled.how == "output" else "no exit status"
-        lines = [f"  $ {one_line(_as_typed(self.argv))}    ({how})"]
-        for stream in ("out", "err"):
-            blob = blob_from_json(result.get(stream, {}))
-            lines += [f"  | {line}" for line in visible_lines(blob.tail or blob.head, 10)]
-        return lines
+def doubt_lines(state: RunState, step: str) -> list[str]:
+    """Why nobody knows what became of a step's changes, and what they said until then."""
+    lines = []
+    for host, past in state.doubts(step).items():
+        settled = past.settled
+        if settled is not None:
+            argv = past.command.get("change", settled.command.get("change", ()))
+            lines.append(one_line(f"  {host}: {settled.why}" if host else f"  {settled.why}"))
+            lines += command_lines(list(argv), settled)
+    return lines
 
 
 class RunView:
@@ -120,8 +124,8 @@ class RunView:
         self.works = [WorkView(n, title) for n, title in plan.work_titles.items()]
         self.lanes: dict[tuple[str, str], LaneView] = {}
         self._steps = {step.id: step for step in plan.runbook.every_step()}
-        self._settled: dict[tuple[str, str], dict[str, _Told]] = {}
-        """The last change and the last probe of each lane."""
+        self._settled: dict[tuple[str, str], dict[str, tuple[Address, list[str], Settled]]] = {}
+        """The last change and the last probe of each lane, with how each ended."""
         self._commands: dict[tuple[str, str], list[str]] = {}
         self._lost: set[str] = set()
         """The hosts whose link was lost and is not back."""
@@ -159,9 +163,9 @@ class RunView:
                 if lane:
                     lane.tail = []
                 kind = "probe" if "probe" in settled.command else "change"
-                if kind == "probe":
-                    self._commands[key] = list(settled.command["probe"])
-                told = _Told(event.at, self._commands.get(key, []), settled)
+                if kind in settled.command:
+                    self._commands[key] = list(settled.command[kind])
+                told = (event.at, self._commands.get(key, []), settled)
                 self._settled.setdefault(key, {})[kind] = told
             case Connected() | Disconnected():
                 self._take_link(event)
@@ -184,9 +188,10 @@ class RunView:
         if not isinstance(body, StepEnded) or not body.cause:
             return []
         lane = self._settled.get((event.at.host, event.at.step), {})
-        at = (event.at.attempt, body.cause)
-        told = next((each for each in lane.values() if (each.at.attempt, each.at.n) == at), None)
-        return told.lines if told is not None else []
+        for at, argv, settled in lane.values():
+            if (at.attempt, at.n) == (event.at.attempt, body.cause):
+                return command_lines(argv, settled)
+        return []
 
     def entries(self, event: Event) -> list[str]:
         """The lines an event adds to the public log, marked as such."""
@@ -242,6 +247,8 @@ class RunView:
                 said = f":{f' `{shown}`' if shown else ''} typed by {by}: {_told(event.body)}"
             case Asked(text=text, question=kind) if kind not in ("failure", TYPED):
                 said = f" asks: {text}"
+            case Decided(decision="look"):
+                said = f": the host is asked again what became of it ({event.who})"
             case Decided(decision=decision):
                 said = f": {decision.replace('-', ' ')} ({event.who})"
             case FellSilent(seconds=seconds):

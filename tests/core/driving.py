@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tastyops.catalogue import registry
 from tastyops.engine.drive import Drive
 from tastyops.engine.preview import Preview, preview
+from tastyops.errors import WaitsForPerson
 from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, RunOpened
@@ -84,8 +88,10 @@ def drive(
     before: Any = None,
     take_over: bool = False,
     ways: OutOfBand | None = None,
+    in_doubt: bool = False,
     **hosts: FakeHost,
 ) -> Ran:
+    """``in_doubt``: the run is left open, since nobody is there to say what became of a change."""
     clock = FakeClock()
     masker = Masker(secrets)
     journal = RunJournal.create(tmp_path / "runs", "r1", plan.runbook.source, masker)
@@ -100,7 +106,7 @@ def drive(
         ["dwm"],
     )
     log = book.open(head, clock.now(), masker)
-    hearing = Hearing()
+    hearing, keeper = Hearing(), LogKeeper(log)
     driving = Drive(
         plan,
         RunState(),
@@ -110,7 +116,7 @@ def drive(
         clock=clock,
         who="dwm",
         operators=operators or (Unattended("dwm", yes=True, answers={}),),
-        listeners=(LogKeeper(log), hearing),
+        listeners=(keeper, hearing),
         take_over=take_over,
         ways=ways,
     )
@@ -120,9 +126,13 @@ def drive(
     if before:
         before(driving, journal)
     try:
-        state = driving.run()
+        with pytest.raises(WaitsForPerson) if in_doubt else contextlib.nullcontext():
+            driving.run()
     finally:
+        keeper.flush()
         journal.close()
+    state = driving.state
+    assert not in_doubt or (state.closed is None and state.in_doubt)
     return Ran(
         state, list(read_events(journal.directory)), log, clock, journal.directory, hearing.heard
     )

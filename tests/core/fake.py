@@ -186,6 +186,8 @@ class FakeSession:
     ) -> Ended:
         fate = self._host.fates[name]
         sink.out(b"followed\n")
+        if fate.state == "lost":
+            return Ended(-1, 0.01, "lost")
         return Ended(fate.status or 0, 0.01)
 
     def forget(self, name: str) -> None:

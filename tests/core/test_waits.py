@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tastyops.cli.places import SLICE, WallClock
 from tastyops.engine.drive import Drive
+from tastyops.errors import WaitsForPerson
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Resumed, RunOpened
 from tastyops.journal.state import RunState
@@ -77,7 +79,8 @@ def killed_in_its_wait(plan: Plan, tmp_path: Path, after: float) -> None:
 
     clock.sleep = sleep  # type: ignore[method-assign]
     state = RunState()
-    carry_on(plan, journal, state, clock)
+    with contextlib.suppress(WaitsForPerson):  # since nothing says what became of a wait
+        carry_on(plan, journal, state, clock)
     path = tmp_path / "r1" / "journal.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     waits = next(n for n, line in enumerate(lines) if b'"lost"' in line)

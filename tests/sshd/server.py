@@ -184,6 +184,17 @@ class Sshd:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def gone(self) -> None:
+        """Ends it and every live connection; what runs on the host goes on. ``start`` begins anew."""
+        sessions = self.connections()
+        if self.process:
+            self.process.terminate()
+            self.process.wait(60)
+            self.process = None
+        for pid in reversed(sessions):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def stop(self) -> None:
         self.cut()
         if self.process:
