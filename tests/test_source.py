@@ -113,9 +113,9 @@ HUGE = {
 
 @pytest.mark.parametrize("data", HUGE.values(), ids=HUGE)
 def test_huge_ends_soon(data: bytes) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert len(problems(data)) <= source.MAX_PROBLEMS + 1
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_all_recoverable_problems_at_once() -> None:

@@ -582,12 +582,12 @@ def test_a_span_is_written_as_it_is_read(seconds: int) -> None:
 
 
 def test_a_hostile_file_ends_soon() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     many = "".join(f"- {{wrok{n}: '{{{{ x{n} }}}}'}}\n" for n in range(20_000))
     found = problems("works:\n" + many)
     assert len(found) == MAX_PROBLEMS + 1
     assert found[-1].endswith("correct these first") or any("more problems" in f for f in found)
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
 
 
 WORDS = st.sampled_from(

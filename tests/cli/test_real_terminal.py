@@ -55,10 +55,10 @@ class Tmux:
 
 
 @pytest.fixture
-def tmux(project: Project, tmp_path: Path) -> Iterator[Tmux]:
+def tmux(project: Project, short_path: Path) -> Iterator[Tmux]:
     if shutil.which("tmux") is None:
         missing(NO_TMUX)
-    made = Tmux(project, tmp_path)
+    made = Tmux(project, short_path)
     yield made
     made.close()
 

@@ -240,10 +240,8 @@ def test_input_that_is_not_read_does_no_harm(session: Session) -> None:
 
 
 def test_a_timeout(session: Session) -> None:
-    began = time.monotonic()
     assert session.probe(["sleep", "600"], sink=Sink(), timeout=1).state == "timed out"
     assert session.change("s1", ["sleep", "600"], sink=Sink(), timeout=1).state == "timed out"
-    assert time.monotonic() - began < 30
     assert session.fate("s1").state == "lost"
     assert session.probe(["true"], sink=Sink()).status == 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -165,29 +164,27 @@ def test_disks_are_only_left_alone_while_the_machine_is_off(
 
 @pytest.fixture
 def paused(
-    made: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Record, tmp_path: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Record]:
     if not shutil.which(qemu.PROGRAM):
         pytest.skip("QEMU is not installed")
     monkeypatch.setattr(bays, "create", create)
-    with tempfile.TemporaryDirectory(prefix="tl") as short:  # a socket's path is
-        folder = Path(short)
-        made = replace(made, folder=folder)
-        for drive in made.drives:
-            create(drive.path, "10M")
-        argv = [
-            qemu.PROGRAM, "-no-user-config", "-nodefaults", "-display", "none", "-S",
-            "-machine", "pc,accel=tcg", "-m", "32", *qemu.drives(made.drives),
-            "-pidfile", str(made.machine.pid_file),
-            "-qmp", f"unix:{made.machine.qmp},server=on,wait=off",
-        ]  # fmt: skip
-        process = processes.start(argv, tmp_path / "qemu.log")
-        try:
-            assert processes.waited_for(lambda: made.qemu is not None, 30)
-            assert processes.waited_for(made.machine.qmp.exists, 30)
-            yield made
-        finally:
-            process.end()
+    made = replace(made, folder=short_path)
+    for drive in made.drives:
+        create(drive.path, "10M")
+    argv = [
+        qemu.PROGRAM, "-no-user-config", "-nodefaults", "-display", "none", "-S",
+        "-machine", "pc,accel=tcg", "-m", "32", *qemu.drives(made.drives),
+        "-pidfile", str(made.machine.pid_file),
+        "-qmp", f"unix:{made.machine.qmp},server=on,wait=off",
+    ]  # fmt: skip
+    process = processes.start(argv, tmp_path / "qemu.log")
+    try:
+        assert processes.waited_for(lambda: made.qemu is not None, 30)
+        assert processes.waited_for(made.machine.qmp.exists, 30)
+        yield made
+    finally:
+        process.end()
 
 
 def in_qemu(made: Record) -> set[str]:

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,11 +101,9 @@ def test_a_failure_tells_the_last_words(tmp_path: Path) -> None:
 
 
 def test_nothing_takes_for_ever(tmp_path: Path) -> None:
-    began = time.monotonic()
     with pytest.raises(LabFailed, match=r"longer than 0\.2 seconds"):
-        processes.complete(["sleep", "60"], tmp_path / "log", timeout=0.2)
+        processes.complete(["sleep", "600"], tmp_path / "log", timeout=0.2)
     assert not processes.waited_for(lambda: False, 0.2)
-    assert time.monotonic() - began < 20
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:

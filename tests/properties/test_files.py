@@ -123,14 +123,14 @@ def check(error: InvalidFile) -> None:
 def timely(what: str, read: Callable[[], Any]) -> Any:
     """The value, or the InvalidFile; anything else that is raised is the test's failure."""
     TRIED[what] += 1
-    begun = time.monotonic()
+    begun = time.process_time()
     try:
         return read()
     except InvalidFile as error:
         check(error)
         return error
     finally:
-        assert time.monotonic() - begun < LONGEST
+        assert time.process_time() - begun < LONGEST
 
 
 @pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
@@ -193,12 +193,12 @@ for token in ("[", "- ", "&a [*a, ", "- a\\n", "{{ ", "{{ ((", "9", "|\\n"):
     for before in ("", head):
         data = (before + token * MAX_BYTES)[:MAX_BYTES].encode()
         for read in (lambda: validate(data, "r", known, ["a"]), lambda: read_inventory(data, "i")):
-            begun = time.monotonic()
+            begun = time.process_time()
             try:
                 read()
             except TastyopsError:
                 pass
-            taken = time.monotonic() - begun
+            taken = time.process_time() - begun
             assert taken < 20, (before, token, taken)
             print("tried")
 """

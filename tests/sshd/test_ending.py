@@ -38,11 +38,11 @@ def marker() -> Iterator[str]:
 
 
 TREES = {
-    "alone": "exec sleep 61.{0}",
-    "children": "sleep 61.{0} & sleep 62.{0} | cat; wait",
+    "alone": "exec sleep 661.{0}",
+    "children": "sleep 661.{0} & sleep 662.{0} | cat; wait",
     "deaf": "trap '' TERM HUP INT; while :; do sleep 0.3; done",
-    "own group": "timeout 63 sleep 64.{0}; true",
-    "own session": "setsid -w sleep 65.{0}; true",
+    "own group": "timeout 663 sleep 664.{0}; true",
+    "own session": "setsid -w sleep 665.{0}; true",
 }
 
 
@@ -67,9 +67,7 @@ def test_a_timeout_leaves_no_child(
     sshd: Sshd, opened: Open, marker: str, way: str, tree: str
 ) -> None:
     session = opened(sshd, timing=PATIENT)
-    began = time.monotonic()
     assert ends(session, way, argv(tree, marker)).state == "timed out"
-    assert time.monotonic() - began < 20
     assert leftovers(marker) == []
     if way == "change":
         assert session.fate("late") == Fate("lost")
@@ -128,13 +126,10 @@ def test_stop_from_another_thread(sshd: Sshd, opened: Open, marker: str, way: st
     if way == "follow":  # until its shell sleeps between two looks at what it follows
         main = session.hello.pid
         wait_for(lambda: Path(f"/proc/{main}/task/{main}/children").read_text())
-    asked = time.monotonic()
     session.stop()
-    thread.join(60)
+    thread.join(120)  # the sleeps' own end is far beyond
     assert results
     assert results[0].state == "stopped"
-    assert results[0].seconds < 30
-    assert time.monotonic() - asked < 20  # far from the sleeps' own end
     assert leftovers(marker) == []
     if way == "follow":
         starter.join(60)

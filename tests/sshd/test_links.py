@@ -75,14 +75,21 @@ def other_sshd(sshd_installed: None) -> Iterator[Sshd]:
         server.stop()
 
 
-def slept(session: SshSession, name: str, seconds: float = 60) -> Callable[[], Ended]:
-    return lambda: session.change(name, ["sleep", f"{seconds}"], sink=Collected())
+def slept(session: SshSession, name: str, seconds: str = "600") -> Callable[[], Ended]:
+    return lambda: session.change(name, ["sleep", seconds], sink=Collected())
 
 
-def probed(session: SshSession) -> Callable[[], Ended]:
-    return lambda: session.probe(["sleep", "60"], sink=Collected())
+def probed(session: SshSession, seconds: str) -> Callable[[], Ended]:
+    return lambda: session.probe(["sleep", seconds], sink=Collected())
 
 
+@pytest.fixture
+def nap() -> str:
+    """Seconds to sleep, written so that no other test's command, in any process, looks the same."""
+    return f"600.{os.getpid()}{time.monotonic_ns()}"
+
+
+@pytest.mark.alone
 def test_a_dead_peer_is_reported_within_30_seconds(own_sshd: Sshd, other_sshd: Sshd) -> None:
     """The real limits: on a direct link, and through a jump host that stays alive."""
     run, through = run_name(), jump_config(own_sshd, other_sshd)
@@ -105,7 +112,9 @@ def test_a_dead_peer_is_reported_within_30_seconds(own_sshd: Sshd, other_sshd: S
 
 @pytest.mark.parametrize("way", ["direct", "through a jump host", "the jump host itself"])
 @pytest.mark.parametrize("when", ["before", "at once", "watched", "idle"])
-def test_a_dead_peer(own_sshd: Sshd, other_sshd: Sshd, way: str, when: str) -> None:
+def test_a_dead_peer(
+    own_sshd: Sshd, other_sshd: Sshd, nap: str, way: str, when: str
+) -> None:
     """Frozen before the command, in its first moment, once it is watched, between commands."""
     config, address = own_sshd.ssh_config, "127.0.0.1"
     if way != "direct":
@@ -119,20 +128,18 @@ def test_a_dead_peer(own_sshd: Sshd, other_sshd: Sshd, way: str, when: str) -> N
     )
     session = SshDialer(config, timing=timing).session(own_sshd.host(address=address), run_name())
     frozen = other_sshd if way == "the jump host itself" else own_sshd
-    work = probed(session)
+    work = probed(session, nap)
     if when in ("at once", "watched"):
         thread = Running(work)
-        wait_for(lambda: running("sleep 60"))
+        wait_for(lambda: running(f"sleep {nap}"))
         if when == "watched":
             wait_for(lambda: session._link._second and session._link._second.hello)
     elif when == "idle":
         session.probe(["sleep", "0.5"], sink=Collected())
     with frozen.frozen():
-        began = time.monotonic()
         if when in ("before", "idle"):
             thread = Running(work)
-        thread.lost(20)
-        assert thread.at - began < 8
+        thread.lost()
         session.close()
 
 
@@ -141,19 +148,21 @@ def test_a_stopped_upload_is_noticed(own_sshd: Sshd) -> None:
     with own_sshd.frozen():
         data = b"x" * 20_000_000
         thread = Running(lambda: session.change("up", ["cat"], sink=Collected(), stdin=data))
-        thread.lost(20)
+        thread.lost()
         session.close()
 
 
 @pytest.mark.parametrize("way", ["probe", "change"])
-def test_a_link_cut_in_mid_command(own_sshd: Sshd, way: str) -> None:
-    session = holding(SshDialer(own_sshd.ssh_config).session(own_sshd.host(), run_name()))
-    thread = Running(slept(session, "cut") if way == "change" else probed(session))
-    wait_for(lambda: running("sleep 60"))
-    began = time.monotonic()
+def test_a_link_cut_in_mid_command(own_sshd: Sshd, nap: str, way: str) -> None:
+    """Noticed by the cut alone: no missing heartbeat can tell of it within the test's patience."""
+    timing = Timing(heart_every=900, heart_limit=900)
+    session = holding(
+        SshDialer(own_sshd.ssh_config, timing=timing).session(own_sshd.host(), run_name())
+    )
+    thread = Running(slept(session, "cut", nap) if way == "change" else probed(session, nap))
+    wait_for(lambda: running(f"sleep {nap}"))
     own_sshd.cut()
-    error = thread.lost(10)
-    assert thread.at - began < 1
+    error = thread.lost()
     assert ("'cut'" in error.still_true) == (way == "change")
     with pytest.raises(LinkLost):
         session.probe(["true"], sink=Collected())
