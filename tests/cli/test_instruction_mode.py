@@ -232,7 +232,7 @@ def test_practice_hands_type_where_the_practice_host_has_no_ssh(
     said = [re.sub(r"^- \[\d{4}\] ", "", line) for line in project.page().splitlines()]
     (begun,) = (n for n, line in enumerate(said) if "are typed by hand" in line)
     assert said[begun - 4 : begun] == [
-        "Machine started in normal mode, running kernel 6.1.0-48-amd64.",
+        "Machine went on, without a restart, to normal mode, running kernel 6.1.0-48-amd64.",
         "Steps on kalimdor go over ssh again.",
         "Step 2.2 'Write' completed.",
         "Filesystem check of /dev/md6 complete, no errors.",
