@@ -123,6 +123,10 @@ def test_definitions_are_appended_once_and_others_stay() -> None:
     assert reconciled(once, BOTH) == once
 
 
+STALE = "ARRAY /dev/md0 UUID=01234567:89abcdef:01234567:89abcdef\n"
+"""Of an array that is gone, with the name of one that runs."""
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -131,8 +135,21 @@ def test_definitions_are_appended_once_and_others_stay() -> None:
         (BOOT_LINE.replace("1.0", "0.90"), BOOT_LINE + SYSTEM_LINE),
         (BOOT_LINE.replace("md0", "md/boot"), BOOT_LINE.replace("md0", "md/boot") + SYSTEM_LINE),
         ("", BOOT_LINE + SYSTEM_LINE),
+        (STALE, f"# stale: {STALE}{BOOT_LINE}{SYSTEM_LINE}"),
+        (STALE + BOOT_LINE, f"# stale: {STALE}{BOOT_LINE}{SYSTEM_LINE}"),
+        (STALE.replace("md0", "md/0"), f"# stale: {STALE.replace('md0', 'md/0')}{BOOT_LINE}{SYSTEM_LINE}"),
+        (STALE.replace("/dev/md0", "0"), f"# stale: {STALE.replace('/dev/md0', '0')}{BOOT_LINE}{SYSTEM_LINE}"),
+        (STALE.replace(" UUID", "\n  UUID"),
+         f"# stale: ARRAY /dev/md0\n# stale:   {STALE.split()[2]}\n{BOOT_LINE}{SYSTEM_LINE}"),
+        (f"# stale: {STALE}{BOOT_LINE}{SYSTEM_LINE}", f"# stale: {STALE}{BOOT_LINE}{SYSTEM_LINE}"),
+        (STALE.replace("/dev/md0", "<ignore>"),
+         f"{STALE.replace('/dev/md0', '<ignore>')}{BOOT_LINE}{SYSTEM_LINE}"),
+        (STALE.replace("md0", "md9"), f"{STALE.replace('md0', 'md9')}{BOOT_LINE}{SYSTEM_LINE}"),
+        (BOOT_LINE.replace("/dev/md0", "/dev/md1"), BOOT_LINE + SYSTEM_LINE),
     ],
-    ids=["twice", "by its members", "other metadata", "another name", "none"],
+    ids=["twice", "by its members", "other metadata", "another name", "none", "stale",
+         "stale beside its own", "stale by number", "stale by bare number", "stale in two lines",
+         "stale before", "ignored", "not running", "another's name"],
 )
 def test_definitions_are_reconciled(before: str, after: str) -> None:
     assert reconciled(before, BOTH) == after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def bootloader_install(params: BootloaderInstall, facts: Facts) -> Steps:
     require(installed, "GRUB could not be installed")
     if not isinstance(installed, Unknown):
         yield from _verified(disk)
-    remembered = yield from _remember(disk, answers, links)
+    remembered = yield from _remember(disk, _start_from(disks), answers, links)
     return {"device": disk.path, "serial": public_serial(disk.serial), "remembered": remembered}
 
 
@@ -90,6 +90,12 @@ def _below_boot(disks: Disks) -> frozenset[str]:
     return frozenset()
 
 
+def _start_from(disks: Disks) -> list[Device]:
+    """The disks that carry /boot."""
+    below = _below_boot(disks)
+    return [disk for disk in disks.disks if disk.kname in below]
+
+
 def _verified(disk: Device) -> Generator[Command, Any, None]:
     code: BootCode = yield Probe(*boot_code(disk.path), sudo=True)
     if not code.grub or not code.core:
@@ -99,11 +105,13 @@ def _verified(disk: Device) -> Generator[Command, Any, None]:
 
 
 def _remember(
-    disk: Device, answers: Mapping[str, str], links: Mapping[str, str]
+    disk: Device, others: Sequence[Device], answers: Mapping[str, str], links: Mapping[str, str]
 ) -> Generator[Command, Any, int]:
     """Puts the disk on debconf's list, by-id names only; a disk that is gone is taken off it.
 
-    Otherwise the next upgrade of grub-pc would renew GRUB on other disks alone, or ask.
+    Otherwise the next upgrade of grub-pc would renew GRUB on other disks alone, or ask. A list
+    that names no disk becomes that of all disks which carry /boot: with the new disk alone on it,
+    an upgrade would leave the others with an old GRUB.
     """
     if not answers:
         return 0
@@ -112,6 +120,9 @@ def _remember(
     ours = _name_of(disk.kname, links)
     if ours is None:
         raise Failed(f"GRUB is installed, but udev has no by-id name for {disk.path}")
+    if not kept:
+        named = (_name_of(other.kname, links) for other in others if other != disk)
+        kept = [name for name in named if name]
     if all(links[name.removeprefix(BY_ID_FOLDER)] != disk.kname for name in kept):
         kept.append(ours)
     if kept != before:

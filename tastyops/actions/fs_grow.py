@@ -16,12 +16,18 @@ from tastyops.storage.filesystem import EXT, Filesystem, locate, need_known
 from tastyops.storage.sizes import format_size, parse_size
 from tastyops.storage.volume import extents, need_room, volume_of
 
+_OVERHEAD = 0.1
+"""More than XFS and ext4 take of their room for themselves: ext4 keeps a twentieth for root."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FsGrow:
-    """Which one, and to what size: one of ``to`` and ``by``."""
+    """Which one, and to what size: one of ``free``, ``to`` and ``by``."""
 
     filesystem: str = param("text", "Its mount point or its device")
+    free: str | None = param(
+        "text", "How much is to be free on it, such as 200M; it grows by what is missing", None
+    )
     to: str | None = param("text", "The size it is to have, such as 900M or 2G", None)
     by: str | None = param("text", "How much is to be added, or `all` that is free", None)
 
@@ -42,13 +48,14 @@ class FsGrow:
 )
 def fs_grow(params: FsGrow, facts: Facts) -> Steps:
     """Grow a logical volume and the XFS or ext4 on it online; it is never shrunk."""
-    if (params.to is None) == (params.by is None):
-        raise Failed("say either `to:` or `by:`")
+    if sum(map(bool, (params.free, params.to, params.by))) != 1:
+        raise Failed("say one of `free:`, `to:` and `by:`")
     found = yield from locate(params.filesystem)
     need_known(found)
     target = _need_writable(found)
     volume, group = yield from volume_of(found.device)
-    wanted = _wanted(params, volume, group)
+    lacking = (yield from _lacking(params.free, target)) if params.free else 0
+    wanted = _wanted(params, volume, group, lacking)
     size = ext_size(found.device) if found.fstype in EXT else xfs_size(target)
     spans: int = yield Probe(*size, sudo=True)
     full = wanted == extents(volume.size, group) and volume.size - spans < group.extent
@@ -75,12 +82,27 @@ def _need_writable(found: Filesystem) -> str:
     raise Refused("it is not mounted: it can only be grown while it is")
 
 
-def _wanted(params: FsGrow, volume: Volume, group: VolumeGroup) -> int:
+def _lacking(free: str, target: str) -> Generator[Command, Any, int]:
+    """How many bytes more are wanted so that so much is free; 0 where nearly that much is.
+
+    A filesystem keeps a part of what it is given for its own tables. It is given a tenth more, and
+    a tenth less than was asked for is enough: a second run then finds it so.
+    """
+    before: Usage = yield Probe(*usage(target))
+    wanted = parse_size(free)
+    if before.available >= wanted * (1 - _OVERHEAD):
+        return 0
+    return round((wanted - before.available) * (1 + _OVERHEAD))
+
+
+def _wanted(params: FsGrow, volume: Volume, group: VolumeGroup, lacking: int) -> int:
     """The extents the volume is to have. Raises Refused for fewer than it has, or too many."""
     now = extents(volume.size, group)
     if params.by == "all":
         return now + group.free
-    if params.by is not None:
+    if params.free:
+        wanted = now + extents(lacking, group)
+    elif params.by:
         wanted = now + extents(parse_size(params.by), group)
     else:
         wanted = extents(parse_size(params.to or ""), group)

@@ -8,9 +8,9 @@ from typing import Any
 
 from tastyops.actions import action, param, require
 from tastyops.commands import Change, Command, Probe, Sleep, Steps, Unknown
-from tastyops.errors import Refused
+from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
-from tastyops.probes.filesystems import MOUNTS, Mount
+from tastyops.probes.filesystems import FSTAB, MOUNTS, FstabEntry, Mount, directories
 from tastyops.storage.filesystem import checked_path, spoken, using
 
 POLL = 2.0
@@ -38,7 +38,7 @@ def fs_unmount(params: FsUnmount, facts: Facts) -> Steps:
     mounts: tuple[Mount, ...] = yield Probe(*MOUNTS)
     here = [mount for mount in mounts if mount.target == target]
     if not here:
-        return {"device": None, "changed": False}
+        return (yield from _not_mounted(target))
     if target == "/":
         raise Refused("the root filesystem cannot be unmounted")
     below = sorted(mount.target for mount in mounts if mount.target.startswith(f"{target}/"))
@@ -48,6 +48,15 @@ def fs_unmount(params: FsUnmount, facts: Facts) -> Steps:
     done = yield Change(("umount", target), sudo=True)
     require(done, "it cannot be unmounted: the kernel says that it is busy")
     return {"device": here[-1].device, "changed": True}
+
+
+def _not_mounted(target: str) -> Generator[Command, Any, dict[str, Any]]:
+    """Already so, if there is such a place. Raises Failed for a path that is a slip of the pen."""
+    entries: tuple[FstabEntry, ...] = yield Probe(*FSTAB)
+    device = next((entry.source for entry in entries if entry.target == target), None)
+    if device is None and not (yield Probe(*directories(target), sudo=True)):
+        raise Failed(f"there is no {target}: no such directory, and fstab does not have it")
+    return {"device": device, "changed": False}
 
 
 def _unused(target: str, patience: float) -> Generator[Command, Any, None]:

@@ -24,7 +24,10 @@ SHARE = 50
 however long it takes, so that the journal stays small."""
 
 IDLE_LOOKS = 3
-"""Looks at which nothing re-syncs, though something is missing, before that is a failure."""
+"""Looks at which an array is not whole and does not re-sync, before that is a failure.
+
+A re-sync begins a moment after a member is added. One that waits for another is not counted.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,11 +110,12 @@ def _registered(seen: _Seen, watched: list[Array], now: float) -> dict[str, Any]
 def _moving(params: RaidWatch, seen: _Seen, watched: list[Array], done: float, now: float) -> None:
     """Raises Failed when it can never be finished, or nothing moves that should."""
     unfinished = [array for array in watched if not array.whole]
-    seen.idle = 0 if any(array.syncing for array in unfinished) else seen.idle + 1
+    stopped = [array for array in unfinished if not array.syncing]
+    seen.idle = seen.idle + 1 if stopped else 0
     if seen.idle > IDLE_LOOKS:
-        out = ", ".join(m.path for array in unfinished for m in array.members if m.faulty)
+        out = ", ".join(m.path for array in stopped for m in array.members if m.faulty)
         thrown = f" ({out} was thrown out)" if out else ""
-        raise Failed(f"{unfinished[0].path} is not whole, and nothing re-syncs{thrown}")
+        raise Failed(f"{stopped[0].path} is not whole, and nothing re-syncs{thrown}")
     if done != seen.done or all(array.waiting or array.whole for array in watched):
         seen.done, seen.moved_at = done, now
     elif now - seen.moved_at > params.stall:
@@ -149,7 +153,12 @@ def _entry(params: RaidWatch, seen: _Seen, all_of_it: progress.Progress, now: fl
 
 
 def _pause(params: RaidWatch, seen: _Seen, all_of_it: progress.Progress, now: float) -> float:
-    """Longer the more is left, and no longer than that the next entry comes in time."""
+    """Longer the more is left, and no longer than that the next entry comes in time.
+
+    While nothing re-syncs it is the shortest: whether that is a failure is to be known soon.
+    """
+    if seen.idle:
+        return params.every
     left = all_of_it.left
     wanted = LONGEST_PAUSE if left is None and now > seen.started + 60 else (left or 0) / SHARE
     return round(max(params.every, min(LONGEST_PAUSE, wanted)), 1)

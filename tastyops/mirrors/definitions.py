@@ -10,6 +10,7 @@ from tastyops.mirrors.storage import Storage
 from tastyops.probes.initrd import uuid_digits
 from tastyops.probes.md import Array
 
+_ARRAY = re.compile(r"arr(ay?)?", re.IGNORECASE)
 _UUID = re.compile(r"\buuid=([0-9a-f:.-]{32,48})", re.IGNORECASE)
 _METADATA = re.compile(r"\bmetadata=(\S+)", re.IGNORECASE)
 
@@ -35,7 +36,9 @@ def reconciled(conf: str, arrays: Iterable[tuple[Array, str]]) -> str:
     """mdadm.conf with exactly one line for each array; every other line stays as it is.
 
     A line that has an array's UUID is kept with the name its author gave it, unless its metadata
-    is another: then mdadm would not assemble it. A second line of that UUID goes.
+    is another: then mdadm would not assemble it. A second line of that UUID goes. A line that
+    gives a running array's device to another UUID becomes a comment: at the next boot, two arrays
+    would want one name. So is a line that names another array's device replaced.
     """
     known = {uuid: array for array, uuid in arrays}
     there: set[str] = set()
@@ -43,10 +46,12 @@ def reconciled(conf: str, arrays: Iterable[tuple[Array, str]]) -> str:
     for part in _logical(conf):
         uuid = _identity(part, known)
         if uuid is None:
-            kept.append(part)
+            taken = _takes_a_name(part, known)
+            kept.append(re.sub(r"^(?=.)", "# stale: ", part, flags=re.MULTILINE) if taken else part)
         elif uuid not in there:
             there.add(uuid)
-            kept.append(part if _right(part, known[uuid]) else line_of(known[uuid], uuid) + "\n")
+            right = _right(part, known[uuid]) and _device(part) not in _others(uuid, known)
+            kept.append(part if right else line_of(known[uuid], uuid) + "\n")
     text = "".join(kept)
     if text and not text.endswith("\n"):
         text += "\n"
@@ -69,13 +74,32 @@ def _logical(conf: str) -> Iterator[str]:
 def _identity(part: str, known: dict[str, Array]) -> str | None:
     """The UUID of the running array that an ARRAY line is about; None for any other line."""
     words = part.split()
-    if not words or not re.fullmatch(r"arr(ay?)?", words[0], re.IGNORECASE):
+    if not words or not _ARRAY.fullmatch(words[0]):
         return None
     found = _UUID.search(part)
     if found:
         digits = uuid_digits(found[1])
         return digits if digits in known else None
     return next((u for u, array in known.items() if words[1:2] == [array.path]), None)
+
+
+def _takes_a_name(part: str, known: dict[str, Array]) -> bool:
+    """Whether an ARRAY line of a UUID that no running array has names a running array's device."""
+    words = part.split()
+    if not words or not _ARRAY.fullmatch(words[0]) or "<ignore>" in part:
+        return False
+    return _device(part) in _others("", known)
+
+
+def _device(part: str) -> str:
+    """The device an ARRAY line names, as the kernel does: ``/dev/md/0`` and ``0`` are md0."""
+    device = "".join(part.split()[1:2])
+    return re.sub(r"^/dev/md/(?=[0-9]+$)|^(?=[0-9]+$)|^md(?=[0-9]+$)", "/dev/md", device)
+
+
+def _others(uuid: str, known: dict[str, Array]) -> set[str]:
+    """The devices of the running arrays besides that one."""
+    return {array.path for other, array in known.items() if other != uuid}
 
 
 def _right(part: str, array: Array) -> bool:

@@ -19,6 +19,9 @@ class Progress:
     total: float
     rate: float = 0.0
     waits: bool = False
+    """Whether a sync is due and cannot go on yet."""
+    stopped: bool = False
+    """Whether a member is missing and nothing re-syncs."""
 
     @property
     def percent(self) -> float:
@@ -32,6 +35,8 @@ class Progress:
 
     def said(self) -> str:
         """``34.2% at 22 MB/s, ETA 44m``."""
+        if self.stopped:
+            return "is not whole, and nothing re-syncs"
         if self.waits:
             return f"{self.percent:.1f}%, waits for its turn"
         rate = f" at {megabytes(self.rate)} MB/s" if self.rate else ""
@@ -40,13 +45,13 @@ class Progress:
 
 
 def of_array(array: Array) -> Progress:
-    """What the kernel says of one array; one that waits for its turn has all before it."""
+    """What the kernel says of one array; one that waits or has stopped has all before it."""
     size = float(array.size)
     if array.whole:
         return Progress(size, size)
     if array.total:
         return Progress(array.done * _SECTOR_KIB, array.total * _SECTOR_KIB, float(array.speed))
-    return Progress(0.0, size, waits=True)
+    return Progress(0.0, size, waits=array.waiting, stopped=not array.syncing)
 
 
 def together(parts: Sequence[Progress]) -> Progress:

@@ -179,7 +179,7 @@ def _volumes() -> list[Volume]:
 
 
 def _filesystems(volumes: Volumes, mirrors: Mirrors) -> list[Filesystem]:
-    used = {"root": 0.31, "home": 0.64, "var": 0.55, "recover": 0.82}
+    used = {"root": 0.31, "home": 0.64, "var": 0.995, "recover": 0.82}
     found = [
         Filesystem(
             volume.path, "xfs", _uuid(volume.name), volume.size,

@@ -2,7 +2,7 @@
 
 A case is a conversation. ``says`` lists what the action yields, in order: ``probe``/``change``
 with the exact command line and, below it, what the host answers (``out``, ``err``, ``status``,
-``offline``); ``ask``/``sleep``/``report``/``note``. A list in it stands for its items. It ends with ``registers``, ``fails``, ``refuses`` or
+``offline``) and, where a case cares, its ``stdin``; ``ask``/``sleep``/``report``/``note``. A list in it stands for its items. It ends with ``registers``, ``fails``, ``refuses`` or
 ``cannot_know``.
 
 A probe that is a whole script is written ``sh NAME arguments``, by the script's ``$0``. What
@@ -131,6 +131,9 @@ def converse(case: dict[str, Any]) -> tuple[list[str], Any]:
                 line = {**answer, "out": altered(answer["out"], case)}
             else:
                 heard.append(text)
+                if "stdin" in line:
+                    assert isinstance(command, Change)
+                    assert command.stdin.decode() == line["stdin"]
             try:
                 value = value_of(command, line)
             except ProbeFailed as error:

@@ -79,6 +79,15 @@ def test_var_is_grown_online(machine: Machine) -> None:
         driver.run(fs_grow, filesystem="/var", by="5T")
 
 
+def test_a_second_run_finds_enough_free(machine: Machine) -> None:
+    driver = drive(machine)
+    first, again = (driver.run(fs_grow, filesystem="/var", free="200M") for _ in range(2))
+    assert first
+    assert again
+    assert (first["changed"], again["changed"]) == (True, False)
+    assert first["size"] == again["size"] == again["previous"]
+
+
 def test_the_kernel_has_nothing_to_say(machine: Machine) -> None:
     said = drive(machine).run(kernel_log_scan)
     assert said

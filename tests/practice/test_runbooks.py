@@ -55,7 +55,7 @@ CASES: dict[str, list[Case]] = {
     "filesystem-grow": [
         Case(
             (
-                "Increased size of /var filesystem online to 12.2GiB, 46% of it free.",
+                "Increased size of /var filesystem online to 12.15GiB, 2% of it free.",
                 "Services verified as running normally.",
             )
         )
