@@ -24,8 +24,12 @@ TARGETS = [
     "console_shell",
     pytest.param("noisy_console", marks=pytest.mark.long),
     pytest.param("real_sshd", marks=pytest.mark.sshd),
-    pytest.param("lab_machine", marks=[pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]),
+    pytest.param(
+        "lab_machine",
+        marks=[pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)],
+    ),
 ]
+"""The lab's sshd is Debian's, as ``real_sshd`` is, so the lab is only asked with ``--long``."""
 
 
 @dataclass(frozen=True)

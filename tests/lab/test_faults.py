@@ -78,6 +78,7 @@ def test_an_array_the_initrd_does_not_know(pristine: Lab, tmp_path: Path) -> Non
     until(lambda: b"(initramfs)" in record.console_log().read_bytes(), 600, "it finds no root")
 
 
+@pytest.mark.long  # test_filesystems.py finds and repairs the same damage by a runbook
 def test_damage_that_xfs_repair_mends(pristine: Lab, tmp_path: Path) -> None:
     broken(pristine, "xfs-home")
     said = pristine.run(runbook(tmp_path, WRITE))

@@ -64,6 +64,7 @@ def test_the_inventory_names_every_word_of_the_switch(lab: Lab) -> None:
     assert power(lab, "status") == ON
 
 
+@pytest.mark.long  # conformance/test_out_of_band.py does the same through tastyops' own switch
 def test_off_and_on(pristine: Lab) -> None:
     boot_id, first = pristine.guest.run(BOOT_ID), pristine.record().qemu
     power(pristine, "off")
@@ -77,6 +78,7 @@ def test_off_and_on(pristine: Lab) -> None:
     assert pristine.guest.run(BOOT_ID) != boot_id
 
 
+@pytest.mark.long  # as above: an entry is picked and booted there
 def test_a_cycle_and_the_older_kernel_at_the_boot_menu(
     pristine: Lab, console: pexpect.spawn[str]
 ) -> None:
