@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from tests.cli.project import isolated
 
 ROOT = Path(__file__).parent.parent
-BUILT_FROM = ("pyproject.toml", "README.md", "tastyops")
+BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "tastyops")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,16 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
     }
     assert packed == ours
     assert {"tastyops/py.typed", "tastyops/schema/runbook.json"} <= packed
+
+
+def test_the_wheel_says_who_may_use_it_and_for_what(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [each for each in archive.namelist() if each.endswith("/METADATA")]
+    metadata = Parser().parsestr(archive.read(name).decode())
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert any(each.endswith("licenses/LICENSE") for each in archive.namelist())
+    assert metadata["Keywords"]
+    assert "Intended Audience :: System Administrators" in metadata.get_all("Classifier", [])
 
 
 def test_the_program_works_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
