@@ -295,7 +295,7 @@ def left_aside(plan: Plan, step: Step) -> bool:
         known = names.keys() - later
         settled = [c for c in conditions if templates.names_used(c, "expression") <= known]
         try:
-            return any(not templates.evaluate(condition, names) for condition in settled)
+            return any(not templates.holds(condition, names) for condition in settled)
         except (CannotKnow, TemplateError):
             return False  # the step fails when its turn comes
 

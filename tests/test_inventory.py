@@ -28,7 +28,7 @@ hosts:
     sudo: ask
     console: ipmitool sol activate
     power: {on: "pdu on 7", off: [pdu, "off", "7"], outlet: "rack 3, outlet 7", timeout: 5}
-    vars: {rack: 5, name: yes, 'list': [a, 1]}
+    vars: {rack: 5, name: 'yes', 'list': [a, 1]}
   northrend:
 groups:
   all: [cold, kalimdor, azeroth]

@@ -95,7 +95,7 @@ def _enough(
         return percent is not None and percent >= 100
     text = answer.excerpt.strip()
     seen = {"stdout": text, "value": text, "rc": answer.status, "percent": percent}
-    return bool(templates.evaluate(until, {**names, **seen}))
+    return templates.holds(until, {**names, **seen})
 
 
 def _report(params: Watch, seen: _Progress, now: float) -> Report:

@@ -116,7 +116,7 @@ def _before(view: LaneView) -> Move:
     step, names = view.step, view.names()
     work = view.plan.work_of(step.id)
     for condition in (None if step.recovery else work.when, step.when):
-        if condition is not None and not templates.evaluate(condition, names):
+        if condition is not None and not templates.holds(condition, names):
             return _end(view, Outcome.SKIPPED)
     if step.confirm is not None or step.approval:
         question = _confirmation(step, names)
@@ -364,7 +364,7 @@ def _until(
         return None
     names = {**view.names(), step.register or "result": registered}
     try:
-        good = bool(templates.evaluate(step.until, names))
+        good = templates.holds(step.until, names)
     except TemplateError as error:
         if not failed:
             return _end(view, Outcome.FAILED, registered, why=error.advised)

@@ -18,7 +18,7 @@ from tastyops.source.outofband import read_console, read_power
 from tastyops.source.reading import Findings, TooManyError, is_null
 from tastyops.source.secrets import read_secret_source
 from tastyops.source.tree import Mapping as Tree
-from tastyops.source.tree import Node, Scalar, Sequence, plain_value
+from tastyops.source.tree import Node, Scalar, Sequence, exact_value, plain_value
 
 KEYS = ("timezone", "practice", "operators", "logs", "runs", "hosts", "groups", "announce")
 HOST_KEYS = (
@@ -257,6 +257,8 @@ class _Reader:
         for key, _ in node.entries:
             if self.findings.identifier(key, "the variable") and key.text in _RESERVED:
                 self.findings.add(key.place, f"the name {shown(key.text)} is taken")
+        for key, value in node.entries:
+            self.findings.untyped(value, f"the variable {shown(key.text)}")
         return {key.text: _plain(value) for key, value in node.entries}
 
     def _groups(self, fields: _Fields, hosts: Mapping[str, Host]) -> dict[str, tuple[str, ...]]:
@@ -328,4 +330,4 @@ def _plain(node: Node) -> Any:
             return {key.text: _plain(value) for key, value in node.entries}
         case Sequence():
             return [_plain(item) for item in node.items]
-    return plain_value(node)
+    return exact_value(node)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from tastyops.errors import Place, Problem, did_you_mean, shown
 from tastyops.source import MAX_PROBLEMS
-from tastyops.source.tree import Mapping, Node, Scalar, Sequence, plain_value
+from tastyops.source.tree import Mapping, Node, Scalar, Sequence, plain_value, reads_otherwise
 
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _WORDS_OF_TEMPLATES = frozenset(
@@ -91,6 +91,20 @@ class Findings:
             return value.lower() in ("yes", "on")
         self.expected(node, what, "true or false")
         return None
+
+    def untyped(self, node: Node, what: str) -> None:
+        """Notes a value without a type that other readers of YAML take for something else."""
+        match node:
+            case Mapping():
+                for _, value in node.entries:
+                    self.untyped(value, what)
+            case Sequence():
+                for item in node.items:
+                    self.untyped(item, what)
+            case Scalar():
+                why = reads_otherwise(node)
+                if why:
+                    self.add(node.place, f"{shown(node.text)} as {what} {why}")
 
     def identifier(self, key: Scalar, what: str) -> bool:
         """Whether a key can be a name in a template; a problem where it cannot."""

@@ -66,3 +66,40 @@ def plain_value(scalar: Scalar) -> str | int | float | bool | None:
         number = float(text)
         return number if math.isfinite(number) else text
     return text
+
+
+_WORD = re.compile(r"yes|no|on|off", re.IGNORECASE)
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
+
+
+def reads_otherwise(scalar: Scalar) -> str:
+    """Why a value that says no type is read in two ways, and what to write; empty if it is not.
+
+    YAML 1.1, which many programs still follow, takes ``no`` for false (https://yaml.org/type/bool.html)
+    and ``010`` for eight; YAML 1.2 takes the one for text and the other for ten.
+    """
+    if not scalar.plain:
+        return ""
+    if _WORD.fullmatch(scalar.text):
+        meant = "true" if scalar.text.lower() in ("yes", "on") else "false"
+        return f"is text here and {meant} elsewhere: write {meant}, or put it in quotes"
+    if scalar.text == "~":
+        return "is empty and not the home directory: write null, or put it in quotes"
+    return ""
+
+
+def octal_or_decimal(scalar: Scalar) -> bool:
+    """Whether a whole number begins with a zero, and so may be meant as octal."""
+    return scalar.plain and _LEADING_ZERO.fullmatch(scalar.text) is not None
+
+
+def exact_value(scalar: Scalar) -> str | int | float | bool | None:
+    """A value of no stated type: a number only where nothing of its text is lost.
+
+    ``1.20`` is a version and ``0644`` a mode, and both stay text; so do ``0x1F`` and ``1e3``.
+    """
+    value = plain_value(scalar)
+    if isinstance(value, float):  # 1.0 is a version too, and reads 1 in a sentence
+        return value if str(value) == scalar.text and not value.is_integer() else scalar.text
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return scalar.text if whole and str(value) != scalar.text else value

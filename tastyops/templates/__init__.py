@@ -90,6 +90,44 @@ def evaluate(marked: Marked, names: Mapping[str, Any]) -> Any:
     return _guarded(marked, "expression", lambda: _value(marked.text, "expression", names))
 
 
+def holds(marked: Marked, names: Mapping[str, Any]) -> bool:
+    """Whether a condition (``when:``, ``until:``) holds. Raises TemplateError.
+
+    A text that says yes or no is refused: it would be true whatever it says.
+    """
+    value = evaluate(marked, names)
+    if isinstance(value, str) and value.strip().lower() in _WORDS_FOR_BOOLEANS:
+        at = _reading(marked.text, "expression").first
+        message = f"the condition gives the text {shown(value)}, and every text is true"
+        raise TemplateError(Problem(marked.at(at), message, "compare it, as in answer == 'yes'"))
+    return bool(value)
+
+
+_WORDS_FOR_BOOLEANS = frozenset(("yes", "no", "on", "off", "true", "false", "y", "n", "0"))
+
+
+def conditions_of(marked: Marked) -> list[tuple[str, int]]:
+    """The names whose own truth a condition asks for, with where each stands."""
+    reading = _reading(marked.text, "expression")
+    waiting: list[nodes.Node] = [reading.expression] if reading.expression else []
+    asked: set[str] = set()
+    while waiting:
+        match waiting.pop():
+            case nodes.Name(name=name):
+                asked.add(name)
+            case nodes.Not(node=inner):
+                waiting.append(inner)
+            case nodes.And(left=left, right=right) | nodes.Or(left=left, right=right):
+                waiting += [left, right]
+            case nodes.CondExpr(test=test, expr1=first, expr2=second):
+                waiting += [test, first, *([second] if second else [])]
+    return [
+        (use.name, use.offset)
+        for use in reading.uses
+        if use.name in asked and not use.field and not use.printed
+    ]
+
+
 def render_value(value: Any, names: Mapping[str, Any]) -> Any:
     """A value with every template in it filled in, however deep.
 

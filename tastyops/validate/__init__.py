@@ -136,7 +136,8 @@ class _Reader:
         names = (*BUILTIN, *self.host_vars, *inputs)
         hidden = frozenset(name for name, wanted in inputs.items() if wanted.secret)
         whole = frozenset(name for name, wanted in inputs.items() if wanted.type == "integer")
-        scope = Scope(dict.fromkeys(names), secret=hidden, numbers=whole)
+        texts = frozenset(name for name, wanted in inputs.items() if wanted.type == "text")
+        scope = Scope(dict.fromkeys(names), secret=hidden, numbers=whole, texts=texts)
         if "vars" not in fields or is_null(fields["vars"][1]):
             return scope, {}
         node = fields["vars"][1]
@@ -150,6 +151,7 @@ class _Reader:
             if key.text in BUILTIN or key.text in inputs:
                 self.findings.add(key.place, f"the name {shown(key.text)} is taken")
                 continue
+            self.findings.untyped(value, f"the variable {shown(key.text)}")
             values[key.text] = Texts(self.findings).tree(value, shown(key.text), scope)
             scope = scope.with_names({key.text: None})
             if scope.secret & names_used(values[key.text]):

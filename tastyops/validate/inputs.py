@@ -11,7 +11,7 @@ from tastyops.model.secret import ASKED, SecretSource
 from tastyops.source.reading import Findings, is_null
 from tastyops.source.secrets import read_secret_source
 from tastyops.source.tree import Mapping as Tree
-from tastyops.source.tree import Node, Scalar, Sequence, plain_value
+from tastyops.source.tree import Node, Scalar, Sequence, octal_or_decimal, plain_value
 from tastyops.validate.scope import BUILTIN, OWN_RESULT, Texts
 from tastyops.validate.values import INPUT_TYPES, not_a_choice, typed_input
 
@@ -54,6 +54,9 @@ def _input(findings: Findings, key: Scalar, node: Node) -> Input:
     if default is not None and is_null(default):
         default = None
     kind = _kind(findings, fields["type"][1]) if "type" in fields else _guessed(default)
+    for name in ("default", "choices"):
+        if name in fields and ("type" not in fields or kind == "list"):
+            findings.untyped(fields[name][1], f"the {name.removesuffix('s')} of {shown(key.text)}")
     choices = _choices(findings, fields["choices"][1], kind) if "choices" in fields else ()
     value = _typed(findings, default, kind, "the default") if default is not None else None
     if default is not None and value is not None and choices and value not in choices:
@@ -128,6 +131,12 @@ def _typed(findings: Findings, node: Node, kind: str, what: str) -> Any:
     value = Texts(findings).literal(node, what)
     if isinstance(node, Scalar) and kind == "text":
         return node.text
+    if isinstance(node, Scalar) and kind in ("integer", "number") and octal_or_decimal(node):
+        hint = "write it without the zero, or as 0o…"
+        findings.add(node.place, f"{what} {shown(node.text)} may be octal or decimal", hint)
+        return None
+    if isinstance(node, Scalar):
+        value = plain_value(node)
     try:
         return typed_input(kind, value)
     except ValueError as error:

@@ -11,7 +11,7 @@ from tastyops.model.action import ActionSpec, Param
 from tastyops.model.runbook import Marked
 from tastyops.source.reading import is_null, kind_of
 from tastyops.source.tree import Mapping as Tree
-from tastyops.source.tree import Node, Scalar, Sequence, plain_value
+from tastyops.source.tree import Node, Scalar, Sequence, octal_or_decimal, plain_value
 from tastyops.templates import Form, has_template
 from tastyops.templates.evaluation import SHELLS
 from tastyops.validate.scope import Scope, Texts
@@ -100,6 +100,9 @@ def _param(texts: Texts, spec: ActionSpec, param: Param, node: Node, scope: Scop
     if not isinstance(node, Scalar):
         texts.findings.expected(node, what, _a(param.type))
         return None
+    if octal_or_decimal(node) and param.type in ("integer", "number"):
+        hint = "write it without the zero, or as 0o…"
+        texts.findings.add(node.place, f"{shown(node.text)} may be octal or decimal", hint)
     return _literal(texts, param, node, what, plain_value(node))
 
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tastyops.errors import Place, Problem
+from tastyops.errors import Place, Problem, shown
 from tastyops.model.action import ActionSpec
 from tastyops.model.runbook import Marked
 from tastyops.model.text import PRIVATE
 from tastyops.source.reading import Findings
 from tastyops.source.tree import Mapping as Tree
-from tastyops.source.tree import Node, Scalar, Sequence, plain_value
-from tastyops.templates import Form, check, has_template
+from tastyops.source.tree import Node, Scalar, Sequence, exact_value, reads_otherwise
+from tastyops.templates import Form, check, conditions_of, has_template
 
 BUILTIN = ("host", "hosts")
 OWN_RESULT = "result"
@@ -25,7 +25,8 @@ class Scope:
     """Names with the fields they are known to have, and those of the fields that are private.
 
     ``later`` has what is registered further down, with the place, to say so; ``secret`` the names
-    that hold a secret, which no public text may use, ``numbers`` those of whole numbers.
+    that hold a secret, which no public text may use, ``numbers`` those of whole numbers,
+    ``texts`` those of inputs that are text.
     """
 
     names: Mapping[str, frozenset[str] | None]
@@ -33,6 +34,7 @@ class Scope:
     later: Mapping[str, Place] = field(default_factory=dict)
     secret: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
+    texts: frozenset[str] = frozenset()
 
     def plus(self, name: str, spec: ActionSpec | None) -> Scope:
         """The scope once a step has registered ``name``; registered twice, it has both's fields."""
@@ -73,9 +75,22 @@ class Texts:
         if self.findings.text(node, what) is None or not isinstance(node, Scalar):
             return None
         marked = mark(node)
+        if form in ("public", "expression") and (why := reads_otherwise(node)):
+            self.findings.add(node.place, f"{shown(node.text)} as {what} {why}")
+            return marked
         for problem in check(marked, scope.names, form, scope.private, scope.secret, scope.numbers):
             self.findings.extend([self._or_later(problem, scope)])
+        if form == "expression":
+            self._condition(marked, what, scope)
         return marked
+
+    def _condition(self, marked: Marked, what: str, scope: Scope) -> None:
+        """A text is true unless it is empty, so ``no`` is true: it wants a comparison."""
+        for name, offset in conditions_of(marked):
+            if name in scope.texts:
+                message = f"{what} is true for every text in {shown(name)}, even for 'no'"
+                hint = f"give the input `type: boolean`, or compare it: {name} != ''"
+                self.findings.add(marked.at(offset), message, hint)
 
     def _or_later(self, problem: Problem, scope: Scope) -> Problem:
         if not problem.message.endswith("is not defined here"):
@@ -93,7 +108,7 @@ class Texts:
                 return {k.text: self.tree(v, f"{what}.{k.text}", scope) for k, v in node.entries}
             case Sequence():
                 return [self.tree(item, f"an item of {what}", scope) for item in node.items]
-        value = plain_value(node)
+        value = exact_value(node)
         return self.template(node, what, "text", scope) if isinstance(value, str) else value
 
     def literal(self, node: Node, what: str) -> Any:
@@ -105,4 +120,4 @@ class Texts:
                 return [self.literal(item, f"an item of {what}") for item in node.items]
         if has_template(node.text):
             self.findings.add(node.place, f"{what} cannot hold a template", "use `vars:`")
-        return plain_value(node)
+        return exact_value(node)
