@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -122,12 +123,15 @@ def _nothing(number: int, frame: FrameType | None) -> None:
 
 
 def _end_after(seconds: float, code: ExitCode, words: str) -> None:
-    """Ends the process then, wherever it stands: a host that does not answer must not keep it."""
+    """Ends the process then, wherever it stands: a host that does not answer must not keep it,
+    nor a terminal whose output was stopped (Ctrl-S).
+    """
 
     def leave() -> None:
         cursor = _SHOW_CURSOR if sys.stdout.isatty() else ""
         with contextlib.suppress(OSError):
-            os.write(2, f"{cursor}\n{words}".encode())
+            if select.select([], [2], [], 0)[1]:
+                os.write(2, f"{cursor}\n{words}".encode())
         os._exit(int(code))
 
     watch = threading.Timer(seconds, leave)

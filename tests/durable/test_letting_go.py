@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -261,6 +262,54 @@ def test_disowned_before_its_terminal_goes(asks: bool, site: Site, tmp_path: Pat
         assert perform(attempt, "resume", "--yes") == 0, attempt.outputs
     assert read_here(attempt.ledger).split() == ["begun", "ended", "after"]
     assert "**Status:** Completed" in attempt.page
+
+
+def test_suspended_before_its_terminal_goes(site: Site, tmp_path: Path) -> None:
+    """Stopped by Ctrl-Z: the kernel sends SIGHUP and SIGCONT to a stopped group left alone."""
+    attempt = prepare(tmp_path / "run", site, RUNBOOK)
+    pid = tmp_path / "pid"
+    script = " ".join([sys.executable, "-m", "tastyops", *without_yes(attempt)])
+    with PtyProcess(
+        ["bash", "--norc", "--noprofile", "-i"], attempt.folder, environment(attempt)
+    ) as shell:
+        shell.type(f"(echo $BASHPID > {pid}; exec {script})\n")
+        begun(attempt)
+        shell.type("\x1a")
+        state = Path(f"/proc/{pid.read_text().strip()}/stat")
+        wait_for(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", PATIENCE)
+        shell.close()
+        shell.ended()
+    gone(int(pid.read_text()))
+    assert_let_go(attempt)
+    assert_goes_on(attempt)
+
+
+def test_a_terminal_whose_output_was_stopped(site: Site, tmp_path: Path) -> None:
+    """Ctrl-S blocks each write to the terminal, so the run cannot let go: it ends all the same."""
+    attempt = prepare(tmp_path / "run", site, RUNBOOK)
+    program = ("import sys; from tastyops.cli import program, signals; signals.LONGEST_RELEASE = 2.0; "
+               "sys.exit(program.main(sys.argv[1:]))")  # fmt: skip
+    argv = [sys.executable, "-c", program, *without_yes(attempt)]
+    with PtyProcess(argv, attempt.folder, environment(attempt)) as terminal:
+        begun(attempt)
+        terminal.type("\x13")
+        terminal.process.terminate()
+        assert terminal.ended() == IN_DOUBT, terminal.seen
+    assert_let_go(attempt)
+    assert_goes_on(attempt)
+
+
+def test_while_it_waits_for_its_at_risk_period(site: Site, tmp_path: Path) -> None:
+    hour = datetime.now(UTC) + timedelta(hours=2)
+    window = f'window: {{from: "{hour:%H:%M}", for: 1h}}\n'
+    attempt = prepare(tmp_path / "run", site, window + RUNBOOK)
+    process = begin(attempt, *opening(attempt), before=default_signals)
+    wait_for(lambda: "window-set" in _kinds(attempt), PATIENCE)
+    process.send_signal(signal.SIGHUP)
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == IN_DOUBT, said
+    assert set(kinds(attempt)) == {"run-opened", "window-set"}
+    assert "**Status:** In progress" in attempt.page
 
 
 def test_a_killed_tmux_server(site: Site, tmp_path: Path) -> None:
