@@ -171,6 +171,8 @@ ACPI Error: Aborting method \\_SB.PCI0._INI due to previous error (AE_NOT_FOUND)
 MCE: In-kernel MCE decoding enabled.
 mce: CPU0: Thermal monitoring enabled (TM1)
 mce: Using 20 MCE banks
+Intel machine check architecture supported.
+Intel machine check reporting enabled on CPU#0.
 RAS: Correctable Errors collector initialized.
 EDAC MC: Ver: 3.0.0
 EDAC MC0: Giving out device to module skx_edac controller Skylake Socket#0 IMC#0: DEV 0000:3a:0a.0

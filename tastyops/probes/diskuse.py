@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from tastyops.errors import ProbeFailed
 from tastyops.probes.reading import Answer, Parsers, Reading, need_ok
 
-SCRIPT = """claim() {
+EXCLUSIVE = (
+    "use Fcntl; use Errno; sysopen(my $d, $ARGV[0], O_RDONLY | O_EXCL) and exit 0;"
+    " exit($!{EBUSY} ? 1 : $!{EACCES} || $!{EPERM} || $!{ENOENT} ? 2 : 0)"
+)
+"""In Perl, which every Debian has: opens a device for exclusive use, for reading, and closes it."""
+
+SCRIPT = f"""claim() {{
   if command -v perl; then
-    perl -e 'use Fcntl; use Errno; sysopen(my $d, $ARGV[0], O_RDONLY | O_EXCL) and exit 0;
-      exit($!{EBUSY} ? 1 : $!{EACCES} || $!{EPERM} || $!{ENOENT} ? 2 : 0)' "$1"
+    perl -e '{EXCLUSIVE}' "$1"
   elif command -v python3; then
     python3 -c 'import errno, os, sys
 try: os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)
@@ -22,13 +27,14 @@ except OSError as e:
   else
     return 2
   fi
-}
+}}
 for device do
   claim "$device" >/dev/null 2>&1
   case $? in 0) ;; 1) echo "claimed $device" ;; *) echo "unknown $device" ;; esac
-  find /proc/[0-9]*/fd -lname "$device" 2>/dev/null | while read -r file; do
-    number=${file#/proc/}
-    number=${number%%/*}
+  find /proc -maxdepth 3 -path '/proc/[0-9]*/fd/*' -lname "$device" 2>/dev/null |
+  while read -r file; do
+    number=${{file#/proc/}}
+    number=${{number%%/*}}
     echo "open $device $number $(cat "/proc/$number/comm" 2>/dev/null)"
   done
 done

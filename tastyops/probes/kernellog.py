@@ -26,7 +26,7 @@ _SAYS = {
     r"|\brcu.*(?:detected stalls?\b|self-detected stall|kthread starved)",
     "out_of_memory": r"out of memory\b|oom-kill:|invoked oom-killer|page allocation failure"
     r"|no killable processes",
-    "hardware": r"machine check(?! (?:support|polling))|\[Hardware Error\]"
+    "hardware": r"machine check(?! (?:support|polling|architecture|reporting))|\[Hardware Error\]"
     r"|^EDAC .*(?:\b\d+ [UC]Es?\b|\b[UC]E (?:page|row|memory)|memory error|parity error"
     r"|(?:un)?corrected error)"
     r"|memory failure: 0x|uncorrected hardware memory|NMI received for unknown reason"

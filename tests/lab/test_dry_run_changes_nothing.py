@@ -23,6 +23,7 @@ import pytest
 
 import tastyops.probes
 from tastyops.lab.guest import Guest
+from tastyops.probes.diskuse import EXCLUSIVE
 from tastyops.probes.reading import Reading
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab
 from tests.lab.tracing import Started, descendants, started
@@ -46,16 +47,17 @@ PROBES: dict[str, set[str]] = {
     "date": {"+%s"},
     "dd": set(),
     "dpkg-query": {"--show"},
-    "find": {"-printf", "-type"},
+    "find": {"-printf", "-type", "-lname"},
     "grub-editenv": {"list"},
     "journalctl": {"--output=json", "--output=short-unix"},
     "lz4": {"-dc"},
     "passwd": {"--status"},
+    "perl": {EXCLUSIVE},
     "sed": {"-n"},
     "sfdisk": {"--json"},
     "smartctl": {"--all"},
     "systemctl": {"is-active", "is-system-running", "list-units", "show"},
-    "udevadm": {"settle"},
+    "udevadm": {"settle", "info"},
     "wipefs": {"--no-act"},
     "xfs_growfs": {"-n"},
 }  # fmt: skip
