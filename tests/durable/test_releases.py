@@ -48,6 +48,7 @@ def ended(attempt: Attempt, moment: int, way: str) -> int:
         code = finish(attempt, begin(attempt, *opening(attempt), module=words))
     else:
         code = on_a_terminal(attempt, words)
+    assert any(attempt.folder.glob("**/runs/*")), attempt.outputs
     found = {event.kind for event in attempt.events}
     assert not {"cancel-asked", "stop-asked"} & found, found
     assert (code == 0) == ("run-closed" in found), (code, found, attempt.outputs)
