@@ -13,8 +13,10 @@ import pytest
 
 from tastyops.advance.core import advance
 from tastyops.catalogue import registry
+from tastyops.cli.devices import DevicePasswords
+from tastyops.cli.secrets import Secrets, packed, unpacked
 from tastyops.commands import Ask, Change, Probe, Report, Sleep, concealed, describe, digest
-from tastyops.errors import InvalidFile, ProbeFailed, shown
+from tastyops.errors import InvalidFile, ProbeFailed, SecretUnavailable, shown
 from tastyops.inventory import Host
 from tastyops.inventory.reading import read_inventory
 from tastyops.journal.envelope import event_to_json
@@ -349,3 +351,22 @@ def test_a_long_secret_that_a_message_cuts_is_masked() -> None:
 
 def test_asked_is_said_as_such() -> None:
     assert ASKED.reference == "asked"
+
+
+# -- from one process to the next --------------------------------------------------------------
+
+
+def test_what_is_handed_over_is_what_was_known() -> None:
+    source, other = SecretSource("command", ("pass", "bmc")), SecretSource("env", ("BMC",))
+    known = Secrets(
+        {"pw": 'corréct "horse"\n'}, {"web1": "sudo-password"},
+        DevicePasswords({source: "bmc-password"}, {other: "the variable BMC is not set"}),
+    )  # fmt: skip
+    assert unpacked(packed(known)) == known
+    assert unpacked(packed(Secrets())) == Secrets()
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff", b'{"inputs": 1}'])
+def test_what_is_no_handing_over_is_refused(data: bytes) -> None:
+    with pytest.raises(SecretUnavailable, match="not handed over"):
+        unpacked(data)

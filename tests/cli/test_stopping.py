@@ -169,6 +169,15 @@ def test_a_page_edited_while_the_run_goes_on_is_noticed(project: Project) -> Non
     assert "Ended without completion" in page.read_text()
 
 
+def test_a_run_on_practice_hosts_detaches_before_they_start(project: Project, run: Run) -> None:
+    project.write("three.yml", THREE.format(command="echo two").encode())
+    result = project.invoke("run", "three.yml", "--detach", "--yes")
+    assert result.code == 0, result.err
+    assert f"`invoke attend {project.runs()[-1].name}`" in result.err
+    wait_for(lambda: "**Status:** Completed" in project.page(), "the run to be completed")
+    assert run("verify", "last").code == 0
+
+
 # -- where the output goes ---------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,34 @@ def test_an_intent_is_in_the_journal_before_the_switch_is_worked(tmp_path: Path)
     )
     ran("{power.cycle: {ask: false}}", tmp_path, ways)
     assert seen == [True]
+
+
+def test_a_run_that_is_let_go_waits_for_the_switch_s_answer(tmp_path: Path) -> None:
+    """Nothing but the process that worked the switch can know what it said."""
+    driving: list[Drive] = []
+    leaving = threading.Event()
+
+    def before(drive: Drive, _: RunJournal) -> None:
+        driving.append(drive)
+        let_go = drive._let_go
+
+        def told() -> None:
+            leaving.set()
+            let_go()
+
+        drive._let_go = told  # type: ignore[method-assign]
+
+    def while_it_is_worked() -> None:
+        driving[0]._release.ask("its terminal went away")
+        assert leaving.wait(60)
+
+    ways = FakeWays(before_turning=while_it_is_worked)
+    text = "{title: T, hosts: web1, works: [{work: W, steps: [{power.cycle: {ask: false}}]}]}"
+    found = drive(plan_of(text, "web1"), tmp_path, ways=ways, before=before, web1=DOWN)
+    assert ways.done
+    assert found.state.closed is None
+    assert [event.kind for event in found.events][-2:] == ["intended", "settled"]
+    assert found.bodies("settled")[-1].how == "output"
 
 
 def test_a_switch_that_did_not_answer_is_in_doubt(tmp_path: Path) -> None:
