@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -15,12 +16,54 @@ from types import MappingProxyType, ModuleType
 import tastyops.actions
 from tastyops.errors import UsageError
 from tastyops.model.action import ActionSpec, Registry
+from tastyops.model.runbook import Runbook
 
 PLUGINS = "tastyops.actions"
 """The entry point group of plugins: each names a module that holds actions."""
 
 BESIDE = "actions"
 """The folder beside a runbook whose modules may add actions."""
+
+
+def installed() -> Registry:
+    """The actions of tastyops and of installed plugins, without those beside a runbook."""
+    return _gathered([*_built_in(), *_added(None)])
+
+
+def registry_for(runbook: Runbook, folder: Path) -> Registry:
+    """The actions that a runbook uses. What it does not use is not loaded, and so not run."""
+    wanted = {step.action for step in runbook.every_step()}
+    for gather in (built_in, installed):
+        found = gather()
+        if wanted <= found.keys():
+            return found
+    return registry(folder)
+
+
+def declared(runbooks: Path) -> Mapping[str, Path]:
+    """The names of the actions beside the runbooks and their files, read without running them."""
+    found: dict[str, Path] = {}
+    for path in sorted((runbooks / BESIDE).glob("*.py")):
+        try:
+            tree = ast.parse(path.read_bytes(), str(path))
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            continue  # whoever loads it is told
+        for node in ast.walk(tree):
+            name = _declared(node)
+            if name:
+                found.setdefault(name, path)
+    return found
+
+
+def _declared(node: ast.AST) -> str:
+    """The name in ``@action("name", …)``."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return ""
+    called = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+    first = node.args[0]
+    if called == "action" and isinstance(first, ast.Constant) and isinstance(first.value, str):
+        return first.value
+    return ""
 
 
 def registry(runbooks: Path | None = None) -> Registry:
@@ -72,6 +115,13 @@ def _loaded(where: str, load: Callable[[], object]) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
+    found = path.stat()
+    return _executed(path.resolve(), found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=256)
+def _executed(path: Path, changed: int, size: int) -> ModuleType:
+    """The file's module; it is run once, until the file changes."""
     name = f"tastyops_actions_beside.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from tastyops.catalogue import registry
+from tastyops.catalogue import registry_for
 from tastyops.cli import project
 from tastyops.cli.secrets import Secrets
 from tastyops.engine.controller import boot_id
@@ -39,7 +39,7 @@ class AsItWas:
         }
         plan = make_plan(
             self.runbook, self.hosts, {**inputs, **hidden.inputs},
-            registry(Path(self.opened.path).parent),
+            registry_for(self.runbook, Path(self.opened.path).parent),
             start_at=self.opened.start_at, controller=boot_id(),
             zone=self.zone,
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tastyops.catalogue import registry
+from tastyops.catalogue import registry_for
 from tastyops.cli import another, project, signals, writing
 from tastyops.cli.conduct import failure_menu
 from tastyops.errors import ExitCode, JournalDamaged, UsageError
@@ -257,5 +257,6 @@ def _plan(run: Path, inventory: Inventory) -> Plan:
     hidden = {name: "********" for name, wanted in book.inputs.items() if wanted.secret}
     hosts = tuple(inventory.hosts[name] for name in opened.hosts if name in inventory.hosts)
     return make_plan(
-        book, hosts, {**opened.inputs, **hidden}, registry(path.parent), start_at=opened.start_at
+        book, hosts, {**opened.inputs, **hidden}, registry_for(book, path.parent),
+        start_at=opened.start_at,
     )

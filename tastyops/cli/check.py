@@ -17,6 +17,7 @@ def arguments(parser: ArgumentParser) -> None:
         help="a runbook, or a folder of them",
     )
     project.inventory_argument(parser)
+    project.plugins_argument(parser)
     parser.add_argument(
         "--host", action="append", default=[], metavar="NAME", type=project.filled,
         help="instead: what a reboot of this host depends on; repeatable",
@@ -40,7 +41,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
     problems: list[Problem] = []
     for file in files:
         try:
-            runbook = project.load_runbook(file, inventory)
+            runbook = project.load_runbook(file, inventory, args.plugins)
         except InvalidFile as error:
             problems += error.problems
         except UsageError as error:

@@ -51,7 +51,7 @@ def _log_line(document: Document) -> str:
 
 def _title(file: Path, inventory: Inventory) -> str:
     try:
-        return project.load_runbook(file, inventory).title.text
+        return project.load_runbook(file, inventory, "named").title.text
     except InvalidFile as error:
         return f"(not valid: {len(error.problems)} problem(s), see `invoke check {file}`)"
     except TastyopsError as error:

@@ -6,16 +6,19 @@ import os
 import pwd
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
-from tastyops.catalogue import registry
+from tastyops.catalogue import built_in, declared, installed, registry
 from tastyops.cli.another import not_ours
 from tastyops.document.times import local, offset_minutes
-from tastyops.errors import JournalDamaged, UsageError, did_you_mean
+from tastyops.errors import InvalidFile, JournalDamaged, UsageError, did_you_mean, shown
 from tastyops.inventory import Host, Inventory
 from tastyops.inventory.reading import read_inventory
 from tastyops.journal.state import RunState
+from tastyops.model.action import Registry
 from tastyops.model.runbook import Runbook
 from tastyops.model.text import one_line
 from tastyops.source import MAX_BYTES
@@ -119,17 +122,62 @@ def load_inventory(wanted: str | None) -> Inventory:
     return read_inventory(read_bounded(path, "an inventory"), str(path))
 
 
-def load_runbook(path: Path, inventory: Inventory | None) -> Runbook:
+Plugins = Literal["run", "named", "none"]
+"""What becomes of the actions beside a runbook: run to know them, known by name, or left aside."""
+
+
+def plugins_argument(parser: ArgumentParser) -> None:
+    """``--no-plugins``, for the verbs that load a runbook."""
+    parser.add_argument(
+        "--no-plugins", action="store_const", const="none", default="run", dest="plugins",
+        help="run no Python of actions/ beside the runbook; its actions are unknown then",
+    )
+
+
+def load_runbook(path: Path, inventory: Inventory | None, plugins: Plugins = "run") -> Runbook:
     """A validated runbook. Raises UsageError, InvalidFile with every problem."""
-    return parse_runbook(read_bounded(path, "a runbook"), path, inventory)
+    return parse_runbook(read_bounded(path, "a runbook"), path, inventory, plugins)
 
 
-def parse_runbook(data: bytes, path: Path, inventory: Inventory | None) -> Runbook:
-    """A runbook's bytes, validated for the hosts and the actions there are. Raises InvalidFile."""
+def parse_runbook(
+    data: bytes, path: Path, inventory: Inventory | None, plugins: Plugins = "run"
+) -> Runbook:
+    """A runbook's bytes, validated for the hosts and the actions there are. Raises InvalidFile.
+
+    Python beside the runbook is run only where the runbook names an action of it and nothing else
+    is wrong with the file.
+    """
     names = {**inventory.hosts, **inventory.groups} if inventory else None
     hosts = inventory.hosts.values() if inventory else ()
-    host_vars = frozenset(name for host in hosts for name in host.vars)
-    return validate(data, str(path), registry(path.parent), names, host_vars)
+    variables = frozenset(name for host in hosts for name in host.vars)
+
+    def read(actions: Registry, undefined: Iterable[str] = ()) -> Runbook:
+        return validate(data, str(path), actions, names, variables, frozenset(undefined))
+
+    try:
+        return read(built_in())
+    except InvalidFile:
+        known, beside = installed(), declared(path.parent)
+        if plugins == "none":
+            return _without(beside, lambda: read(known))
+        book = read(known, beside.keys() - known.keys())
+        used = {step.action for step in book.every_step()}
+        if plugins == "named" or used <= known.keys():
+            return book
+        return read(registry(path.parent))
+
+
+def _without(beside: Mapping[str, Path], read: Callable[[], Runbook]) -> Runbook:
+    """Reads without the actions beside the runbook; where one is missed, its file is named."""
+    try:
+        return read()
+    except InvalidFile as error:
+        problems = []
+        for problem in error.problems:
+            name = next((n for n in beside if problem.message.startswith(f"{shown(n)} is nei")), "")
+            hint = f"{beside[name]} declares it, and --no-plugins leaves that aside" if name else ""
+            problems.append(replace(problem, hint=hint or problem.hint))
+        raise InvalidFile(problems) from None
 
 
 def chosen_hosts(inventory: Inventory, runbook: Runbook, wanted: Sequence[str]) -> tuple[Host, ...]:

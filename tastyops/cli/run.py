@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from tastyops import __version__
-from tastyops.catalogue import registry
+from tastyops.catalogue import registry_for
 from tastyops.cli import detach, places, project, secrets, shutdowns, signals
 from tastyops.cli.conduct import Setting, conduct, may_ask, same_records
 from tastyops.cli.dryrun import masking_capture, show_preview
@@ -61,6 +61,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--into", metavar="2026/003", type=project.filled, help="write into a log that is there"
     )
     project.take_over_argument(parser)
+    project.plugins_argument(parser)
     window_end_argument(parser)
     parser.add_argument(
         "--detach", action="store_true",
@@ -72,7 +73,7 @@ def arguments(parser: ArgumentParser) -> None:
 def perform(args: Namespace, *, dry: bool) -> int:
     """Runs the runbook; returns the exit code."""
     inventory = project.load_inventory(args.inventory)
-    runbook = project.load_runbook(args.runbook, inventory)
+    runbook = project.load_runbook(args.runbook, inventory, args.plugins)
     return carry_out(runbook, args, inventory, dry=dry)
 
 
@@ -91,7 +92,7 @@ def _perform(runbook: Runbook, args: Namespace, inventory: Inventory, *, dry: bo
     masker = hidden.masker()
     with ExitStack() as stack, secrets.masked_errors(masker.text):
         plan = make_plan(
-            runbook, hosts, {**inputs, **hidden.inputs}, registry(args.runbook.parent),
+            runbook, hosts, {**inputs, **hidden.inputs}, registry_for(runbook, args.runbook.parent),
             start_at=args.start_at or "", controller=boot_id(),
             zone=inventory.timezone,
         )

@@ -36,17 +36,21 @@ def validate(
     registry: Registry,
     host_names: Collection[str] | None = None,
     host_vars: frozenset[str] = frozenset(),
+    undefined: frozenset[str] = frozenset(),
 ) -> Runbook:
     """The runbook in a file. Raises InvalidFile with every problem found.
 
     ``host_names`` are the hosts and groups there are, None when no inventory is at hand;
-    ``host_vars`` the names of variables that the inventory gives to hosts.
+    ``host_vars`` the names of variables that the inventory gives to hosts; ``undefined`` the
+    actions that are known by name only, so that nothing is said of their parameters and results.
     """
     tree, problems = scan(source, path)
     findings = Findings(problems)
     runbook = None
     if tree is not None:
-        reader = _Reader(findings, path, source, registry, host_names, host_vars)
+        reader = _Reader(
+            findings, path, source, registry, host_names, host_vars, undefined
+        )
         try:
             runbook = reader.runbook(tree)
         except TooManyError:
@@ -64,6 +68,7 @@ class _Reader:
     registry: Registry
     host_names: Collection[str] | None
     host_vars: frozenset[str]
+    undefined: frozenset[str]
 
     def runbook(self, tree: Node) -> Runbook | None:
         fields = self.findings.fields(tree, "a runbook", KEYS, LATER_KEYS)
@@ -173,7 +178,7 @@ class _Reader:
         before = replace(scope, later=_registered(node))
         reader = StepReader(
             self.findings, self.registry, before,
-            host_names=self.host_names, taken=taken, hostless=hostless,
+            host_names=self.host_names, taken=taken, hostless=hostless, undefined=self.undefined,
         )  # fmt: skip
         works = [self._work(item, n, reader) for n, item in enumerate(node.items, 1)]
         need_next_steps(self.findings, [work for work in works if work], self.registry)

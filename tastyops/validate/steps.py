@@ -49,10 +49,12 @@ class StepReader:
         host_names: Collection[str] | None,
         taken: Collection[str],
         hostless: bool,
+        undefined: frozenset[str] = frozenset(),
     ) -> None:
         self.findings = findings
         self.texts = Texts(findings)
         self.registry = registry
+        self.verbs = frozenset((*registry, *undefined))
         self.before = before
         self.scope = before
         self.host_names = host_names
@@ -67,7 +69,7 @@ class StepReader:
         items = node.items if isinstance(node, Sequence) else (node,)
         if not items:
             self.findings.expected(node, shown(what), "a step, or a list of steps")
-        known = {*KEYS, *self.registry} - set(MAIN_KEYS)
+        known = {*KEYS, *self.verbs} - set(MAIN_KEYS)
         found = []
         for number, item in enumerate(items, 1):
             if not isinstance(item, Tree):
@@ -83,7 +85,7 @@ class StepReader:
             hint = "begin it with its action, as in '- run: uptime'"
             self.findings.expected(node, f"step {address}", "a mapping (key: value)", hint)
             return None
-        step = self._read(node, address, {*KEYS, *self.registry})
+        step = self._read(node, address, {*KEYS, *self.verbs})
         if step is not None and step.background:
             self.beside[step.id] = node.place
         return step
@@ -112,7 +114,7 @@ class StepReader:
         self.findings.add(key.place, message, hint)
 
     def _action(self, node: Tree, fields: Fields, *, has_unknown: bool) -> Scalar | None:
-        keys = [key for key, _ in fields.values() if key.text in self.registry]
+        keys = [key for key, _ in fields.values() if key.text in self.verbs]
         verbs = [key for key in keys if key.text not in KEYS] or keys
         if not verbs:
             if not has_unknown:  # an unknown key was most likely meant to be it, and is named
