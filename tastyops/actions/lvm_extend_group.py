@@ -13,6 +13,7 @@ from tastyops.model.action import Facts
 from tastyops.probes.disks import Device
 from tastyops.probes.lvm import GROUPS, PHYSICAL, PhysicalVolume, VolumeGroup
 from tastyops.probes.signatures import signatures
+from tastyops.storage.disks import need_free
 from tastyops.storage.filesystem import block_device, checked_path
 from tastyops.storage.sizes import format_size
 
@@ -80,6 +81,7 @@ def _need_blank(device: Device, *, initialised: bool) -> Generator[Command, Any,
         raise Refused(f"{device.path} is in use: {', '.join(device.mountpoints[:3])}")
     if device.children:
         raise Refused(f"{device.path} is in use: {', '.join(device.children[:3])} is on it")
+    yield from need_free(device.path)
     kinds: tuple[str, ...] = yield Probe(*signatures(device.path), sudo=True)
     others = [kind for kind in kinds if not (initialised and kind == "LVM2_member")]
     if others:

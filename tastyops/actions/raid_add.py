@@ -15,7 +15,7 @@ from tastyops.model.action import Facts
 from tastyops.probes.disks import Device
 from tastyops.probes.md import Array
 from tastyops.probes.signatures import RAID_MEMBER
-from tastyops.storage.disks import find_disk, public_serial
+from tastyops.storage.disks import find_disk, need_free, public_serial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ def raid_add(params: RaidAdd, facts: Facts) -> Steps:
     found = []
     for array, device in new:
         joining.fits(storage, array, device, spare=params.spare)
+        yield from need_free(device.path)
         seen = yield from joining.found_on(storage, array, device, facts.force)
         quick = params.quick and _quick(storage, array, device, seen)
         found.append((array, device, seen, quick))

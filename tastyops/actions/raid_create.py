@@ -15,7 +15,7 @@ from tastyops.mirrors.storage import Storage, look
 from tastyops.model.action import Facts
 from tastyops.probes.disks import Device
 from tastyops.probes.signatures import signatures
-from tastyops.storage.disks import find_disk
+from tastyops.storage.disks import find_disk, need_free
 
 _ALIKE = 0.99
 """mdadm(8) asks where sizes differ by more than 1 %: what is too much would be lost."""
@@ -65,6 +65,7 @@ def raid_create(params: RaidCreate, facts: Facts) -> Steps:
         raise Refused(f"/dev/{name} exists already, of other members")
     for device in devices:
         guards.unused(storage, device)
+        yield from need_free(device.path)
         seen = yield Probe(*signatures(device.path), sudo=True)
         if not isinstance(seen, Unknown) and seen:
             raise Refused(f"{device.path} holds something: {', '.join(sorted(set(seen)))}")

@@ -59,7 +59,8 @@ class Partitions:
         for device in call.argv[4:]:
             place = self._disks.find(device)
             if place is None:
-                call.say(f"unknown {device}")
+                if self._mirrors.find(device) is None:
+                    call.say(f"unknown {device}")
                 continue
             disk, part = place
             parts = [part] if part else disk.partitions

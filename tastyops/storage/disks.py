@@ -129,8 +129,20 @@ def in_use(disks: Disks, device: Device) -> Generator[Command, Any, tuple[str, .
     if seen:
         return seen
     parts = [part.path for part in disks.on(device.kname) if part.type == "part"]
-    holding: Holding | Unknown = yield Probe(*holders((device.path, *parts)), sudo=True)
+    return (yield from held_by(device.path, *parts))
+
+
+def held_by(*paths: str) -> Generator[Command, Any, tuple[str, ...]]:
+    """Who holds devices besides what lsblk shows, a phrase each."""
+    holding: Holding | Unknown = yield Probe(*holders(paths), sudo=True)
     return () if isinstance(holding, Unknown) else tuple(_held(holding))
+
+
+def need_free(path: str) -> Generator[Command, Any, None]:
+    """Raises Refused for a device that is about to be written over and that something holds."""
+    held = yield from held_by(path)
+    if held:
+        raise Refused("; ".join(held))
 
 
 def _held(holding: Holding) -> Iterator[str]:
