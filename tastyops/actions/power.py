@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tastyops.actions import action, param, require
 from tastyops.commands import Ask, Change, Command, Output, Probe, Report, Sleep, Steps, Unknown
 from tastyops.errors import Failed
-from tastyops.model.action import Facts
+from tastyops.model.action import DONE, Facts, Registered
 from tastyops.probes.power import IS_OFF, IS_ON, POLICY, STATUS
 
 _POLL = 1.0
@@ -95,10 +95,17 @@ def power_off(params: Turning, facts: Facts) -> Steps:
     return {"power": (yield from _settled("off", params.patience))}
 
 
+def _ending(registered: Registered) -> str:
+    """A machine whose power was off lost nothing that was running."""
+    return "switched-on" if registered.get("turned") == "on" else DONE
+
+
 @action(
     "power.cycle",
     returns={"power": "word", "was": "word", "turned": "word"},
-    sentence="Power {{ 'switched on' if turned == 'on' else 'cycled' }}.",
+    sentence="Power cycled.",
+    endings={"switched-on": "Power switched on; it had been off."},
+    ending=_ending,
 )
 def power_cycle(params: Turning, facts: Facts) -> Steps:
     """Cut the host's power and restore it; a machine that is off is switched on."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tastyops.actions import action, param
 from tastyops.commands import Steps
 from tastyops.errors import Refused, Stopped
-from tastyops.model.action import Facts
+from tastyops.model.action import DONE, Facts, Registered
 from tastyops.reboot.console import attach
 from tastyops.reboot.guard import guard
 from tastyops.reboot.menuboot import chooser
@@ -39,6 +39,11 @@ class Reboot:
     patience: float = param("duration", "How long it may take to come back", 600.0)
 
 
+def _ending(registered: Registered) -> str:
+    """Whose restart it was."""
+    return "overtaken" if registered.get("ours") is False else DONE
+
+
 @action(
     "reboot",
     scalar="grace",
@@ -57,9 +62,12 @@ class Reboot:
         "recovered": "word",
         "ours": "flag",
     },
-    sentence="{{ 'Machine rebooted successfully' if ours else"
-    " 'The machine was restarted before the time set, not by this run, and is up' }},"
-    " running kernel {{ kernel }}.",
+    sentence="Machine rebooted successfully, running kernel {{ kernel }}.",
+    endings={
+        "overtaken": "The machine was restarted before the time set, not by this run, and is up,"
+        " running kernel {{ kernel }}."
+    },
+    ending=_ending,
 )
 def reboot(params: Reboot, facts: Facts) -> Steps:
     """Reboot with a warning and a grace period, and prove that the host came back as expected."""

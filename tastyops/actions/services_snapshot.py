@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tastyops.actions import action, param
 from tastyops.commands import Report, Steps
-from tastyops.model.action import Facts
+from tastyops.model.action import DONE, Facts, Registered
 from tastyops.reboot.health import Health, ailing, health, identity, worse
 from tastyops.reboot.verify import was
 
@@ -20,6 +20,10 @@ class ServicesSnapshot:
     )
 
 
+def _ending(registered: Registered) -> str:
+    return "amiss" if registered.get("amiss") is True else DONE
+
+
 @action(
     "services.snapshot",
     scalar="units",
@@ -30,8 +34,9 @@ class ServicesSnapshot:
         "lacking_before": "private",
         "amiss": "flag",
     },
-    sentence="{{ 'Some services, arrays or mounts were already amiss before these works.' if amiss"
-    " else 'Services, arrays and mounts were in order before these works.' }}",
+    sentence="Services, arrays and mounts were in order before these works.",
+    endings={"amiss": "Some services, arrays or mounts were already amiss before these works."},
+    ending=_ending,
 )
 def services_snapshot(params: ServicesSnapshot, facts: Facts) -> Steps:
     """Note failed units, arrays that lack members, and what is not mounted; changes nothing.

@@ -9,7 +9,7 @@ from typing import Any
 from tastyops.actions import action, param
 from tastyops.commands import Command, Probe, Report, Steps
 from tastyops.errors import Failed
-from tastyops.model.action import Facts, Registered
+from tastyops.model.action import DONE, Facts, Registered
 from tastyops.probes.system import unit_states
 from tastyops.reboot.health import Health, health, worse
 from tastyops.reboot.verify import started
@@ -24,6 +24,11 @@ class ServicesVerify:
     patience: float = param("duration", "How long the system may take to finish starting", 300.0)
 
 
+def _ending(registered: Registered) -> str:
+    """Whether something is still amiss that was so before."""
+    return "as-before" if registered.get("as_before") is True else DONE
+
+
 @action(
     "services.verify",
     scalar="services",
@@ -35,8 +40,11 @@ class ServicesVerify:
         "state": "word",
         "as_before": "flag",
     },
-    sentence="{{ 'Nothing is worse than before these works; some of what was amiss still is.'"
-    " if as_before else 'Services verified as running normally.' }}",
+    sentence="Services verified as running normally.",
+    endings={
+        "as-before": "Nothing is worse than before these works; some of what was amiss still is."
+    },
+    ending=_ending,
 )
 def services_verify(params: ServicesVerify, facts: Facts) -> Steps:
     """Verify that the system has started, no service has failed, arrays and mounts are whole.

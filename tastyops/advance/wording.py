@@ -91,7 +91,14 @@ def _render(
     try:
         return templates.render_public(sentence, names, private).text
     except CannotKnow:  # a dry run: what a withheld change would tell is shown as a gap
-        return one_line(re.sub(r"\{\{.*?\}\}", "…", sentence.text))
+        return one_line(_with_gaps(sentence.text))
+
+
+def _with_gaps(text: str) -> str:
+    """A sentence before its facts are there; of two wordings the first, which is the usual one."""
+    text = re.sub(r"(?s)\{%\s*if\b.*?%\}(.*?)(\{%\s*el.*?)?\{%\s*endif\s*%\}", r"\1", text)
+    text = re.sub(r"\{\{\s*'([^']*)' if\b.*?\}\}", r"\1", text)
+    return re.sub(r"(?s)\{\{.*?\}\}", "…", text)
 
 
 def checked(spec: ActionSpec, registered: Registered) -> Registered:

@@ -23,7 +23,7 @@ from tastyops.engine.outofband import NoWays, Outside, spoken
 from tastyops.errors import Locked, Unreachable
 from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
-from tastyops.journal.events import Address, Answered, Body, Settled, StepEnded
+from tastyops.journal.events import Address, Answered, Body, Reported, Settled, StepEnded
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
@@ -39,6 +39,9 @@ CANNOT_KNOW = "cannot know"
 NO_PREVIEW = "cannot be previewed"
 NOT_REACHED = "not reached"
 LEFT_OUT = "not part of this run"
+
+SHUTDOWN = "ScheduleShutdown"
+"""The call to logind after which a host goes down or is restarted."""
 
 LONGEST_LOOK = 2.0
 """Seconds that a console is looked at in a dry run."""
@@ -84,6 +87,10 @@ class _Lookout:
         self._kept = LiveLanes()
         self._withheld: set[LaneKey] = set()
         self._changed_hosts: dict[str, str] = {}
+        self._down: dict[str, str] = {}
+        """The step after which a host's power and console are no longer as they are now."""
+        self._unseen: set[LaneKey] = set()
+        """Steps that look at either after that."""
         self.previews = {
             (host, step.id): StepPreview(step, host)
             for step in plan.runbook.every_step()
@@ -115,6 +122,8 @@ class _Lookout:
         now: datetime = self._clock.now()
         event = Event("preview", self.state.seq + 1, 0, now, now, "", at, body)
         self.state.apply(event)
+        if isinstance(body, Reported) and body.entry:
+            self.previews[at.host, at.step].entries.append(body.entry)
         if isinstance(body, StepEnded):
             self._judge(self.previews[at.host, at.step], body)
 
@@ -127,10 +136,17 @@ class _Lookout:
         known = end.outcome in (Outcome.DONE.value, Outcome.ALREADY.value) and not end.unknown
         if known and end.entry and self._plan.spec(step).returns:
             return replace(end, entry=self._entry_with_gaps(at, step, earlier))
+        if end.outcome == Outcome.CANNOT_KNOW.value and self._begun(at) and not step.recovery:
+            return replace(end, entry=self._entry_with_gaps(at, step, earlier))
         if end.outcome != Outcome.FAILED.value or step.recovery:
             return end
         unknown = Outcome.CANNOT_KNOW.value
         return replace(end, outcome=unknown, registered={}, entry=None, unknown=earlier)
+
+    def _begun(self, at: Address) -> bool:
+        """Whether the step's ``when`` let it begin; one that may be skipped shows no entry."""
+        lane = self.state.lanes.get((at.host, at.step))
+        return lane is not None and lane.begun
 
     def _entry_with_gaps(self, at: Address, step: Step, earlier: str) -> str | None:
         """The step's entry without what it read: a change that was withheld comes before it."""
@@ -154,7 +170,11 @@ class _Lookout:
 
     def _settle(self, move: Perform) -> Body:
         key = (move.at.host, move.at.step)
-        preview, command = self.previews[key], move.command
+        preview, command, step = self.previews[key], move.command, move.step.address
+        outside = isinstance(command, Probe) and command.via != "host"
+        if outside and self._down.get(move.at.host, step) != step:
+            self._unseen.add(key)
+            return Settled(move.digest, "unknown")
         if isinstance(command, Probe) and key not in self._withheld:
             if move.step.reads:
                 preview.commands.append(shlex.join(command.argv))
@@ -164,7 +184,9 @@ class _Lookout:
                 sudo = ["sudo"] if self._with_sudo(move, command) else []
             except Unreachable as error:
                 return Settled(move.digest, "unreachable", {}, {}, error.advised)
-            self._changed_hosts.setdefault(move.at.host, move.step.address)
+            self._changed_hosts.setdefault(move.at.host, step)
+            if command.via == "power" or SHUTDOWN in command.argv:
+                self._down.setdefault(move.at.host, step)
             preview.commands.append(spoken(command, shlex.join([*sudo, *command.argv])))
         if isinstance(command, Sleep) and key not in self._withheld:
             preview.commands.append(f"wait for {command.why}")
@@ -225,6 +247,9 @@ class _Lookout:
             preview.verdict = NO_PREVIEW
         elif outcome is Outcome.SKIPPED:
             preview.verdict, preview.because = WOULD_SKIP, "its `when:` is false"
+        elif key in self._unseen and (outcome.good or outcome is Outcome.CANNOT_KNOW):
+            preview.verdict = CANNOT_KNOW
+            preview.because = f"until step {self._down[preview.host]} has run"
         elif outcome is Outcome.CANNOT_KNOW:
             now = f"; as the host is now, it would fail: {end.why}" if end.why else ""
             preview.verdict, preview.because = CANNOT_KNOW, f"until step {end.unknown} has run{now}"

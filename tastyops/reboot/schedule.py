@@ -104,9 +104,9 @@ def _need(output: Output | Unknown, why: str) -> None:
 
 def _read_back(order: Order, facts: Facts) -> Generator[Command, Any, None]:
     soon = order.at - order.asked < TOLERANCE
-    found: Scheduled | Offline | None = yield Probe(*SCHEDULED, offline=soon)
-    if isinstance(found, Offline):
-        return  # it went down already
+    found: Scheduled | Offline | Unknown | None = yield Probe(*SCHEDULED, offline=soon)
+    if isinstance(found, Offline | Unknown):
+        return  # it went down already, or was not asked to, in a dry run
     what = WORDS[order.kind]
     if found is None:
         now: int | Offline = yield Probe(*EPOCH, offline=soon)

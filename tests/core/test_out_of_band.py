@@ -42,7 +42,7 @@ def test_the_switch_of_a_host_that_is_down(tmp_path: Path) -> None:
     found = ran("{power.status: }, {power.cycle: {ask: false}}", tmp_path, ways)
     assert DOWN.refuse == before, "nobody tried to reach the host"
     assert ways.done == ["on"]
-    assert found.transcript == ["Power is off.", "Power switched on."]
+    assert found.transcript == ["Power is off.", "Power switched on; it had been off."]
     kinds = [event.kind for event in found.events if event.at.n]
     assert kinds == ["settled", "settled", "intended", "settled", "settled"]
 

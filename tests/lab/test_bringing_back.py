@@ -72,7 +72,7 @@ def test_a_panic_a_power_cycle_and_the_backup_kernel(pristine: Lab) -> None:
     in_order(
         said,
         "Its state: off.",
-        "Power switched on at the power switch.",
+        "Its power was off, and was switched on at the power switch.",
         "The start by itself led to: panic.",
         f"Single-user mode reached with the previous kernel, {kernels['fallback']}.",
         "Filesystem check of /dev/mapper/vg0-home complete, no errors.",

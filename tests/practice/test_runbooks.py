@@ -248,6 +248,42 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case) -> Pro
     return project
 
 
+def test_a_dry_run_of_a_shutdown_does_not_judge_by_the_switch_as_it_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It used to say that power.on would be skipped, since the power is on before the shutdown."""
+    _project(tmp_path, monkeypatch, Case(()))
+    soon = datetime.now(ZoneInfo("Europe/London")) + timedelta(hours=3)
+    words = ["run", "--dry-run", "runbooks/power-works.yml", "--var", f"at={soon:%H:%M}"]
+    assert main(words) == 0
+    out, _ = capsys.readouterr()
+    assert "3.1 power.status: cannot know (until step 1.5 has run)" in out
+    assert "3.2 power.on: cannot know" in out
+    assert "3.3 console.look: cannot know (until step 1.5 has run)" in out
+    assert "would skip" not in out
+    assert "{%" not in out
+    assert "Delayed shutdown instruction given; the machine goes down at …hrs." in out
+
+
+def test_a_dry_run_shows_the_whole_log_it_would_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reboot's own entry and the verification's used to be missing."""
+    _project(tmp_path, monkeypatch, Case(()))
+    assert main(["run", "--dry-run", "runbooks/kernel-upgrade.yml"]) == 0
+    out, _ = capsys.readouterr()
+    _in_order(
+        (
+            "Kernel … installed, ready to reboot.",
+            "Message written to the terminals of all logged-in users.",
+            "Reboot triggered with 1-minute grace.",
+            "Machine rebooted successfully, running kernel ….",
+            "Services verified as running normally.",
+        ),
+        out,
+    )
+
+
 REFUSED = "kalimdor is not unresponsive: it answers over SSH; nothing was done"
 
 
