@@ -6,16 +6,25 @@ import json
 
 import pytest
 
+from tastyops.actions.disk_identify import disk_identify
+from tastyops.actions.raid_drop import raid_drop
+from tastyops.errors import Refused
+from tastyops.model.action import Facts
 from tastyops.practice.hands import Hands, Helping
 from tastyops.practice.machine import Machine
 from tastyops.probes.bootside import BOOT_SIDE, BootSide
 from tastyops.probes.signatures import signatures
 from tests.practice.conftest import Make
+from tests.practice.driver import Driver
 from tests.practice.test_machine import ask
 
 SWAP = "Take disk PRACTICE-B out and put disk PRACTICE-D in its place."
 SCAN = 'for host in /sys/class/scsi_host/host*/scan; do echo "- - -" > "$host"; done'
 WRITE = ("sfdisk", "--quiet", "--wipe=always", "--wipe-partitions=always")
+
+
+def drive(machine: Machine) -> Driver:
+    return Driver(machine, Facts(host="kalimdor"))
 
 
 def ran(machine: Machine, *argv: str, stdin: bytes = b"") -> tuple[int, str, str]:
@@ -58,6 +67,38 @@ def test_a_disk_that_is_pulled_while_it_is_used_leaves_failed_members(machine: M
     mdstat = ran(machine, "cat", "/proc/mdstat")[1]
     assert "sdb1[1](F)" in mdstat
     assert "[3/2] [U_U]" in mdstat
+
+
+def test_a_disk_that_was_pulled_is_identified_and_not_guessed(machine: Machine) -> None:
+    driver = drive(machine)
+    assert machine.by_hand("Take disk PRACTICE-B out.")
+    with pytest.raises(Refused, match=r"nothing on this host tells .* with `was: sdb`"):
+        driver.run(raid_drop, disk="PRACTICE-B", absent=True)
+    with pytest.raises(Refused, match="no disk is missing at sdc"):
+        driver.run(raid_drop, disk="PRACTICE-B", absent=True, was="sdc")
+    gone = driver.run(raid_drop, disk="PRACTICE-B", absent=True, was="sdb")
+    assert gone
+    assert (gone["present"], gone["removed"]) == (False, ["/dev/sdb1", "/dev/sdb2"])
+
+
+def test_a_disk_that_the_host_remembers_may_be_gone(machine: Machine) -> None:
+    """It left its mirrors in an earlier run, and then the machine."""
+    assert drive(machine).run(raid_drop, disk="PRACTICE-B")
+    assert machine.by_hand("Take disk PRACTICE-B out.")
+    with pytest.raises(Refused, match="there is no disk called PRACTICE-8"):
+        drive(machine).run(raid_drop, disk="PRACTICE-8", absent=True)
+    gone = drive(machine).run(raid_drop, disk="PRACTICE-B", absent=True)
+    assert gone
+    assert (gone["present"], gone["changed"]) == (False, False)
+
+
+def test_udev_s_names_lead_to_a_disk_of_the_practice_host(machine: Machine) -> None:
+    links = [disk.links for disk in machine.storage.disks]
+    for disk, names in zip(list(machine.storage.disks), links, strict=True):
+        for name in names:
+            found = drive(machine).run(disk_identify, disk=name)
+            assert found
+            assert found["serial"] == disk.serial
 
 
 def test_a_disk_that_nobody_has_is_not_put_in_and_the_hands_do_not_answer(machine: Machine) -> None:
