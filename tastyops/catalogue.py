@@ -17,6 +17,7 @@ import tastyops.actions
 from tastyops.errors import UsageError
 from tastyops.model.action import ActionSpec, Registry
 from tastyops.model.runbook import Runbook
+from tastyops.plainfile import check_plain
 
 PLUGINS = "tastyops.actions"
 """The entry point group of plugins: each names a module that holds actions."""
@@ -115,6 +116,7 @@ def _loaded(where: str, load: Callable[[], object]) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
+    check_plain(path)
     found = path.stat()
     return _executed(path.resolve(), found.st_mtime_ns, found.st_size)
 

@@ -18,7 +18,7 @@ LAYERS = [
     {"source", "templates", "window", "commands", "shell", "probes"},
     {"actions", "reboot", "mirrors", "storage", "inventory", "validate", "journal"},
     {"plan", "document", "advance", "ports", "schema"},
-    {"engine"},
+    {"engine", "plainfile"},
     {"catalogue", "ssh", "store", "console", "power", "terminal", "announce", "site", "fleet"},
     {"cli"},
     {"__main__"},

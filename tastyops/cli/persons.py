@@ -53,6 +53,11 @@ def _steps(plan: Plan) -> Iterator[Step]:
             yield step
 
 
+def wants_another(plan: Plan) -> bool:
+    """Whether any step wants another operator's approval."""
+    return any(_approval_of(plan, step) for step in plan.runbook.every_step())
+
+
 def _approval_of(plan: Plan, step: Step) -> str:
     """Whose approval the step wants, as its key or as its action; empty for none."""
     if step.approval or plan.spec(step).name != "confirm":

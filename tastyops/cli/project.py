@@ -21,6 +21,7 @@ from tastyops.journal.state import RunState
 from tastyops.model.action import Registry
 from tastyops.model.runbook import Runbook
 from tastyops.model.text import one_line
+from tastyops.plainfile import NotPlainFileError, reading
 from tastyops.source import MAX_BYTES
 from tastyops.store.logs import LogBook, LogFile
 from tastyops.store.runs import find_run, read_events
@@ -83,13 +84,15 @@ def known_inventories() -> Path:
 def read_bounded(path: Path, what: str) -> bytes:
     """A file's bytes, never more than a YAML file may have. Raises UsageError."""
     try:
-        if path.is_fifo() and path.parent not in _SHELLS_PIPES:
-            raise UsageError(
-                f"{path} is a named pipe, not {what}: it might never end.",
-                still_true="No host was touched.",
-            )
-        with path.open("rb") as file:
+        if path.is_fifo() and path.parent in _SHELLS_PIPES:
+            with path.open("rb") as file:
+                return file.read(MAX_BYTES + 1)
+        with reading(path) as file:
             return file.read(MAX_BYTES + 1)
+    except NotPlainFileError as error:
+        raise UsageError(
+            f"{path} is not a plain file, so it is not {what}.", still_true="No host was touched.",
+        ) from error
     except IsADirectoryError as error:
         raise UsageError(
             f"{path} is a directory, not {what}.", still_true="No host was touched.",

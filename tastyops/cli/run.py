@@ -16,7 +16,7 @@ from tastyops.cli import detach, places, project, secrets, shutdowns, signals
 from tastyops.cli.conduct import Setting, conduct, may_ask, same_records
 from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
-from tastyops.cli.persons import need_another_operator, need_nobody
+from tastyops.cli.persons import need_another_operator, need_nobody, wants_another
 from tastyops.cli.window import begins_later, told, window_end_argument, window_of, window_set
 from tastyops.engine.controller import boot_id
 from tastyops.engine.preview import preview
@@ -164,7 +164,10 @@ def _open(
             if any(host.connection != "practice" for host in plan.hosts):
                 stack.enter_context(holding_hosts(book.directory, owner))
             undo.callback(shutil.rmtree, runs / owner.run, ignore_errors=True)
-            journal = RunJournal.create(runs, owner.run, plan.runbook.source, setting.masker)
+            journal = RunJournal.create(
+                runs, owner.run, plan.runbook.source, setting.masker,
+                entered=_is_entered(plan, setting),
+            )
             undo.callback(journal.close)
             now = setting.place.clock.now()
             if args.into:
@@ -178,6 +181,12 @@ def _open(
             next_step="Make room, mend the permissions, or choose with --logs DIR and --runs DIR.",
         ) from error
     return journal, log
+
+
+def _is_entered(plan: Plan, setting: Setting) -> bool:
+    """Whether other accounts are to find the run: they may answer it, or leave notes."""
+    others = any(name != setting.who for name in setting.inventory.operators)
+    return others or wants_another(plan)
 
 
 def _head(

@@ -19,6 +19,7 @@ from tastyops.journal.public import Entry
 from tastyops.journal.shutdowns import Scheduled, scheduled, seen_since, sentence, still_to_come
 from tastyops.journal.state import RunState
 from tastyops.model.runbook import Runbook
+from tastyops.plainfile import reading
 from tastyops.store.logs import Copied, LogBook, LogFile
 from tastyops.store.runs import JOURNAL, read_state, run_directories
 from tastyops.store.verify import disagreement
@@ -81,7 +82,7 @@ def _runs(places: Places) -> list[_Kept]:
 
 
 def _may_tell(run: Path) -> bool:
-    with contextlib.suppress(OSError), (run / JOURNAL).open("rb") as file:
+    with contextlib.suppress(OSError), reading(run / JOURNAL) as file:
         return any(_MARK in line for line in lines_of(file))
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -31,7 +32,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
 
 
 def _verified(run: Path, target: writing.Target) -> bool:
-    if not run.is_dir():
+    if not os.path.isdir(run):
         gone = f"The run {run.name} that wrote into the log is not in {run.parent}."
         return _told(run.name, [gone], "")
     count, head, wrong = verify_run(run, target.log)

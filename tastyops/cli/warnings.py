@@ -10,6 +10,7 @@ from tastyops.document.monitoring import MOST_BYTES, read_warnings
 from tastyops.errors import UsageError
 from tastyops.journal.public import Entry
 from tastyops.model.text import one_line
+from tastyops.plainfile import reading
 from tastyops.store.logs import Copied
 
 
@@ -61,7 +62,7 @@ def _standard_input() -> bytes:
 
 def _file(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with reading(path) as file:
             return file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(

@@ -73,7 +73,7 @@ class Target:
     def attached(self) -> list[Path]:
         """The directories of the log's runs, as far as they are here."""
         runs = self.log.document().runs if self.log else ()
-        return [self.runs / run for run in runs if (self.runs / run).is_dir()]
+        return [self.runs / run for run in runs if os.path.isdir(self.runs / run)]
 
     def masker(self) -> Masker:
         """What hides the secrets of the log's runs, as far as they can be had here silently."""

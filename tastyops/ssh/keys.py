@@ -18,6 +18,7 @@ from paramiko import AuthenticationException, BadAuthenticationType, SSHExceptio
 from paramiko.agent import AgentKey, AgentSSH
 from paramiko.pkey import PKey, UnknownKeyType
 
+from tastyops.plainfile import check_plain, read_plain
 from tastyops.ssh import unix_socket
 
 AGENT_SECONDS = 60.0
@@ -97,6 +98,7 @@ class KeyAuthentication:
             yield f"{path} (from the agent)", held
             return
         try:
+            check_plain(path)
             key = PKey.from_path(path)
         except FileNotFoundError:
             self.notes.append(f"{path}: no such file")
@@ -113,7 +115,7 @@ def _public_blob(path: Path) -> bytes:
     """The public half beside a private key file; empty when there is none."""
     public = path.with_name(path.name + ".pub")
     try:
-        return base64.b64decode(public.read_text().split()[1])
+        return base64.b64decode(read_plain(public).decode().split()[1])
     except (OSError, IndexError, ValueError, binascii.Error):
         return b""
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from tastyops.errors import HostKeyChanged, UsageError
+from tastyops.plainfile import make_private_directory, open_plain, read_plain
 
 SSH_PORT = 22
 
@@ -97,7 +98,7 @@ def read(paths: Iterable[Path]) -> list[Entry]:
     entries: list[Entry] = []
     for path in paths:
         try:
-            text = path.read_text("utf-8", "replace")
+            text = read_plain(path).decode("utf-8", "replace")
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -153,8 +154,8 @@ def add(path: Path, host: str, port: int, key: HostKey) -> bool:
     marked revoked, UsageError when the file cannot be written.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        make_private_directory(path.parent)
+        descriptor = open_plain(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         with os.fdopen(descriptor, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             verdict = judge(read([path]), host, port, key)

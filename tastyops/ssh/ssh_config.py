@@ -15,6 +15,7 @@ from paramiko.ssh_exception import ConfigParseError
 
 from tastyops.errors import UsageError
 from tastyops.inventory import Host
+from tastyops.plainfile import read_plain
 
 USER_CONFIG = Path("~/.ssh/config")
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
@@ -42,7 +43,7 @@ def _lines(path: Path, folder: Path, depth: int) -> list[str]:
     if depth > _DEEPEST_INCLUDE:
         raise UsageError(f"{path} is included more than {_DEEPEST_INCLUDE} files deep.")
     try:
-        raw = path.read_text("utf-8", "replace").splitlines()
+        raw = read_plain(path).decode("utf-8", "replace").splitlines()
     except OSError as error:
         raise UsageError(f"The ssh_config file {path} cannot be read: {error.strerror}.") from error
     lines: list[str] = []

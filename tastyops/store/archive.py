@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, Literal
 from tastyops.errors import BackupFailed
 from tastyops.journal.chain import unseal
 from tastyops.journal.envelope import stamp
+from tastyops.plainfile import read_plain
 from tastyops.store.files import sync_directory
 from tastyops.store.runs import JOURNAL, run_directories
 from tastyops.store.verify import verify_lines
@@ -149,9 +150,9 @@ class _Writer:
     def _log(self, journal: Path) -> None:
         page = journal.with_suffix(".md")
         for _ in range(TRIES):
-            before = journal.read_bytes()
-            text = page.read_bytes() if page.exists() else None
-            if journal.read_bytes() == before:
+            before = read_plain(journal)
+            text = read_plain(page) if page.exists() else None
+            if read_plain(journal) == before:
                 break
         wrong = [fault for line in unseal(io.BytesIO(before)) for fault in line.faults]
         self._contents.faults += [f"{journal}:{fault.line}: {fault.what}." for fault in wrong]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tastyops.commands import Blob
 from tastyops.errors import JournalDamaged
+from tastyops.plainfile import open_plain, reading
 from tastyops.redact import Masker
 from tastyops.store.files import CLOSED, append_all, must_write
 
@@ -59,9 +60,7 @@ class StreamCapture:
             return
         self._temporary = self._directory / f".{secrets.token_hex(8)}"
         with must_write(self._directory):
-            self._fd = os.open(
-                self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-            )
+            self._fd = open_plain(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             append_all(self._fd, bytes(self._head))
 
     def finish(self) -> Blob:
@@ -88,7 +87,7 @@ def read_blob(path: Path) -> bytes:
     if not _DIGEST.fullmatch(path.name):
         raise JournalDamaged("An output has a name that is no digest.")
     try:
-        with path.open("rb") as file:
+        with reading(path) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()  # before it fills the memory
             file.seek(0)
             data = file.read() if found == path.name else b""

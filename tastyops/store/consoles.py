@@ -7,6 +7,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from tastyops.plainfile import PRIVATE_DIRECTORY, make_private_directory, open_plain
 from tastyops.store.files import CLOSED, append_all, must_write
 
 FOLDER = "consoles"
@@ -25,11 +26,11 @@ class ConsoleFile:
     def __init__(self, runs: Path, host: str, who: str, how: str, now: datetime) -> None:
         folder = runs / FOLDER
         with must_write(folder):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder.chmod(0o700)
+            make_private_directory(runs)
+            make_private_directory(folder)
+            folder.chmod(PRIVATE_DIRECTORY)
             self.path = folder / f"{now:%Y%m%dT%H%M%S%f}-{host}.log"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._fd = os.open(self.path, flags, 0o600)
+            self._fd = open_plain(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         self._left = MOST_KEPT
         head = {"host": host, "who": who, "how": how, "at": now.isoformat(timespec="seconds")}
         self.heard(json.dumps(head).encode() + b"\n")

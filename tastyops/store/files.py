@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tastyops.errors import JournalUnwritable
+from tastyops.plainfile import open_plain
 
 CLOSED = -1
 """A descriptor after its end: a late writer gets an error, not the file that has its number now."""
@@ -37,7 +38,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, *, like: Path | None
     ``like``: whose owner the file gets, where root writes for another account.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    fd = open_plain(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
@@ -72,7 +73,7 @@ def locked(path: Path, patience: float = PATIENCE, mode: int = 0o644) -> Iterato
 
     Raises TimeoutError (an OSError) when somebody holds it longer than anybody should.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+    fd = open_plain(path, os.O_RDWR | os.O_CREAT, mode)
     if not try_lock(fd):
         _wait_for_lock(fd, path, patience)
     try:
@@ -144,7 +145,7 @@ def append_or_nothing(path: Path, data: bytes, mode: int) -> None:
 
     For a file whose writers hold a lock: nobody else has appended meanwhile.
     """
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+    fd = open_plain(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
     try:
         before = os.fstat(fd).st_size
         try:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from tastyops.errors import JournalDamaged
 from tastyops.journal.chain import GENESIS, LONGEST_LINE, lines_of, unseal
 from tastyops.journal.envelope import Event, event_from_json
+from tastyops.plainfile import reading
 from tastyops.store.runs import JOURNAL
 
 
@@ -25,7 +26,7 @@ class Following:
     def more(self) -> list[Event]:
         """The events since the last call. Raises JournalDamaged."""
         try:
-            with self._path.open("rb") as file:
+            with reading(self._path) as file:
                 file.seek(self._at)
                 return list(self._events(file))
         except OSError as error:

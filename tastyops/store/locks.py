@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tastyops.engine.controller import this_controller
 from tastyops.errors import Locked
+from tastyops.plainfile import make_public_directory, open_plain
 from tastyops.store.files import lock_soon, must_write, try_lock
 
 _MOST_BYTES = 100_000
@@ -60,7 +61,7 @@ class Owner:
 def holding_hosts(logs: Path, owner: Owner) -> Iterator[None]:
     """Holds the owner's hosts on this controller, all or none. Raises Locked, JournalUnwritable."""
     with must_write(logs):
-        logs.mkdir(parents=True, exist_ok=True)
+        make_public_directory(logs)
     with contextlib.ExitStack() as stack:
         for name in sorted(set(owner.hosts)):
             try:
@@ -100,7 +101,7 @@ class _HeldError(Exception):
 def _take(path: Path, owner: Owner) -> int:
     """Takes a lock and writes who has it; gives the descriptor that keeps it."""
     with must_write(path):
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        fd = open_plain(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     if not lock_soon(fd):
         held = _HeldError(_read(fd))
         os.close(fd)
@@ -123,7 +124,7 @@ def _let_go(fd: int) -> None:
 
 def _look(path: Path) -> tuple[Owner | None, bool]:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = open_plain(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return None, False
     try:

@@ -28,6 +28,7 @@ from tastyops.journal.public import (
     SummaryAdded,
     WorkAdded,
 )
+from tastyops.plainfile import make_public_directory, read_plain, reading
 from tastyops.redact import Masker
 from tastyops.store.files import locked, must_write, write_whole
 from tastyops.store.masking import masked_in_log
@@ -74,12 +75,12 @@ class LogBook:
         offset = offset_minutes(head.zone, head.day or at)
         day = local(at, offset)
         with must_write(self.directory):
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make_public_directory(self.directory)
             self._keep_apart(head.practice)
             with locked(self.directory / ".lock"):
                 number = self._take(day.year)
                 path = self.directory / f"{day.year:04}" / f"{number:03}-{_slug(head.title)}"
-                path.parent.mkdir(exist_ok=True)
+                make_public_directory(path.parent)
                 log = LogFile(path, masker, say=self._say)
                 log.append(
                     LogOpened(
@@ -138,7 +139,7 @@ class LogBook:
         """The next free number; the highest ever taken is kept, so a gap is never filled."""
         record = self.directory / ".sequence"
         try:
-            taken = json.loads(record.read_bytes()) if record.exists() else {}
+            taken = json.loads(read_plain(record)) if record.exists() else {}
         except ValueError:
             taken = {}
         last = int(taken.get(str(year), 0))
@@ -173,7 +174,7 @@ class LogBook:
                 next_step="Give the public log its own directory with --logs DIR.",
             )
         if practice and not mark.exists():
-            mark.touch()
+            write_whole(mark, b"")
 
     def _journals(self) -> list[Path]:
         everything = self.directory.glob("[0-9][0-9][0-9][0-9]/[0-9]*-*.jsonl")
@@ -320,7 +321,7 @@ class LogFile:
             try:
                 if self.page.stat().st_size > LARGEST:
                     return True  # no log of ours has such a page
-                with self.page.open("rb") as file:
+                with reading(self.page) as file:
                     page = hashlib.file_digest(file, "sha256").hexdigest()[:32]
             except FileNotFoundError:
                 return False

@@ -23,6 +23,7 @@ from tastyops.journal.chain import GENESIS, Line, lines_of, seal, unseal
 from tastyops.journal.envelope import Event, event_from_json, event_to_json
 from tastyops.journal.events import Address, Noted
 from tastyops.journal.public import PrivateKept
+from tastyops.plainfile import make_private_directory, reading
 from tastyops.store.files import append_or_nothing, locked, must_write, sync_directory
 from tastyops.store.logs import LogFile
 from tastyops.store.runs import hand_in, is_live, read_events, take_back
@@ -77,7 +78,8 @@ class Notes:
         """Adds one, durable, then has the log know how many there are. Raises JournalUnwritable."""
         with must_write(self.path):
             if not self.directory.exists():
-                self.directory.mkdir(mode=0o700, parents=True)
+                make_private_directory(self.directory.parent)
+                make_private_directory(self.directory)
                 sync_directory(self.directory.parent)
             with locked(self.path, mode=0o600):
                 before = self.lines()
@@ -99,7 +101,7 @@ class Notes:
     def lines(self) -> list[Line]:
         """Every line with what is wrong with it; none where there is no file."""
         try:
-            with self.path.open("rb") as file:
+            with reading(self.path) as file:
                 return list(islice(unseal(lines_of(file)), MOST))
         except FileNotFoundError:
             return []

@@ -12,7 +12,8 @@ from pathlib import Path
 from tastyops.errors import JournalDamaged
 from tastyops.journal.chain import GENESIS, seal, unseal
 from tastyops.journal.public import PublicBody, PublicEvent, public_from_json
-from tastyops.store.files import append_or_nothing
+from tastyops.plainfile import NotPlainFileError, open_plain, reading
+from tastyops.store.files import append_or_nothing, write_whole
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of a log that are read; one with a hundred thousand sentences is smaller."""
@@ -33,7 +34,7 @@ class PublicJournal:
     def catch_up(self) -> None:
         """Takes in what was appended since the last time. Raises JournalDamaged."""
         try:
-            with self.path.open("rb") as file:
+            with reading(self.path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < self._size:
                     raise JournalDamaged(f"{self.path} is shorter than it was: it was cut.")
@@ -41,6 +42,8 @@ class PublicJournal:
                     raise JournalDamaged(f"{self.path} is larger than any log is.")
                 file.seek(self._size)
                 data = file.read()
+        except NotPlainFileError as error:
+            raise JournalDamaged(f"{self.path} is not a plain file.") from error
         except FileNotFoundError:
             if self._size:
                 raise JournalDamaged(f"{self.path} is gone.") from None
@@ -104,9 +107,9 @@ class PublicJournal:
             return
         count = len(list(self.path.parent.glob(f"{self.path.name}.torn-*"))) + 1
         kept = self.path.with_name(f"{self.path.name}.torn-{count}")
-        with self.path.open("r+b") as file:
+        with os.fdopen(open_plain(self.path, os.O_RDWR), "r+b") as file:
             file.seek(self._size)
-            kept.write_bytes(file.read())
+            write_whole(kept, file.read())
             file.truncate(self._size)
         self.torn = 0
         say(

@@ -29,6 +29,13 @@ from tastyops.journal.envelope import (
 )
 from tastyops.journal.events import Address, Body, LineTorn, Noted
 from tastyops.journal.state import RunState, fold
+from tastyops.plainfile import (
+    PRIVATE_DIRECTORY,
+    make_private_directory,
+    open_plain,
+    read_plain,
+    reading,
+)
 from tastyops.ports import HandedIn
 from tastyops.redact import Masker
 from tastyops.store.blobs import OutputCapture, read_blob
@@ -72,9 +79,7 @@ class RunJournal:
         """What was taken from the spool and is not yet known to be on the disk."""
         self._noted: set[str] | None = None
         with must_write(self._path):
-            self._fd = os.open(
-                self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-            )
+            self._fd = open_plain(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         self._own()
 
     def _own(self) -> None:
@@ -88,14 +93,19 @@ class RunJournal:
             )
 
     @classmethod
-    def create(cls, runs: Path, run: str, runbook: bytes, masker: Masker) -> RunJournal:
-        """A new run's directory and its empty journal. Raises JournalUnwritable."""
+    def create(
+        cls, runs: Path, run: str, runbook: bytes, masker: Masker, *, entered: bool = False
+    ) -> RunJournal:
+        """A new run's directory and its empty journal. Raises JournalUnwritable.
+
+        ``entered``: other accounts may reach the run's desk, which lies beside its directory.
+        """
         directory = runs / run
         with must_write(directory):
-            runs.mkdir(parents=True, exist_ok=True)
-            directory.mkdir(mode=0o700)
-            for name in (BLOBS, SPOOL):
-                (directory / name).mkdir(mode=0o700)
+            make_private_directory(runs, entered=entered)
+            for made in (directory, directory / BLOBS, directory / SPOOL):
+                made.mkdir(mode=PRIVATE_DIRECTORY)
+                made.chmod(PRIVATE_DIRECTORY)
             write_whole(directory / RUNBOOK, runbook, 0o600)
             sync_directory(runs)
         return cls(directory, run, masker, seq=0, head=GENESIS)
@@ -185,7 +195,7 @@ class RunJournal:
             if path in self._handed_in:
                 continue
             try:
-                data = json.loads(path.read_bytes())
+                data = json.loads(read_plain(path))
                 handed = _handed_in(data)
             except FileNotFoundError:
                 continue  # whoever handed it in took it back
@@ -297,7 +307,7 @@ def take_back(directory: Path, path: Path, note: Noted) -> bool:
 def _journal(directory: Path) -> Iterator[int]:
     path = directory / JOURNAL
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_plain(path)
     except OSError as error:
         raise JournalDamaged(f"{path} cannot be read: {error.strerror}.") from error
     try:
@@ -309,7 +319,7 @@ def _journal(directory: Path) -> Iterator[int]:
 def noted_ids(directory: Path) -> set[str]:
     """The ids of the notes in a run's journal; reads past whatever is wrong with it."""
     found = set()
-    with (directory / JOURNAL).open("rb") as file:
+    with reading(directory / JOURNAL) as file:
         for line in lines_of(file):
             if b'"kind":"noted"' in line:
                 with contextlib.suppress(ValueError, RecursionError, AttributeError):
@@ -320,7 +330,7 @@ def noted_ids(directory: Path) -> set[str]:
 def read_lines(directory: Path) -> Iterator[Line]:
     """Every line of a run's journal with what is wrong with it."""
     try:
-        with (directory / JOURNAL).open("rb") as file:
+        with reading(directory / JOURNAL) as file:
             yield from unseal(lines_of(file))
     except OSError as error:
         raise JournalDamaged(f"{directory / JOURNAL} cannot be read: {error.strerror}.") from error
@@ -351,10 +361,12 @@ def read_state(directory: Path) -> RunState:
 
 
 def run_directories(runs: Path) -> list[Path]:
-    """Every run, oldest first."""
-    if not runs.is_dir():
+    """Every run, oldest first; none where another account keeps the whole directory to itself."""
+    try:
+        found = list(runs.iterdir()) if runs.is_dir() else []
+    except PermissionError:
         return []
-    return sorted(path for path in runs.iterdir() if path.name[0] != "." and _has_journal(path))
+    return sorted(path for path in found if path.name[0] != "." and _has_journal(path))
 
 
 def _has_journal(directory: Path) -> bool:

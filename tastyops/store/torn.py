@@ -8,6 +8,7 @@ from pathlib import Path
 from tastyops.errors import JournalDamaged
 from tastyops.journal.chain import LONGEST_LINE
 from tastyops.journal.events import LineTorn
+from tastyops.plainfile import reading
 from tastyops.store.files import must_write, sync_directory, write_whole
 
 _PIECE = 64 * 1024
@@ -33,7 +34,7 @@ def put_aside_torn(path: Path) -> LineTorn | None:
 
 def _after_the_last_line(path: Path) -> bytes:
     """The bytes of a last line that has no end. Raises JournalDamaged where no line is so long."""
-    with path.open("rb") as file:
+    with reading(path) as file:
         size = file.seek(0, os.SEEK_END)
         for length in (_PIECE, LONGEST_LINE):
             file.seek(max(0, size - length))

@@ -200,11 +200,13 @@ def runs_must_agree(log: LogFile, runs: Path) -> None:
     A run whose directory is not here was removed on purpose, or is on another machine; another
     account's cannot be looked into. The log's own private notes are compared too.
     """
+    if not os.access(runs, os.R_OK | os.X_OK):
+        return
     notes = notes_of_log(runs, log.number)
     _refuse(notes.directory, notes.wrong(log))
     for run in log.document().runs:
         directory = runs / run
-        if directory.is_dir() and os.access(directory, os.R_OK | os.X_OK):
+        if os.path.isdir(directory) and os.access(directory, os.R_OK | os.X_OK):
             must_agree(directory, log)
 
 

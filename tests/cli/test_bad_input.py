@@ -9,10 +9,11 @@ import signal
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
+from tastyops.cli import project as project_files
 from tests.cli.conftest import Run
 from tests.cli.project import Project, finish
 
@@ -165,7 +166,7 @@ def _looping(path: Path) -> None:
         (_missing, "No such file or directory"),
         (Path.mkdir, "is a directory, not an? "),
         (_looping, "Too many levels of symbolic links"),
-        (os.mkfifo, "is a named pipe, not an? "),
+        (os.mkfifo, "is not a plain file, so it is not an? "),
     ],
 )
 def test_a_path_that_cannot_be_read(
@@ -197,14 +198,14 @@ def test_a_file_that_may_not_be_read(
     kind: str, run: Run, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = {"runbook": project.runbook("run: x"), "inventory": "inventory.yml"}[kind]
-    opened = Path.open
+    opened = project_files.reading
 
-    def refuse(path: Path, *words: object, **more: object) -> object:  # root may read anything
+    def refuse(path: Path) -> Any:
         if path.name == name:
             raise PermissionError(13, "Permission denied", str(path))
-        return opened(path, *words, **more)  # type: ignore[call-overload]
+        return opened(path)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(project_files, "reading", refuse)
     result = run("run", "book.yml" if kind == "inventory" else name, "--yes")
     assert result.code == 2
     assert f"{name}: {'an' if kind == 'inventory' else 'a'} {kind} cannot be read: Permission" in result.err

@@ -147,7 +147,7 @@ def test_verify_finds_a_tail_that_was_cut_off(copied: Project, run: Run) -> None
     journal.write_bytes(b"".join(lines[:-1]))
     result = run("verify", copied.runs()[0].name)
     assert result.code == 1
-    assert f"was closed with {len(lines)} events" in result.err
+    assert f"the log knows event {len(lines)}" in result.err
 
 
 def test_verify_finds_an_altered_output_and_an_edited_page(copied: Project, run: Run) -> None:

@@ -94,6 +94,11 @@ class Two:
         )  # fmt: skip
         return ended.returncode, ended.stdout + ended.stderr
 
+    def named(self) -> None:
+        """Names both in the inventory, so that the second finds the runs of the first."""
+        operators = f"operators: [{self.first}, {self.second}]\n"
+        (self.folder / "inventory.yml").write_text(f"hosts: {{web1: {{}}}}\n{operators}")
+
     @property
     def run(self) -> str:
         """The id of the only run."""
@@ -188,6 +193,7 @@ works:
 
 def test_another_account_reaches_a_live_run(two: Two) -> None:
     (two.folder / "book.yml").write_text(ALONE)
+    two.named()
     with contextlib.closing(two.begin("run", "book.yml")) as screen:
         screen.expect("Pull the disk")
         code, said = two.says(two.second, "status")
@@ -203,7 +209,7 @@ def test_another_account_reaches_a_live_run(two: Two) -> None:
         assert (code, "privately" in said) == (0, True), said
         code, said = two.says(two.second, "attend", "last")
         assert (code, f"{two.second} attends " in said) == (0, True), said
-        code, said = two.says(two.second, "attend", "last", "--as", "ncm")
+        code, said = two.says(two.second, "attend", "last", "--as", two.first)
         assert (code, "joined under your own login" in said) == (2, True), said
         code, said = two.says("root", "note", "Root was here.", "--run", two.run)
         assert code == 0, said
@@ -224,6 +230,7 @@ def test_another_account_reaches_a_live_run(two: Two) -> None:
 
 def test_what_another_account_may_not_is_refused_and_says_whom_to_ask(two: Two) -> None:
     (two.folder / "book.yml").write_text(ALONE)
+    two.named()
     with contextlib.closing(two.begin("run", "book.yml")) as screen:
         screen.expect("Pull the disk")
         log = f"{two.page().split('/')[0][-4:]}/001"
@@ -250,6 +257,7 @@ def test_what_another_account_may_not_is_refused_and_says_whom_to_ask(two: Two) 
 
 def test_a_note_waits_for_a_run_whose_controller_ended(two: Two) -> None:
     (two.folder / "book.yml").write_text(ALONE)
+    two.named()
     screen = two.begin("run", "book.yml")
     screen.expect("Pull the disk")
     wait_for(lambda: list(two.folder.glob("runs/.desk-*/board.json")), "its desk stands there")
@@ -265,3 +273,15 @@ def test_a_note_waits_for_a_run_whose_controller_ended(two: Two) -> None:
         screen.sendline("done")
         assert ended(screen) == 0
     assert two.page().count("It went dark.") == 1
+
+
+def test_another_account_finds_no_run_where_nobody_else_takes_part(two: Two) -> None:
+    (two.folder / "alone.yml").write_text(
+        "title: Alone\nhosts: none\nworks: [{work: It, steps: [{confirm: Now?}]}]\n"
+    )
+    assert two.says(two.first, "run", "alone.yml", "--yes")[0] == 0
+    assert (two.folder / "runs").stat().st_mode & 0o777 == 0o700
+    for words in (["status"], ["list"], ["show", "last"], ["note", "Seen."]):
+        code, said = two.says(two.second, *words)
+        assert code in (0, 2), said
+        assert "error in tastyops" not in said
