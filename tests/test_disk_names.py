@@ -168,6 +168,13 @@ def test_two_paths_are_one_disk(rows: list[dict[str, Any]], name: str) -> None:
         found(name, listed(*rows), claims)
 
 
+def test_disks_of_different_sizes_are_not_two_paths() -> None:
+    """Behind cheap bridges, with one serial number and one WWN."""
+    other = {**PATHS[1], "size": 2 * 10**12}
+    with pytest.raises(Refused, match="2 disks are called 3600a0980383"):
+        found("3600a0980383", listed(PATHS[0], other), "")
+
+
 @pytest.mark.parametrize(
     ("fstype", "uuid", "mounted", "used"),
     [

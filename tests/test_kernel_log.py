@@ -44,6 +44,9 @@ connection3:0: detected conn error (1022)
 session3: session recovery timed out after 120 secs
 rport-7:0-3: blocked FC remote port time out: removing target and saving binding
 mmc0: error -110 whilst initialising SD card
+hpsa 0000:03:00.0: scsi 0:1:0:0: resetting logical  Direct-Access     HP       LOGICAL VOLUME
+block nbd0: Connection timed out
+rbd: rbd0: write 1000 at 4096 result -5
 nfs: server filer1 not responding, still trying
 megaraid_sas 0000:02:00.0: Iop2SysDoorbellInt FAULT state detected""",
     "io_error": """\
@@ -58,6 +61,7 @@ sd 1:0:0:0: [sdb] tag#3 Add. Sense: Internal target failure
 sd 1:0:0:0: [sdb] tag#3 Add. Sense: Failure prediction threshold exceeded
 bcache: bch_count_io_errors() sdf: IO error on reading from cache, recovering.
 dm-1: writeback error on inode 131, offset 0, sector 8
+megaraid_sas 0000:03:00.0: 5123 (60/0x0002/FATAL) - Unrecoverable medium error during recovery on PD 02
 Read-error on swap-device (8:16:2048)""",
     "md": """\
 md/raid1:md3: sdc2: unrecoverable I/O read error for block 4096
@@ -68,6 +72,8 @@ md/raid1:md1: redirecting sector 7340032 to other mirror: sdb2
 md: super_written gets error=-5
 md/raid1:md0: active with 1 out of 2 mirrors
 md/raid:md5: not enough operational devices (2/4 failed)
+raid1: Disk failure on sdb1, disabling device.
+md: sdc2 does not have a valid v1.2 superblock, not importing!
 md/raid1:md0: Too many read errors on sda1: 21 > 20""",
     "btrfs": """\
 BTRFS error (device sdb1): bdev /dev/sdb1 errs: wr 4, rd 0, flush 0, corrupt 0, gen 0
@@ -85,6 +91,9 @@ EXT4-fs (sdb1): error count since last fsck: 5
 EXT4-fs (sdb1): warning: mounting fs with errors, running e2fsck is recommended
 EXT4-fs (sdb1): Delayed block allocation failed for inode 14 at logical offset 0 with error 28
 Aborting journal on device sdb1-8.
+JBD2: recovery failed
+EXT4-fs (sda3): group descriptors corrupted!
+EXT4-fs (sda3): ext4_writepages: jbd2_start: 1024 pages, ino 12; err -30
 JBD2: Error -5 detected when updating journal superblock for sdb1-8.""",
     "xfs": """\
 XFS (sdb1): Log I/O Error (0x2) Detected. Shutting down filesystem.
@@ -101,11 +110,13 @@ Memory cgroup out of memory: Killed process 912 (mysqld) total-vm:9123456kB, ano
 Out of memory: Killed process 77 (apache2) total-vm:1kB
 php-fpm invoked oom-killer: gfp_mask=0x1100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0
 oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/
+SLUB: Unable to allocate memory on node -1, gfp=0x20(GFP_ATOMIC)
 kworker/0:1: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL|__GFP_COMP)""",
     "hardware": """\
 mce: [Hardware Error]: Machine check events logged
 mce: [Hardware Error]: CPU 4: Machine Check: 0 Bank 8: cc00008000010091
 EDAC MC0: 1 CE memory read error on CPU_SrcID#0_Ha#0_Chan#1_DIMM#0 (channel:1 slot:0 page:0x1)
+mce: CMCI storm detected: switching to poll mode
 EDAC MC1: 1 UE memory scrubbing error on unknown memory
 {1}[Hardware Error]: Hardware error from APEI Generic Hardware Error Source: 4
 Memory failure: 0x1a2b3: recovery action for dirty LRU page: Recovered
@@ -140,6 +151,7 @@ device-mapper: snapshots: Invalidating snapshot: Unable to allocate exception.""
     "filesystem": """\
 F2FS-fs (sdb1): Inconsistent segment (12) type [0, 1] in SSA and SIT
 FAT-fs (sda1): error, fat_get_cluster: invalid cluster chain (i_pos 0)
+FAT-fs (sdb1): Directory bread(block 8214) failed
 FAT-fs (sda1): Filesystem has been set read-only
 bcachefs (sdb1): error validating btree node on sdb1
 WARNING: Pool 'tank' has encountered an uncorrectable I/O failure and has been suspended.""",
@@ -248,6 +260,13 @@ device-mapper: multipath service-time: version 0.3.0 loaded
 Adding 1048572k swap on /dev/sda3.  Priority:-2 extents:1 across:1048572k FS
 traps: nginx[812] general protection fault ip:55 sp:7f error:0 in nginx[400000+1000]
 e1000e 0000:00:19.0 eth0: NIC Link is Down
+raid6: using algorithm sse2x4 gen() 10396 MB/s
+raid6: .... xor() 128888 MB/s, rmw enabled
+systemd-journald[1169]: File /var/log/journal/x/system.journal corrupted or uncleanly shut down, renaming.
+EDAC sbridge: Seeking for: PCI ID 8086:0ea0
+ipmi_si IPI0001:00: The BMC does not support clearing the recv irq bit, compensating.
+L1TF CPU bug present and SMT on, data leak possible.
+nbd: registered device at major 43
 usb 1-1: new high-speed USB device number 2 using xhci_hcd
 i8042: Warning: Keylock active
 Warning: unable to open an initial console.

@@ -112,13 +112,14 @@ class Disks:
     def same(self, one: Device, other: Device) -> bool:
         """Whether two disks of lsblk's are one, or two paths to one (multipath).
 
-        Namespaces of one NVMe disk share the serial number and not the WWN.
+        Namespaces of one NVMe disk share the serial number and not the WWN; cheap bridges give
+        disks of different sizes both.
         """
         if one == other:
             return True
         joined = {child for child in one.children if self._is_multipath(child)}
-        alike = bool(one.wwn and one.serial and (one.wwn, one.serial) == (other.wwn, other.serial))
-        return alike or bool(joined & set(other.children))
+        alike = one.wwn and one.serial and (one.wwn, one.serial) == (other.wwn, other.serial)
+        return bool(alike and one.size == other.size) or bool(joined & set(other.children))
 
     def _is_multipath(self, kname: str) -> bool:
         device = self.device(kname)

@@ -24,34 +24,36 @@ _SAYS = {
     "panic": r"kernel panic - not syncing",
     "hung_task": r"blocked for more than \d+ seconds|soft lockup|hard lockup"
     r"|\brcu.*(?:detected stalls?\b|self-detected stall|kthread starved)",
-    "out_of_memory": r"out of memory\b|oom-kill:|invoked oom-killer|page allocation failure"
-    r"|no killable processes",
+    "out_of_memory": r"out of memory\b|oom-kill:|invoked oom-killer"
+    r"|page allocation (?:failure|stalls)|no killable processes|unable to allocate memory on node",
     "hardware": r"machine check(?! (?:support|polling|architecture|reporting))|\[Hardware Error\]"
     r"|^EDAC .*(?:\b\d+ [UC]Es?\b|\b[UC]E (?:page|row|memory)|memory error|parity error"
     r"|(?:un)?corrected error)"
     r"|memory failure: 0x|uncorrected hardware memory|NMI received for unknown reason"
-    r"|PCI system error \(SERR\)|severity=uncorrect|AER: uncorrect",
+    r"|PCI system error \(SERR\)|severity=uncorrect|AER: uncorrect|CMCI storm detected",
     "nvme": r"^nvme\S* (?:nvme\d+: )?.*(?:controller is down|QID \d+ timeout|timeout, (?:abort"
     r"|reset|disable|completion)|device not ready|removing after probe failure|abort status"
     r"|error detected|identify controller failed|persistent internal error|reset failed"
     r"|could not set queue count|critical warning)|^nvme\d+n\d+: .*I/O error",
-    "md": r"^md/raid\S*: .*(?:disk failure|not clean|operation continuing|unrecoverable"
+    "md": r"^(?:md/)?raid\S*: .*(?:disk failure|not clean|operation continuing|unrecoverable"
     r"|redirecting sector|rescheduling sector|read error|too many read errors|exceeded"
     r"|not enough operational|failed to run|cannot continue)"
     r"|^md/raid\S*: .*active with (\d+) out of (?!\1\b)\d+ (?:mirrors|devices)"
     r"|^md: .*(?:kicking \S+ \S+ from array|super_written gets error|error, aborting"
-    r"|could not (?:bd_lock|open)|invalid superblock|fatal|bitmap .*(?:error|out of date))",
+    r"|could not (?:bd_lock|open)|invalid superblock|does not have a valid v|fatal"
+    r"|bitmap .*(?:error|out of date))",
     "xfs": r"^XFS .*(?:corrupt|internal error|I/O error|shut(?:ting)? ?down|log mount"
     r"|writeback error|async write on buffer|unmount and run|rectify the problem"
     r"|discard on page|error -?\d+ returned|allocation deadlock)",
     "ext": r"^EXT[234]-fs error|^EXT[234]-fs .*(?:remounting filesystem read-only|I/O error"
     r"|error count since|initial error at|last error at|fs with errors|allocation failed"
-    r"|failed to convert|detected aborted journal|unable to read superblock)"
-    r"|^JBD2?: .*error|aborting journal on device|journal has aborted",
+    r"|failed to convert|detected aborted journal|unable to read superblock|corrupted|bad geometry"
+    r"|checksum for group|\berr(?:or)? -\d+)"
+    r"|^JBD2?: .*(?:error|failed)|aborting journal on device|journal has aborted",
     "btrfs": r"^BTRFS:? (?:error|critical)\b|^BTRFS warning .*(?:csum|checksum|fail|I/O error"
     r"|corrupt|missing|lost)|^BTRFS .*(?:forced readonly|errs: .*[1-9])",
     "filesystem": r"^(?:FAT|F2FS|NILFS|UBIFS|JFFS2|REISERFS|OCFS2|GFS2|bcachefs|jfs)\b\S* .*"
-    r"(?:error|corrupt(?!\. Please run fsck)|inconsisten|read-only|withdrawn)"
+    r"(?:error|bread\(|corrupt(?!\. Please run fsck)|inconsisten|read-only|withdrawn)"
     r"|(?:filesystem|file system).*(?:set|remount\w*) (?:to )?read-?only"
     r"|SQUASHFS error|EROFS.*(?:error|corrupt)|^ZFS: .*(?:error|fail)|pool '\S+' has encountered"
     r"|\bzio pool=",
@@ -67,11 +69,12 @@ _SAYS = {
     r"|detected conn error|session recovery timed out|ping timeout of \d+ secs|HC died"
     r"|^mmc\S*: .*(?:error -\d+|timed out|timeout waiting)|uas_eh_\w+_handler"
     r"|^(?:megaraid|mpt|aacraid|hpsa|smartpqi).*(?:fault_state|firmware (?:fault|error)"
-    r"|adapter (?:abort|reset) request|controller lockup|\bFAULT\b)"
+    r"|adapter (?:abort|reset) request|controller lockup|resetting (?:logical|physical)|\bFAULT\b)"
+    r"|^(?:block )?nbd\d+: .*(?:timed out|failed|shutting down)|^rbd: \S+: .*result -\d"
     r"|server \S+ (?:not responding|has not responded)",
     "io_error": r"\b(?:I/?O|timeout|critical [\w ]+|recoverable transport|protection) error"
     r"(?!,? (?:on )?dev (?:fd|sr)\d)|\bI/?O failure\b|(?:read|write)-error on swap-device"
-    r"|writeback error on inode"
+    r"|writeback error on inode|unrecoverable (?:medium|read) error"
     r"|sense key ?: (?:medium|hardware) error|sense key ?: aborted command"
     r"|add\. sense: .*(?:error|fail|fault|defect|exceeded|time-?out)",
     "trace": r"^\s*call trace:|^WARNING: (?:CPU: \d|.* at \S+:\d+)|\[ cut here \]",
