@@ -28,6 +28,7 @@ except OSError as e:
     return 2
   fi
 }}
+if command -v udevadm >/dev/null; then udevadm settle --timeout=10; fi
 for device do
   claim "$device" >/dev/null 2>&1
   case $? in 0) ;; 1) echo "claimed $device" ;; *) echo "unknown $device" ;; esac
@@ -45,7 +46,8 @@ open(2): a block device that the system uses cannot be opened with O_EXCL, which
 That holds for every use inside the kernel, and for a whole disk while one of its partitions is
 used. The kernel tests the claim before it opens the device, so that a disk which no longer answers
 fails with another error and is not claimed. Only reads: nothing is written, and closing a device
-opened for reading makes no event.
+opened for reading makes no event. udev is waited for: what it starts, such as mdadm, claims a new
+device for a moment.
 """
 
 _ONLOOKERS = re.compile(r"\(?udev-worker\)?|systemd-udevd|smartd|udisksd|multipathd|mdadm")
