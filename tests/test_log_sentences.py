@@ -171,3 +171,36 @@ def test_a_dry_run_does_not_tell_what_a_withheld_change_would_have_made_differen
     found = dry(plan_of(text, "web1"), web1=FakeHost({"count": (0, "")}))
     said = [entry for step in found.steps for entry in step.entries]
     assert said == ["0 at first.", "Step 1.2 (run) completed.", "… at last.", "Counted."]
+
+
+CHOICES = [
+    ("reboot", {"ours": True}, "done"),
+    ("reboot", {"ours": False}, "overtaken"),
+    ("services.verify", {"as_before": False}, "done"),
+    ("services.verify", {"as_before": True}, "as-before"),
+    ("services.snapshot", {"amiss": False}, "done"),
+    ("services.snapshot", {"amiss": True}, "amiss"),
+    ("power.cycle", {"turned": "cycle", "was": "on"}, "done"),
+    ("power.cycle", {"turned": "on", "was": "off"}, "switched-on"),
+    ("power.status", {"power": "off"}, "done"),
+    ("power.status", {"power": "unknown"}, "unknown"),
+    ("power.policy", {"policy": "always-on", "dark": False}, "done"),
+    ("power.policy", {"policy": "unknown", "dark": True}, "unknown"),
+    ("boot.check", {"findings": ["boot disks: ok (/dev/sda)"]}, "done"),
+    ("boot.check", {"findings": ["boot disks: not known (it boots by UEFI)"]}, "not-known"),
+    ("preflight", {"unknown": 0}, "done"),
+    ("preflight", {"unknown": 2}, "not-known"),
+    ("boot.assemble", {"arrays": 3, "found": 3}, "done"),
+    ("boot.assemble", {"arrays": 2, "found": 3}, "some"),
+    ("console.look", {"state": "silent"}, "done"),
+    ("console.look", {"state": "console-held"}, "unseen"),
+]
+
+
+@pytest.mark.parametrize(("name", "found", "ending"), CHOICES)
+def test_what_an_action_found_chooses_its_sentence(
+    name: str, found: dict[str, object], ending: str
+) -> None:
+    spec = built_in()[name]
+    assert spec.ending(found) == ending
+    assert ending == "done" or spec.endings[ending] not in ("", spec.sentence)

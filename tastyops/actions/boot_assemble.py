@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tastyops.actions import action, param
 from tastyops.commands import Probe, Report, Steps
 from tastyops.errors import Failed, Refused
-from tastyops.model.action import Facts
+from tastyops.model.action import DONE, Facts, Registered
 from tastyops.probes.console import Screen, look
 from tastyops.reboot.bootmenu import press
 from tastyops.reboot.menuboot import arrive
@@ -31,10 +31,21 @@ class BootAssemble:
     patience: float = param("duration", "How long the boot may take then", 600.0)
 
 
+def _ending(registered: Registered) -> str:
+    """Whether all of them run."""
+    some = (registered.get("arrays") or 0) < (registered.get("found") or 0)
+    return "some" if some else DONE
+
+
 @action(
     "boot.assemble",
-    returns={"arrays": "count", "kernel": "version"},
+    returns={"arrays": "count", "found": "count", "kernel": "version"},
     sentence="Arrays assembled over the console; the boot went on with kernel {{ kernel }}.",
+    endings={
+        "some": "Of {{ found }} arrays, {{ arrays }} were assembled over the console; the boot went"
+        " on with kernel {{ kernel }}."
+    },
+    ending=_ending,
 )
 def boot_assemble(params: BootAssemble, facts: Facts) -> Steps:
     """At the initramfs prompt, assemble the arrays, activate the volumes, and go on booting.
@@ -59,4 +70,4 @@ def boot_assemble(params: BootAssemble, facts: Facts) -> Steps:
     yield from command(VOLUMES, 120)  # without LVM there is none to activate
     yield from press(LEAVE)
     told = yield from arrive("normal", "", ssh=False, patience=params.patience, facts=facts)
-    return {"arrays": active, "kernel": told["kernel"]}
+    return {"arrays": active, "found": found, "kernel": told["kernel"]}

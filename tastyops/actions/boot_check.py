@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tastyops.actions import action, param
 from tastyops.commands import Probe, Report, Steps
 from tastyops.errors import Failed
-from tastyops.model.action import Facts
+from tastyops.model.action import DONE, Facts, Registered
 from tastyops.probes.system import KERNEL, Kernel
 from tastyops.reboot.starting import findings, menu_line, starting
 
@@ -21,6 +21,12 @@ class BootCheck:
     )
 
 
+def _ending(registered: Registered) -> str:
+    """Whether all of it could be judged."""
+    lines = [str(line) for line in registered.get("findings") or ()]
+    return "not-known" if any(": not known" in line for line in lines) else DONE
+
+
 @action(
     "boot.check",
     scalar="kernel",
@@ -32,6 +38,10 @@ class BootCheck:
         "findings": "private",
     },
     sentence="Boot loader and initial ramdisk checked.",
+    endings={
+        "not-known": "Boot loader and initial ramdisk checked; not all of it can be judged."
+    },
+    ending=_ending,
 )
 def boot_check(params: BootCheck, facts: Facts) -> Steps:
     """Check what the next boot depends on; changes nothing (GRUB, BIOS, Debian's file names)."""

@@ -9,7 +9,7 @@ from typing import Any
 from tastyops.actions import action, param, require
 from tastyops.commands import Ask, Change, Offline, Probe, Steps
 from tastyops.errors import ConsoleHeld, Failed, Refused, shown
-from tastyops.model.action import Facts
+from tastyops.model.action import DONE, Facts, Registered
 from tastyops.probes.console import WAITING, Screen, look
 
 HUSH = 20.0
@@ -29,10 +29,20 @@ class ConsoleLook:
     expect: list[str] = param("list", "States one of which it must show; else the step fails", ())
 
 
+_UNSEEN = ("no-console", "console-held", "console-unreachable")
+
+
+def _ending(registered: Registered) -> str:
+    """Whether there was a console to look at."""
+    return "unseen" if registered.get("state") in _UNSEEN else DONE
+
+
 @action(
     "console.look",
     returns={"state": "word", "line": "private", "chosen": "private", "heard": "count"},
     sentence="The console shows: {{ state }}.",
+    endings={"unseen": "The console cannot be looked at: {{ state }}."},
+    ending=_ending,
 )
 def console_look(params: ConsoleLook, facts: Facts) -> Steps:
     """Look at the host's console without the host: a boot menu, a panic, a prompt, a login.

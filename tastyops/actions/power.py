@@ -29,7 +29,18 @@ class Turning:
     patience: float = param("duration", "How long the switch may take to show it", 60.0)
 
 
-@action("power.status", returns={"power": "word"}, sentence="Power is {{ power }}.")
+def _told(registered: Registered) -> str:
+    """Whether the switch can tell."""
+    return "unknown" if "unknown" in (registered.get("power"), registered.get("policy")) else DONE
+
+
+@action(
+    "power.status",
+    returns={"power": "word"},
+    sentence="Power is {{ power }}.",
+    endings={"unknown": "The power switch does not say whether the power is on."},
+    ending=_told,
+)
 def power_status(params: PowerStatus, facts: Facts) -> Steps:
     """Read the host's power switch, which answers while the host is down."""
     state: str = yield Probe(*STATUS, via="power")
@@ -51,6 +62,8 @@ _DARK = {
     "power.policy",
     returns={"policy": "word", "dark": "flag"},
     sentence="When power returns the machine {{ 'stays dark' if dark else 'starts by itself' }}.",
+    endings={"unknown": "What the machine does when power returns is not known."},
+    ending=_told,
 )
 def power_policy(params: PowerPolicy, facts: Facts) -> Steps:
     """Read what the machine does when power returns, and warn where it would stay dark.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tastyops.actions import action, param
 from tastyops.commands import Report, Steps
 from tastyops.errors import Failed
-from tastyops.model.action import Facts
+from tastyops.model.action import DONE, Facts, Registered
 from tastyops.reboot.preflight import preflight as look
 
 
@@ -20,10 +20,20 @@ class Preflight:
     )
 
 
+def _ending(registered: Registered) -> str:
+    """Whether all of it could be judged."""
+    return "not-known" if registered.get("unknown") else DONE
+
+
 @action(
     "preflight",
     returns={"failed": "count", "unknown": "count", "findings": "private"},
     sentence="Console, power switch, boot loader, kernels, arrays and clock checked.",
+    endings={
+        "not-known": "Console, power switch, boot loader, kernels, arrays and clock checked;"
+        " {{ unknown }} of these cannot be judged."
+    },
+    ending=_ending,
 )
 def preflight(params: Preflight, facts: Facts) -> Steps:
     """Look at all that a reboot depends on: console, power, disks, kernels, arrays, clock, backup.

@@ -42,7 +42,8 @@ def _ending(registered: Registered) -> str:
     },
     sentence="Services verified as running normally.",
     endings={
-        "as-before": "Nothing is worse than before these works; some of what was amiss still is."
+        "as-before": "Services, arrays and mounts are no worse than when they were last looked at;"
+        " some are still amiss."
     },
     ending=_ending,
 )

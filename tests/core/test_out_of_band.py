@@ -128,21 +128,21 @@ def test_a_console_that_was_lost_is_attached_again(tmp_path: Path) -> None:
     steps = "{console.look: }, {console.look: }, {console.look: }"
     found = ran(steps, tmp_path, ways)
     assert ways.attached == 2
-    assert found.transcript[1] == "The console shows: console-unreachable."
+    assert found.transcript[1] == "The console cannot be looked at: console-unreachable."
     assert found.bodies("console-detached")[0].why == "nothing more to say"
 
 
 def test_a_console_somebody_else_has(tmp_path: Path) -> None:
     ways = FakeWays(refuses=ConsoleHeld("Somebody else has it."))
     assert ran("{console.look: }", tmp_path, ways).transcript == [
-        "The console shows: console-held."
+        "The console cannot be looked at: console-held."
     ]
 
 
 def test_a_host_without_either(tmp_path: Path) -> None:
     text = "{title: T, hosts: web1, works: [{work: W, steps: [{console.look: }, {power.status: }]}]}"
     found = drive(plan_of(text, "web1"), tmp_path, web1=DOWN)
-    assert found.transcript[0] == "The console shows: no-console."
+    assert found.transcript[0] == "The console cannot be looked at: no-console."
     assert outcome(found)[0] == "unreachable"
 
 

@@ -80,7 +80,7 @@ def test_a_panic_a_power_cycle_and_the_backup_kernel(pristine: Lab) -> None:
         f"in normal operation, running the previous kernel, {kernels['fallback']}.",
         "Services verified as running normally.",
         "1 initial ramdisk(s) made anew.",
-        "Boot loader and initial ramdisk checked.",
+        "Boot loader and initial ramdisk checked",
     )
     assert pristine.guest.run("uname -r").strip() == kernels["fallback"]
 
@@ -160,7 +160,7 @@ def test_an_array_the_initrd_left_out(pristine: Lab) -> None:
         "The console shows: initramfs.",
         "Arrays assembled over the console; the boot went on",
         "RAID mirrors recorded in the configuration; 1 initial ramdisks made again.",
-        "Boot loader and initial ramdisk checked.",
+        "Boot loader and initial ramdisk checked",
         "Machine rebooted successfully",
         "Services verified as running normally.",
     )
