@@ -39,7 +39,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
             f"{host.name} is a practice host; there is nothing to trust.",
             still_true="Nothing was recorded.",
         )
-    configuration = ssh_config.text(None)
+    configuration = ssh_config.read(None)
     while True:
         offered = trust.fetch(host, configuration)
         if offered.recorded:

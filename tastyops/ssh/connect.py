@@ -18,7 +18,6 @@ from typing import Any
 
 import fabric
 from paramiko import MissingHostKeyPolicy, PKey, SSHClient, Transport
-from paramiko.config import SSHConfig
 
 from tastyops.errors import HostKeyUnknown, UsageError
 from tastyops.inventory import Host
@@ -33,6 +32,8 @@ from tastyops.ssh.timing import Timing
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _MOST_JUMPS = 8
+_USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+_SYSTEM_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +116,9 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
         first = (Path(ours).expanduser(),) if ours else ()
         if first and not self.jumping:
             return first
-        user = self.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts ~/.ssh/known_hosts2")
-        system = self.ssh_config.get(
-            "globalknownhostsfile", "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
-        )
-        names = [*user.split(), *system.split()]
+        user = self.ssh_config.get("userknownhostsfile", _USER_KNOWN_HOSTS)
+        system = self.ssh_config.get("globalknownhostsfile", _SYSTEM_KNOWN_HOSTS)
+        names = [*user, *system]
         return first + tuple(Path(name).expanduser() for name in names if name.lower() != "none")
 
     def recorded_keys(self) -> list[known_hosts.Entry]:
@@ -324,13 +323,15 @@ def _hop(text: str) -> tuple[str | None, str, int | None]:
     return user or None, name, int(port) if port else None
 
 
-def connection(host: Host, configuration: str, timing: Timing) -> PinnedConnection:
+def connection(
+    host: Host, configuration: ssh_config.Configuration, timing: Timing
+) -> PinnedConnection:
     """A connection to the host, not opened yet; ``configuration`` is ssh_config's text.
 
     Raises UsageError when the inventory or ssh_config cannot be right: a missing key file, for one.
     """
     check_identity(host)
-    parsed: SSHConfig = ssh_config.for_host(host, configuration)
+    parsed = ssh_config.for_host(host, configuration)
     config = fabric.Config(lazy=True, ssh_config=parsed)
     try:
         return PinnedConnection(ssh_config.target(host), config, Pins(host, timing))

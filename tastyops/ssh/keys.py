@@ -18,11 +18,13 @@ from paramiko import AuthenticationException, BadAuthenticationType, SSHExceptio
 from paramiko.agent import AgentKey, AgentSSH
 from paramiko.pkey import PKey, UnknownKeyType
 
-from tastyops.plainfile import check_plain, read_plain
+from tastyops.plainfile import check_plain, reading
 from tastyops.ssh import unix_socket
 
 AGENT_SECONDS = 60.0
 """How long the agent may take: a hardware key waits there for a finger."""
+
+_PUBLIC_BYTES = 16 * 1024
 
 _USUAL = ("id_ed25519", "id_ecdsa", "id_rsa")
 
@@ -93,9 +95,13 @@ class KeyAuthentication:
                 yield from self._from_file(path, {})
 
     def _from_file(self, path: Path, in_agent: dict[bytes, AgentKey]) -> Iterator[tuple[str, PKey]]:
-        held = in_agent.pop(_public_blob(path), None)
+        public = _public_blob(path)
+        held = in_agent.pop(public, None)
         if held is not None:
             yield f"{path} (from the agent)", held
+            return
+        if public and public == _public_key(path):
+            self.notes.append(f"{path}: a public key, whose private half the agent does not hold")
             return
         try:
             check_plain(path)
@@ -112,12 +118,22 @@ class KeyAuthentication:
 
 
 def _public_blob(path: Path) -> bytes:
-    """The public half beside a private key file; empty when there is none."""
-    public = path.with_name(path.name + ".pub")
+    """The public half: the file itself, as an ``IdentityFile`` may name it whose private half only
+    the agent has (ssh_config(5)), or the file beside a private key; empty when there is none.
+    """
+    return _public_key(path) or _public_key(path.with_name(path.name + ".pub"))
+
+
+def _public_key(path: Path) -> bytes:
+    """The key of a file that holds nothing but a public one."""
     try:
-        return base64.b64decode(read_plain(public).decode().split()[1])
+        with reading(path) as file:
+            words = file.read(_PUBLIC_BYTES).split(None, 2)
+        kind, blob = words[0], base64.b64decode(words[1], validate=True)
     except (OSError, IndexError, ValueError, binascii.Error):
         return b""
+    named = blob[4 : 4 + int.from_bytes(blob[:4], "big")]  # the blob begins with its kind
+    return blob if named == kind else b""
 
 
 class _SocketAgent(AgentSSH):

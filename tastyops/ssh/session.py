@@ -17,6 +17,7 @@ from tastyops.ssh import ssh_config
 from tastyops.ssh.connect import check_identity, connection
 from tastyops.ssh.link import Link
 from tastyops.ssh.order import Order
+from tastyops.ssh.ssh_config import Configuration
 from tastyops.ssh.sudo import Refusal, refused
 from tastyops.ssh.timing import Timing
 from tastyops.ssh.wire import SshCarrier
@@ -238,7 +239,7 @@ class SshDialer:
         self._passwords: dict[str, str] = {}
         self._now = now
         self._timing = timing or Timing()
-        self._configuration: str | None = None
+        self._configuration: Configuration | None = None
 
     def check(self, host: Host) -> None:
         """Raises UsageError for what can be known to be wrong before any host is touched."""
@@ -246,10 +247,10 @@ class SshDialer:
         connection(host, self.configuration, self._timing)
 
     @property
-    def configuration(self) -> str:
+    def configuration(self) -> Configuration:
         """ssh_config's text, read once. Raises UsageError."""
         if self._configuration is None:
-            self._configuration = ssh_config.text(self._ssh_config)
+            self._configuration = ssh_config.read(self._ssh_config)
         return self._configuration
 
     def prober(self, host: Host, run: str) -> SshProber:

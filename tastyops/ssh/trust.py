@@ -8,6 +8,7 @@ from pathlib import Path
 from tastyops.inventory import Host
 from tastyops.ssh import known_hosts
 from tastyops.ssh.connect import PinnedConnection, connection
+from tastyops.ssh.ssh_config import Configuration
 from tastyops.ssh.timing import Timing
 
 
@@ -37,7 +38,7 @@ class Offered:
         return self.key.fingerprint
 
 
-def fetch(host: Host, configuration: str, timing: Timing | None = None) -> Offered:
+def fetch(host: Host, configuration: Configuration, timing: Timing | None = None) -> Offered:
     """The key of the host, or of the first jump host on the way whose key is not on record.
 
     Nobody is authenticated to a host whose key is not on record. Raises Unreachable,
