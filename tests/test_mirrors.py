@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from tastyops.commands import Blob, Output
+from tastyops.commands import Blob, Change, Output, Probe
 from tastyops.errors import ProbeFailed
-from tastyops.mirrors import progress
+from tastyops.mirrors import progress, roster
 from tastyops.mirrors.definitions import reconciled
-from tastyops.mirrors.storage import whole_name
+from tastyops.mirrors.storage import Storage, whole_name
+from tastyops.probes.disks import Device, Disks
 from tastyops.probes.md import Array
 from tastyops.probes.parsing import parse
 
@@ -153,6 +154,52 @@ STALE = "ARRAY /dev/md0 UUID=01234567:89abcdef:01234567:89abcdef\n"
 )
 def test_definitions_are_reconciled(before: str, after: str) -> None:
     assert reconciled(before, BOTH) == after
+
+
+WHOLE = """\
+md0/md/level:raid1
+md0/md/array_state:clean
+md0/md/raid_disks:2
+md0/md/degraded:0
+md0/md/dev-sda1/state:in_sync
+md0/md/dev-sda1/slot:0
+md0/md/dev-sdb1/state:in_sync
+md0/md/dev-sdb1/slot:1
+"""
+LACKING = WHOLE.replace("degraded:0", "degraded:1").partition("md0/md/dev-sdb1")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "exactly", "known", "kept"),
+    [
+        (WHOLE, False, "", ["D1", "D2"]),
+        (WHOLE, False, "D1\nD2\nD9\n", None),
+        (WHOLE, True, "D1\nD2\nD9\n", ["D1", "D2"]),
+        (WHOLE, True, "D1\nD2\n", None),
+        (LACKING, True, "D1\nD2\n", None),  # D2 may be the one that is missing
+        (LACKING, True, "D9\n", ["D1"]),
+    ],
+)
+def test_the_disks_of_mirrors_are_remembered(
+    text: str, exactly: bool, known: str, kept: list[str] | None
+) -> None:
+    rows = [
+        Device(name, name, f"/dev/{name}", kind, 1, serial, parents=above)
+        for name, kind, serial, above in (
+            ("sda", "disk", "D1", ()), ("sda1", "part", "", ("sda",)),
+            ("sdb", "disk", "D2", ()), ("sdb1", "part", "", ("sdb",)),
+        )
+    ]  # fmt: skip
+    steps = roster.remember(Storage(arrays(text), Disks(tuple(rows))), exactly=exactly)
+    probe = next(steps)
+    assert isinstance(probe, Probe)
+    try:
+        change = steps.send(parse(probe.parser, Output(0, Blob.of(known.encode()))))
+    except StopIteration:
+        change = None
+    assert (change.argv[5:] if isinstance(change, Change) else None) == (
+        tuple(kept) if kept else None
+    )
 
 
 def test_a_longer_sync_is_not_looked_at_more_often() -> None:

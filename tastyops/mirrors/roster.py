@@ -31,8 +31,10 @@ def known() -> Generator[Command, Any, frozenset[str]]:
 def remember(storage: Storage, *, exactly: bool = False) -> Generator[Command, Any, None]:
     """Keeps the serial numbers of the disks that have members of mirrors.
 
-    With ``exactly`` those of other disks are forgotten: they have left for good.
+    With ``exactly`` those of other disks are forgotten, as they have left for good, unless a
+    mirror lacks a member: it may have been on one of them.
     """
+    exactly = exactly and not any(storage.empty(array) for array in storage.arrays)
     disks = (storage.disk_of(member) for _, member in storage.members())
     there = {disk.serial for disk in disks if disk and disk.serial}
     before = yield from known()
