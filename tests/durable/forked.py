@@ -12,9 +12,11 @@ import multiprocessing
 import os
 import pkgutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from multiprocessing.context import ForkServerContext
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import tastyops
@@ -24,6 +26,12 @@ from tests.durable.victim import die_at
 @cache
 def context() -> ForkServerContext:
     """One server a process, started by the first use."""
+    usual = tempfile.tempdir
+    tempfile.tempdir = "/tmp"  # the server listens on a Unix socket, and $TMPDIR may be too long
+    try:
+        get_temp_dir()
+    finally:
+        tempfile.tempdir = usual
     found = multiprocessing.get_context("forkserver")
     names = [module.name for module in pkgutil.walk_packages(tastyops.__path__, "tastyops.")]
     found.set_forkserver_preload([name for name in names if not name.endswith("__main__")])
