@@ -159,6 +159,10 @@ def text_between_cuts(data: bytes, *, begun: bool = False) -> str:
 EMPTY = Blob.of(b"")
 
 
+NO_ROOM = "[the host had no room for more of the output]"
+"""The end of an output that was cut on its host."""
+
+
 @dataclass(frozen=True)
 class Output:
     """How a command ended. ``status`` is the shell's: 128+n may be exit 128+n or signal n.
@@ -174,6 +178,8 @@ class Output:
     timed_out: bool = False
     stopped: bool = False
     """Whether it was killed because a person cancelled the run."""
+    cut: bool = False
+    """Whether its host had no room left for output when it ended."""
 
     @property
     def ok(self) -> bool:
@@ -183,11 +189,13 @@ class Output:
     @property
     def truncated(self) -> bool:
         """Whether a stream is larger than what ``excerpt`` and ``error_excerpt`` have of it."""
-        return not (self.out.whole and self.err.whole)
+        return self.cut or not (self.out.whole and self.err.whole)
 
     @property
     def text(self) -> str:
         """Standard output as a parser reads it, undecodable bytes replaced. Raises ProbeFailed."""
+        if self.cut:
+            raise ProbeFailed("the host has no room for all that it answers")
         return self.out.read().decode("utf-8", "replace")
 
     @property
@@ -198,7 +206,7 @@ class Output:
     @property
     def excerpt(self) -> str:
         """Standard output as text, its middle left out where it is too large."""
-        return self.out.excerpt()
+        return f"{self.out.excerpt()}\n{NO_ROOM}" if self.cut else self.out.excerpt()
 
     @property
     def error_excerpt(self) -> str:
@@ -355,4 +363,6 @@ def output_to_json(output: Output) -> dict[str, Any]:
         data["timed_out"] = True
     if output.stopped:
         data["stopped"] = True
+    if output.cut:
+        data["cut"] = True
     return data

@@ -46,7 +46,8 @@ class Ended:
     begun); ``stuck`` (it was to be killed and still runs: uninterruptible sleep). Where a person
     types at the host: ``untold`` (nobody can tell what a probe printed), ``undone`` (a change was
     not made), ``left`` (nothing was done, and no more will be typed). ``why`` says more of it;
-    ``by`` is who told how it ended, empty for the host itself.
+    ``by`` is who told how it ended, empty for the host itself. ``cut``: the host had no room left
+    when it ended, so some of its output may be missing.
     """
 
     status: int
@@ -57,6 +58,7 @@ class Ended:
     ] = "ended"  # fmt: skip
     why: str = ""
     by: str = ""
+    cut: bool = False
 
 
 class Prober(Protocol):

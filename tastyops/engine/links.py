@@ -381,6 +381,7 @@ def settled(digest: str, ended: Ended, capture: Capture, command: dict[str, Any]
         round(ended.seconds, 6),
         timed_out=ended.state == "timed out",
         stopped=ended.state == "stopped",
+        cut=ended.cut,
     )
     return Settled(digest, "output", output_to_json(output), command, by=ended.by)
 

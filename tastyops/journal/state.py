@@ -272,6 +272,7 @@ def result_value(body: Settled, at: datetime, load: Load | None) -> Any:
         at=moment,
         timed_out=bool(result.get("timed_out", False)),
         stopped=bool(result.get("stopped", False)),
+        cut=bool(result.get("cut", False)),
     )
 
 

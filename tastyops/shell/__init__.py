@@ -32,11 +32,13 @@ verb    words                    answer
 ======  =======================  ==========================================================
 
 Fate on the host: ``name.pid`` (the kernel's stat line of the wrapper: pid and start time),
-``name.out``, ``name.err``, ``name.rc`` (exit status and newline, written last) in a 0700
+``name.out``, ``name.err``, ``name.rc`` (exit status and newline, written last, over dashes that
+reserved their room before the change began) in a 0700
 directory named by run and boot id. ``name.pid`` is created exclusively, so a change that was
 begun once cannot be begun again. Statuses that are words: ``lost`` (the process is gone and left
 no status), ``claimed`` (that name was begun before), ``full`` (no room for its record; not begun),
-``fenced`` (the lock does not name this session's run and epoch; not begun).
+``fenced`` (the lock does not name this session's run and epoch; not begun). After a number the
+word ``cut`` says that the host has no room left, so that output may be missing.
 
 The lock: ``tastyops.lock`` in /run/lock or /dev/shm, whichever is there with the sticky bit, so
 that all accounts share it; else beside the runs' directories. ``$TASTYOPS_LOCKS`` is another

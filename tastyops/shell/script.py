@@ -17,13 +17,25 @@ from __future__ import annotations
 PROTOCOL = 2
 TAIL_BYTES = 4096
 """Bytes of each stream that a ``t`` request shows."""
+SPARE_BYTES = 8192
+"""Bytes that must still fit on the host after a command, else its output may have been cut."""
 
 # Claims a change's name: its pid and start time, as the kernel tells them, created exclusively.
+# The page its status will need is had before the change begins, and is written over in place then:
+# a change may fill the whole directory with what it prints, and its status is known all the same.
 _CLAIM = r"""
 IFS= read -r s </proc/$$/stat
 set -C
 printf "%s\n" "$s" >"$f.pid" || exit 99
 set +C
+if printf "%s\n" ------ >"$f.rc" && printf "" >"$f.out" && printf "" >"$f.err"; then :; else
+rm -f "$f.pid" "$f.rc" "$f.out" "$f.err"
+exit 99
+fi
+"""
+
+_STATUS = r"""
+printf "%s\n" $? 1<>"$f.rc"
 """
 
 # A change with its words as arguments and its standard input as it is (the password line).
@@ -32,8 +44,8 @@ _WRAPPER = (
     + _CLAIM
     + r"""
 (umask $m; exec "$@") >"$f.out" 2>"$f.err"
-printf "%s\n" $? >"$f.rc"
 """
+    + _STATUS
 )
 
 # A change's process started ahead, while the controller is busy with the last one's outcome:
@@ -52,8 +64,8 @@ if [ -e "$f.in" ]; then I=$f.in; fi
     + _CLAIM
     + r"""
 (umask $m; exec "$@") <"$I" >"$f.out" 2>"$f.err"
-printf "%s\n" $? >"$f.rc"
 """
+    + _STATUS
 )
 
 _MAIN = r"""
@@ -88,9 +100,20 @@ if [ -s "$f.err" ]; then cat "$f.err"; fi
 printf '\0%s %s\n' "$n" "$c"
 }
 a() { printf '\0%s e\n\0%s %s\n' "$n" "$n" "$1"; }
+# whether the host has no room for more output, which c then says beside the status
+m() {
+if ! { printf '%@SPARE@s' '' >"$d/.room"; } 2>/dev/null; then c="$c cut"; fi
+{ printf '' >"$d/.room"; } 2>/dev/null
+}
+# the exit status at f as c, empty as long as only its place is there
+v() {
+c=
+{ IFS= read -r c <"$f.rc"; } 2>/dev/null
+case $c in *[!0-9]*) c=; esac
+}
 l() {
-c=lost
-if [ -s "$f.rc" ]; then read -r c <"$f.rc"; fi
+v
+if [ -n "$c" ]; then m; else c=lost; fi
 e
 }
 
@@ -182,6 +205,7 @@ f=$d/$$.$i; i=$((i+1))
 eval "set -- $r"
 (umask $m; exec "$@" </dev/null >"$f.out" 2>"$f.err" 8>&- 9>&-)
 c=$?
+m
 e
 ;;
 P)
@@ -189,6 +213,7 @@ f=$d/$$.$i; i=$((i+1))
 eval "set -- $r"
 printf '%s\n' "$pw" | (umask $m; exec "$@" >"$f.out" 2>"$f.err" 8>&- 9>&-)
 c=$?
+m
 e
 ;;
 c)
@@ -247,8 +272,10 @@ f)
 eval "set -- $r"
 f=$d/$1
 g
-while [ ! -s "$f.rc" ] && [ -n "$p" ] && y; do
+v
+while [ -z "$c" ] && [ -n "$p" ] && y; do
 sleep 0.2
+v
 done
 l
 ;;
@@ -391,6 +418,7 @@ ONE_LINE = _one_line(
     _MAIN.replace("@WRAPPER@", _one_line(_WRAPPER))
     .replace("@WAITING@", _one_line(_WAITING))
     .replace("@TAIL@", str(TAIL_BYTES))
+    .replace("@SPARE@", str(SPARE_BYTES))
     .replace("@HELLO@", _HELLO)
 )
 """The whole script, without the run's name and the greeting's nonce."""

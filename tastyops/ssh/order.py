@@ -11,6 +11,9 @@ from tastyops.ssh.channel import Exchange, Kept
 
 State = Literal["ended", "timed out", "stopped", "lost", "claimed", "full", "fenced", "stuck"]
 
+CUT = "cut"
+"""What stands after a status where the host had no room for more output."""
+
 _CHANGES = ("c", "C", "f")
 _WORDS: tuple[State, ...] = ("lost", "claimed", "full", "fenced")
 
@@ -52,11 +55,12 @@ class Watch:
 
 def ended(status: str | None, seconds: float, state: State) -> Ended:
     """Statuses that are words have no number: -1 stands for it."""
-    number = int(status) if status is not None and status.isdigit() else -1
+    first, _, rest = (status or "").partition(" ")
+    number = int(first) if first.isdigit() else -1
     for word in _WORDS:
         if state == "ended" and status == word:
             return Ended(number, seconds, word)
-    return Ended(number, seconds, state)
+    return Ended(number, seconds, state, cut=rest == CUT)
 
 
 def link_lost(where: str, why: str, order: Order | None) -> LinkLost:

@@ -102,6 +102,8 @@ class SshSession(SshProber):
     def __init__(self, link: Link) -> None:
         super().__init__(link)
         self._forgotten: list[str] = []
+        self._crowded = False
+        """Whether the last change left no room on the host."""
 
     def lock(self, holder: Holder, *, take_over: bool = False) -> Lock:
         """Takes the host's lock, or says who has it. Raises LinkLost."""
@@ -140,7 +142,12 @@ class SshSession(SshProber):
             if stdin:
                 self._upload(name, stdin)
             order = Order(verb, (name, *words), name=name, sudo=sudo)
-            return self._ended(order, argv, sink, timeout, tail)
+            ended = self._ended(order, argv, sink, timeout, tail)
+            if ended.state == "full" and self._forgotten:  # nothing was begun
+                self._forget()
+                ended = self._ended(order, argv, sink, timeout, tail)
+            self._crowded = ended.cut
+            return ended
 
     def _upload(self, name: str, stdin: bytes) -> None:
         """Puts the change's standard input on the host and sees that all of it is there."""
@@ -153,6 +160,7 @@ class SshSession(SshProber):
             if status == _NOT_FOUND or out.strip() == str(len(stdin)).encode():
                 return
             # What an earlier, interrupted attempt left there, or no room.
+            self._forget()
             self._link.ask("p", ["rm", "-f", path])
         raise NoRoom(
             f"The standard input of {name!r} ({len(stdin)} bytes) did not arrive whole in "
@@ -197,7 +205,7 @@ class SshSession(SshProber):
     def forget(self, name: str) -> None:
         """Drops the host's files of a change, some changes at a time. Raises LinkLost."""
         self._forgotten.append(name)
-        if len(self._forgotten) >= _FORGET_TOGETHER:
+        if self._crowded or len(self._forgotten) >= _FORGET_TOGETHER:
             self._forget()
 
     def _forget(self) -> None:

@@ -311,4 +311,5 @@ def _ended_with(result: Mapping[str, Any]) -> str:
     status = result.get("status")
     if result.get("timed_out"):
         return "stopped at its timeout"
-    return "stopped" if isinstance(status, int) and status < 0 else f"status {status}"
+    cut = "; the host had no room for all it printed" if result.get("cut") else ""
+    return "stopped" if isinstance(status, int) and status < 0 else f"status {status}{cut}"
