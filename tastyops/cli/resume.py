@@ -14,6 +14,7 @@ from tastyops.cli import detach, places, project, secrets, signals
 from tastyops.cli.another import not_ours
 from tastyops.cli.asitwas import as_it_was
 from tastyops.cli.conduct import Setting, conduct, may_ask, same_records
+from tastyops.cli.settle import settle
 from tastyops.cli.window import moved, window_end_argument
 from tastyops.engine.drive import Release
 from tastyops.errors import ExitCode, JournalDamaged, RecordsDisagree, UsageError
@@ -24,6 +25,7 @@ from tastyops.redact import Masker
 from tastyops.store.locks import Owner, holding_hosts
 from tastyops.store.logs import LogBook, LogFile, LogKeeper
 from tastyops.store.runs import RunJournal, read_events, read_state, run_directories
+from tastyops.store.settlement import unsettled
 from tastyops.store.verify import must_agree
 
 
@@ -70,10 +72,12 @@ def perform(args: Namespace, *, dry: bool) -> int:
 def _the_unfinished_one(args: Namespace) -> str | None:
     """The run to go on with, if there is one. Raises UsageError where there are several."""
     places_ = project.record_places(project.load_inventory(args.inventory), args)
-    found = [run for runs, _ in places_ for run in run_directories(runs) if not _finished(run)]
+    every = [run for runs, _ in places_ for run in run_directories(runs)]
+    found = [run for run in every if not _finished(run)] or list(filter(_in_doubt, every))
     if len(found) > 1:
         raise UsageError(
-            f"{len(found)} runs are unfinished: {', '.join(run.name for run in found)}.",
+            f"{len(found)} runs are unfinished, or were closed in doubt: "
+            f"{', '.join(run.name for run in found)}.",
             still_true="No host was touched.", next_step="Choose with --run R.",
         )
     return found[0].name if found else None
@@ -86,6 +90,14 @@ def _finished(run: Path) -> bool:
     except JournalDamaged:
         return False
     return state.closed is not None or state.opened is None
+
+
+def _in_doubt(run: Path) -> bool:
+    """Whether it was closed in doubt, and that was not settled since."""
+    try:
+        return unsettled(run, read_state(run)) is not None
+    except JournalDamaged:
+        return False
 
 
 def run_and_log(args: Namespace, wanted: str) -> tuple[Path, LogFile]:
@@ -152,6 +164,8 @@ def _take_up(
         stack.callback(journal.close)
         if state.closed is not None:
             _keeper(log, directory).caught_up()
+            if cancel is None and unsettled(directory, state) is not None:
+                return settle(directory, log, args, inventory, journal, state)
             print(f"The run {directory.name} is over: {state.closed.status}.")  # noqa: T201
             return int(ExitCode.COMPLETED)
         accept = args.accept_changes

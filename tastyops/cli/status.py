@@ -20,6 +20,7 @@ from tastyops.store.desk import Board, Question, boards
 from tastyops.store.locks import hosts_held
 from tastyops.store.logs import LogBook
 from tastyops.store.runs import is_live, read_state, run_directories
+from tastyops.store.settlement import unsettled
 from tastyops.store.verify import disagreement
 from tastyops.terminal.view import doubt_lines
 
@@ -125,7 +126,12 @@ def _run(directory: Path, book: LogBook, inventory: Inventory) -> dict[str, Any]
     except JournalDamaged as error:
         return {"run": directory.name, "damaged": error.what}
     opened = state.opened
-    if state.closed is not None or (opened is None and not live):
+    try:
+        settlement = unsettled(directory, state)
+    except JournalDamaged as error:
+        return {"run": directory.name, "damaged": error.what}
+    over = state.closed is not None and settlement is None
+    if over or (opened is None and not live):
         return None  # one that never began holds nothing
     log = project.log_of(directory, book)
     if log is not None and not live and (why := disagreement(directory, log)):
@@ -135,20 +141,25 @@ def _run(directory: Path, book: LogBook, inventory: Inventory) -> dict[str, Any]
         "log": opened.log if opened else "",
         "title": opened.title if opened else "",
         "live": live,
+        "closed": state.closed is not None,
         "by": state.started_by,
         "hosts": list(opened.hosts) if opened else [],
         "status": project.status_of(state, inventory.timezone),
         "window": {"begins": state.window.begins, "ends": state.window.ends},
         "steps": _under_way(state),
         "shutdowns": scheduled(state),
-        "locks": sorted(state.locked),
+        "locks": settlement.held_hosts() if settlement else sorted(state.locked),
+        "in_doubt": [
+            {"step": step, "host": host, "evidence": doubt_lines(state, step)}
+            for host, step in (settlement.open_doubts() if settlement else ())
+        ],
         "questions": [
             {
                 "step": at.step, "host": at.host, "text": asked.text, "by": asked.by,
                 "choices": asked.choices, "who": _who_may(asked.by, state.started_by, inventory),
                 "evidence": [] if at.host else doubt_lines(state, at.step),
             }
-            for at, asked in state.questions()
+            for at, asked in (() if settlement else state.questions())
         ],
     }
 
@@ -169,14 +180,20 @@ def _lines(run: dict[str, Any]) -> list[str]:
     if "damaged" in run:
         return [f"{run['run']}: damaged: {run['damaged']}"]
     how = "under way" if run["live"] else "its controller ended; `invoke resume` goes on with it"
+    if run["closed"]:
+        how = f"over, but in doubt; `invoke resume --run {run['run']}` settles it"
     lines = [
         _named(run["log"], run["title"], run["hosts"]),
         f"  run {run['run']} by {run['by']}: {run['status']} ({how})",
     ]
     lines += [f"  step {each['step']} {each['host']}".rstrip() for each in run["steps"]]
+    for each in run["in_doubt"]:
+        lines.append(f"  step {each['step']} {each['host']}".rstrip() + " is in doubt")
+        lines += [f"  {line}" for line in each["evidence"]]
     lines += [f"  {each['host']}: {each['what']} at {each['at']}" for each in run["shutdowns"]]
     if run["locks"] and not run["live"]:
-        lines.append(f"  its lock stays on {', '.join(run['locks'])} until it is over")
+        until = "that is settled" if run["closed"] else "it is over"
+        lines.append(f"  its lock stays on {', '.join(run['locks'])} until {until}")
     for asked in run["questions"]:
         where = f"{asked['step']} {asked['host']}".strip()
         lines.append(f"  asks {asked['who']} at {where}: {asked['text']}")

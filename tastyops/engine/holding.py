@@ -124,5 +124,6 @@ def _advice(holder: Holder | None) -> str:
         return "Find out what it is; --take-over replaces it."
     return (
         f"`invoke status` on its controller shows that run, and `invoke resume --run {holder.run}` "
-        "goes on with it. If it is certainly over, take the host over with --take-over."
+        "goes on with it, or settles what it left in doubt and lets the host go. If it is over and "
+        "has no record any more, take the host over with --take-over."
     )

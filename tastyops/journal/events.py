@@ -247,6 +247,31 @@ class WorkEnded(Body):
 
 
 @dataclass(frozen=True)
+class DoubtSettled(Body):
+    """What became of a change that a closed run left in doubt; in the record beside its journal.
+
+    ``word``: ``ended`` (its host had the outcome, which is ``result``), ``done`` or ``not-done``
+    (by a person's word).
+    """
+
+    kind: ClassVar[str] = "doubt-settled"
+    word: str
+    result: dict[str, Any] = field(default_factory=dict)
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class HostFreed(Body):
+    """The lock that a closed run had kept on a host was let go of, or was not its own any more.
+
+    ``why``: what kept it from that.
+    """
+
+    kind: ClassVar[str] = "host-freed"
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Noted(Body):
     """An operator's remark; ``public`` ones go into the log.
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from tastyops.errors import ExitCode, JournalDamaged, JournalUnwritable
 from tastyops.journal.events import RunOpened
 from tastyops.journal.state import RunState
-from tastyops.model.outcome import Outcome
 from tastyops.store.files import sync_directory
 from tastyops.store.logs import LogBook
 from tastyops.store.runs import SPOOL, read_events, run_directories
+from tastyops.store.settlement import Settlement, doubts
 
 REMOVED = ".removed-"
 """What the name of a run begins with while it is being removed; its journal is no run's then."""
@@ -66,12 +66,12 @@ def _examine(directory: Path, book: LogBook) -> Finished:
 def _unfinished(directory: Path, state: RunState) -> str:
     if state.closed is None:
         return "it has not ended"
-    doubt = any(
-        lane.ended is not None and lane.ended.outcome == Outcome.IN_DOUBT.value
-        for lane in state.lanes.values()
-    )
-    if doubt or state.closed.exit_code == int(ExitCode.IN_DOUBT):
-        return "it is in doubt"
+    try:
+        doubt = bool(Settlement(directory, state).open_doubts())
+    except JournalDamaged as error:
+        return f"the record of how its doubts were settled is damaged ({error.what})"
+    if doubt or (state.closed.exit_code == int(ExitCode.IN_DOUBT) and not doubts(state)):
+        return f"it is in doubt; `invoke resume --run {directory.name}` settles that"
     if any((directory / SPOOL).glob("*.json")):
         return "something handed in to it was not taken yet"
     return ""

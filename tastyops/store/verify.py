@@ -18,7 +18,8 @@ from tastyops.journal.public import Closed, RunAttached
 from tastyops.store.blobs import read_blob
 from tastyops.store.logs import LogFile
 from tastyops.store.notes import Notes, notes_of_log
-from tastyops.store.runs import BLOBS, JOURNAL, is_live, read_lines
+from tastyops.store.runs import BLOBS, JOURNAL, is_live, read_lines, read_state
+from tastyops.store.settlement import SETTLEMENT, Settlement
 
 MOST_FAULTS = 1000
 """A file that is no journal has a fault in each of its lines."""
@@ -28,9 +29,20 @@ def verify_run(directory: Path, log: LogFile | None) -> tuple[int, str, list[str
     """How many events, the head hash, and everything that is wrong, as sentences."""
     count, head, wrong = verify_lines(directory, read_lines(directory))
     wrong += Notes(directory, directory.name).wrong(log)
+    wrong += _settlement_faults(directory)
     if log is not None:
         wrong += _against_log(directory, log)
     return count, head, wrong
+
+
+def _settlement_faults(directory: Path) -> list[str]:
+    """What is wrong with the record of how the run's doubts were settled, where there is one."""
+    if not (directory / SETTLEMENT).exists():
+        return []
+    try:
+        return Settlement(directory, read_state(directory)).wrong()
+    except JournalDamaged:
+        return []  # the journal's own faults say so
 
 
 def verify_lines(directory: Path, lines: Iterable[Line]) -> tuple[int, str, list[str]]:

@@ -1,0 +1,218 @@
+"""``resume`` of a run that was closed in doubt: its doubts are settled and its hosts let go.
+
+The run's own journal stays as it is. What its hosts still know of a change, or else a person's
+word, goes into a record beside it, and a line of it into the log.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tastyops.cli import places, project, secrets, writing
+from tastyops.cli.conduct import may_ask
+from tastyops.commands import Output, output_to_json
+from tastyops.engine.holding import Claim, Hold
+from tastyops.errors import ExitCode, Locked, TastyopsError, Unreachable, WaitsForPerson
+from tastyops.inventory import Host, Inventory
+from tastyops.journal.events import Address, DoubtSettled, HostFreed
+from tastyops.journal.public import Entry
+from tastyops.journal.state import LaneKey, RunState
+from tastyops.model.runbook import Runbook
+from tastyops.model.text import one_line
+from tastyops.ports import Dialer, Session
+from tastyops.store.locks import Owner, holding_hosts
+from tastyops.store.logs import LogFile
+from tastyops.store.runs import RUNBOOK, RunJournal
+from tastyops.store.settlement import Settlement
+from tastyops.terminal.people import typed
+from tastyops.terminal.view import doubt_lines
+
+_WORDS = {"done": "done", "not-done": "not-done", "leave": ""}
+
+_SAID = {
+    "done": "{label} was done, as an operator found after the run.",
+    "not-done": "{label} was not done, as an operator found after the run.",
+    "well": "{label} was done, as its host told after the run.",
+    "badly": "{label} failed, as its host told after the run.",
+}
+
+
+@dataclass
+class _Visits:
+    """The sessions with the hosts of a closed run, and why there is none with some."""
+
+    dialer: Dialer
+    claim: Claim
+    sessions: dict[str, Session] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
+    """The hosts that another run holds by now."""
+
+    def open(self, host: Host, stack: ExitStack) -> None:
+        """Opens one, and takes the run's own lock again. What stands in the way is kept."""
+        try:
+            session = self.dialer.session(host, self.claim.run)
+        except Unreachable as error:
+            self.missing[host.name] = error.what
+            return
+        stack.callback(session.close)
+        try:
+            Hold(host.name, self.claim).take(session)
+        except Locked:
+            self.others.add(host.name)
+        except TastyopsError as error:
+            self.missing[host.name] = error.what
+            return
+        self.sessions[host.name] = session
+
+    def freed(self, name: str) -> HostFreed:
+        """Drops what the run kept on a host, and its lock."""
+        session = self.sessions.get(name)
+        if session is None:
+            return HostFreed(self.missing.get(name, "it is not in the inventory"))
+        if name in self.others:
+            return HostFreed()
+        try:
+            session.forget_run()
+            session.unlock()
+        except TastyopsError as error:
+            return HostFreed(error.what)
+        return HostFreed()
+
+
+def settle(
+    directory: Path,
+    log: LogFile,
+    args: Namespace,
+    inventory: Inventory,
+    journal: RunJournal,
+    state: RunState,
+) -> int:
+    """Settles what can be; returns 0 once nothing of the run is in doubt and its hosts are free."""
+    run, who = directory.name, project.operator()
+    settlement = Settlement(directory, state)
+    runbook = _runbook(directory, state, inventory)
+    names = sorted(set(settlement.held_hosts()) | {host for host, _ in settlement.open_doubts()})
+    hosts = [inventory.hosts[name] for name in names if name in inventory.hosts]
+    real = [host for host in hosts if host.connection != "practice"]
+    with ExitStack() as stack:
+        if real:
+            owner = Owner.of(run, who, [host.name for host in real], epoch=journal.epoch)
+            stack.enter_context(holding_hosts(log.page.parent.parent, owner))
+        hidden = secrets.resolve_secrets(runbook, real, ask=may_ask(args))
+        stack.enter_context(secrets.masked_errors(hidden.masker().text))
+        journal.mask_with(hidden.masker())
+        visits = _Visits(
+            places.enter(stack, real, hidden).dialer, Claim(run, who, journal.epoch)
+        )
+        for host in real:
+            visits.open(host, stack)
+        for key in settlement.open_doubts():
+            body = _found(key, state, runbook, visits, journal) or _asked(key, state, visits, args)
+            if body is not None:
+                settlement.add([(body, _address(key, state))], who=who, epoch=journal.epoch)
+                _publish(log, _sentence(key, state, runbook, body))
+        if left := settlement.open_doubts():
+            project.say(f"{len(left)} of the run's doubts are still open; its hosts stay locked.")
+            return int(ExitCode.IN_DOUBT)
+        practice = {host.name for host in hosts} - {host.name for host in real}
+        return _free(settlement, visits, practice, who, journal.epoch)
+
+
+def _free(
+    settlement: Settlement, visits: _Visits, practice: set[str], who: str, epoch: int
+) -> int:
+    """Lets go of every host the run may hold; says of which it could not."""
+    code = ExitCode.COMPLETED
+    for name in settlement.held_hosts():
+        body = HostFreed() if name in practice else visits.freed(name)
+        settlement.add([(body, Address(host=name))], who=who, epoch=epoch)
+        if body.why:
+            code = ExitCode.UNREACHABLE
+            project.say(
+                f"{name} was not let go: {body.why} Its lock goes with its next boot, or with "
+                "`invoke resume` of this run once it is back."
+            )
+        else:
+            print(f"{name} is let go.")  # noqa: T201
+    return int(code)
+
+
+def _runbook(directory: Path, state: RunState, inventory: Inventory) -> Runbook:
+    """The runbook as the run was begun with it, whatever became of its file."""
+    kept = project.read_bounded(directory / RUNBOOK, "a runbook")
+    path = Path(state.opened.path) if state.opened else directory / RUNBOOK
+    return project.parse_runbook(kept, path, inventory)
+
+
+def _address(key: LaneKey, state: RunState) -> Address:
+    """Where the doubt arose: the change's own address, or the lane's where it was none."""
+    lane = state.lanes[key]
+    n = next((n for n, past in lane.history.items() if past is lane.doubt), 0)
+    return Address(key[0], key[1], lane.attempt, n)
+
+
+def _found(
+    key: LaneKey, state: RunState, runbook: Runbook, visits: _Visits, journal: RunJournal
+) -> DoubtSettled | None:
+    """What the host still knows of the change; None where it knows nothing, or it still runs."""
+    past, session = state.lanes[key].doubt, visits.sessions.get(key[0])
+    if past is None or session is None:
+        return None
+    hello = session.hello
+    if (past.boot_id, past.record) != (hello.boot_id, hello.record) or not past.boot_id:
+        return None
+    at = _address(key, state)
+    name = f"{at.step}.{at.attempt}.{at.n}"
+    fate = session.fate(name)
+    if fate.state == "running":
+        raise WaitsForPerson(f"What was begun on {key[0]} still runs there; it has to end first.")
+    if fate.state != "ended":
+        return None
+    step = next((step for step in runbook.every_step() if step.id == key[1]), None)
+    capture = journal.capture(step is not None and step.no_log)
+    ended = session.follow(name, sink=capture)
+    out, err = capture.finish()
+    output = Output(ended.status, out, err, round(ended.seconds, 6), cut=ended.cut)
+    return DoubtSettled("ended", output_to_json(output))
+
+
+def _asked(
+    key: LaneKey, state: RunState, visits: _Visits, args: Namespace
+) -> DoubtSettled | None:
+    """A person's word; None where the doubt is left as it is. Raises WaitsForPerson."""
+    host, step = key
+    text = f"Step {step} of the closed run is in doubt{f' on {host}' if host else ''}: was it done?"
+    if not may_ask(args):
+        raise WaitsForPerson(text)
+    for line in doubt_lines(state, step):
+        print(line, file=sys.stderr)  # noqa: T201
+    if why := visits.missing.get(host):
+        print(f"  {one_line(why)}", file=sys.stderr)  # noqa: T201
+    try:
+        while (said := typed(f"\a{text} [done/not-done/leave] ").lower()) not in _WORDS:
+            print("Please answer done, not-done or leave.", file=sys.stderr)  # noqa: T201
+    except EOFError:
+        return None
+    return DoubtSettled(_WORDS[said]) if _WORDS[said] else None
+
+
+def _sentence(key: LaneKey, state: RunState, runbook: Runbook, body: DoubtSettled) -> str:
+    word = body.word
+    if word == "ended":
+        word = "well" if body.result.get("status") == 0 else "badly"
+    step = next((step for step in runbook.every_step() if step.id == key[1]), None)
+    label = f"Step {step.address} ({step.action})" if step is not None else f"Step {key[1]}"
+    many = state.opened is not None and len(state.opened.hosts) > 1 and key[0]
+    return (f"{key[0]}: " if many else "") + _SAID[word].format(label=label)
+
+
+def _publish(log: LogFile, sentence: str) -> None:
+    at = datetime.now(UTC)
+    log.change(lambda: [writing.by_hand(Entry(sentence), at)])
+    print(sentence)  # noqa: T201
