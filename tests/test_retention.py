@@ -88,7 +88,7 @@ def test_a_closed_run_with_a_closed_log_may_go(tmp_path: Path) -> None:
     ("bodies", "why"),
     [
         ([Noted("x")], "it has not ended"),
-        ([RunClosed("Ended without completion", 5)], "it is in doubt"),
+        ([RunClosed("Ended without completion", 5)], "it is in doubt; `invoke resume --run r1` settles that"),
     ],
 )
 def test_an_unfinished_run_stays(bodies: list[object], why: str, tmp_path: Path) -> None:
