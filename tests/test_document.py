@@ -91,6 +91,58 @@ def test_a_remark_may_be_older_than_its_place_but_machine_entries_never_reorder(
     assert texts == ["third", "second, after the clock stepped back", "first", "seen at seven"]
 
 
+def at_seconds(*lines: tuple[float, Entry, str]) -> list[str]:
+    """The transcript of such lines, oldest first; each is seconds, entry, and who wrote it."""
+    events = [
+        PublicEvent(i, AT, AT + timedelta(seconds=seconds), entry, who=who)
+        for i, (seconds, entry, who) in enumerate(lines, 2)
+    ]
+    return [line.text for line in reversed(build([*log(), *events]).transcript)]
+
+
+def machine(seconds: float, text: str) -> tuple[float, Entry, str]:
+    return seconds, Entry(text), ""
+
+
+def found(seconds: float, text: str) -> tuple[float, Entry, str]:
+    """What the machine finds out later, as that a shutdown was executed."""
+    return seconds, Entry(text, remark=True), ""
+
+
+def said(seconds: float, text: str) -> tuple[float, Entry, str]:
+    return seconds, Entry(text, remark=True), "ncm"
+
+
+@pytest.mark.parametrize(
+    ("lines", "order"),
+    [
+        # a scheduled shutdown is known to have been executed once its host is seen again
+        ([machine(31, "power restored"), machine(44, "switched on"), found(0, "shut down")],
+         "shut down, power restored, switched on"),
+        ([machine(1, "a"), found(59, "c"), machine(30, "b")], "a, b, c"),
+        ([machine(1, "a"), said(0.5, "b")], "b, a"),
+        ([machine(50, "a"), said(20.25, "b"), said(10.25, "c")], "c, b, a"),
+        ([said(30, "b"), said(10, "a")], "a, b"),
+        # equal moments go by recording
+        ([machine(7, "a"), machine(7, "b"), found(7, "c")], "a, b, c"),
+        # said to the minute only: after what stood there when it was said, before what came later
+        ([machine(42, "a"), said(0, "b"), machine(50, "c")], "a, b, c"),
+        ([machine(42, "a"), said(0, "b"), said(0, "c"), machine(43, "d")], "a, b, c, d"),
+        ([machine(42, "a"), machine(70, "c"), said(0, "b")], "a, b, c"),
+        ([machine(70, "a"), said(0, "b")], "b, a"),
+        ([machine(119, "a"), said(60, "b"), said(0, "c")], "c, a, b"),
+        # the machine's own order stands though its clock stepped back
+        ([machine(50, "a"), machine(10, "b"), machine(20, "c")], "a, b, c"),
+        ([machine(50, "a"), machine(10, "b"), found(30, "c")], "c, a, b"),
+        ([machine(3600, "a"), machine(0, "b"), said(3630.5, "c"), machine(3610, "d")], "a, b, d, c"),
+    ],
+)  # fmt: skip
+def test_entries_stand_by_the_moment_they_happened_and_then_by_recording(
+    lines: list[tuple[float, Entry, str]], order: str
+) -> None:
+    assert ", ".join(at_seconds(*lines)) == order
+
+
 def test_a_log_that_spans_days_has_day_headings() -> None:
     page = render_text(build(log((0, Entry("evening")), (12 * 60, Entry("morning")))))
     assert page.index("February 12th 2008\n") < page.index("morning")

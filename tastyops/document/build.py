@@ -143,7 +143,8 @@ class _Building:
 
     def __init__(self) -> None:
         self._document = Document()
-        self._entries: dict[int, tuple[datetime, Entry]] = {}
+        self._entries: dict[int, tuple[datetime, Entry, bool]] = {}
+        """By its line's number: when, what, and whether a person said it to the minute only."""
         self._withdrawn: set[int] = set()
         self._under_way: set[str] = set()
         self._by_hand = False
@@ -157,10 +158,12 @@ class _Building:
                 self._by_hand = opened.by_hand
                 self._document = _opened(opened)
             case Entry() as entry:
-                self._entries[event.seq] = (event.happened_at, entry)
+                at = event.happened_at
+                vague = bool(entry.remark and event.who and not (at.second or at.microsecond))
+                self._entries[event.seq] = (at, entry, vague)
             case Corrected(entry=number, text=text) if number in self._entries:
-                at, entry = self._entries[number]
-                self._entries[number] = (at, replace(entry, text=text))
+                at, entry, vague = self._entries[number]
+                self._entries[number] = (at, replace(entry, text=text), vague)
             case Withdrawn(entry=number):
                 self._withdrawn.add(number)
             case SummaryAdded(text=text):
@@ -264,15 +267,24 @@ def _opened(opened: LogOpened) -> Document:
     )
 
 
-def _transcript(entries: Mapping[int, tuple[datetime, Entry]], offset: int) -> list[Line]:
-    """Newest first. The machine's entries keep their order even if the clock stepped back."""
+def _transcript(entries: Mapping[int, tuple[datetime, Entry, bool]], offset: int) -> list[Line]:
+    """Newest first: by the moment it happened, then by recording.
+
+    The machine's entries keep their order even if the clock stepped back. What a person said to the
+    minute only stands after the entries of that minute that were there when it was recorded.
+    """
     placed: list[tuple[datetime, int, datetime, Entry]] = []
     latest: datetime | None = None
-    for number, (at, entry) in entries.items():
+    last_of: dict[datetime, datetime] = {}
+    for number, (at, entry, vague) in entries.items():
         place = at
         if not entry.remark:
             latest = place = at if latest is None else max(latest, at)
-        placed.append((place.replace(second=0, microsecond=0), number, at, entry))
+        elif vague:
+            place = last_of.get(at, at)
+        placed.append((place, number, at, entry))
+        minute = place.replace(second=0, microsecond=0)
+        last_of[minute] = max(place, last_of.get(minute, place))
     placed.sort(key=lambda item: item[:2], reverse=True)
     return [
         Line(
