@@ -16,6 +16,9 @@ KERNEL = Reading(("uname", "-rv"), "kernel")
 HOSTNAME = Reading(("uname", "-n"), "line")
 UPTIME = Reading(("cat", "/proc/uptime"), "booted")
 EPOCH = Reading(("date", "+%s"), "integer")
+YEAR_9999 = 253_370_764_800
+"""Seconds from 1970 to the first year that a log cannot write with an offset from UTC."""
+
 CLOCK = Reading(("date", "+%s"), "clock")
 """The host's clock, and how far it is from the run's."""
 
@@ -112,6 +115,8 @@ def _boot_id(answer: Answer) -> str:
 
 def _clock(answer: Answer) -> HostClock:
     now = integer(answer)
+    if not 0 <= now < YEAR_9999:
+        raise ProbeFailed(f"the host's clock shows {now} seconds since 1970, which is no date")
     return HostClock(now, now - answer.at)
 
 
@@ -164,6 +169,8 @@ def _scheduled(answer: Answer) -> Scheduled | None:
         kind, when = str(kind), int(micros) / 1_000_000
     except (KeyError, TypeError, ValueError) as error:
         raise ProbeFailed("logind did not answer as expected") from error
+    if kind and not 0 <= when < YEAR_9999:
+        raise ProbeFailed(f"logind has a {kind} scheduled for a moment that is no date ({micros})")
     return Scheduled(kind, when) if kind and when else None
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from tastyops.errors import Refused, shown
 from tastyops.model.action import Facts
 from tastyops.window import format_duration
-from tastyops.window.clock import readings
+from tastyops.window.clock import possible, readings
 
 RECENTLY = 6 * 3600.0
 """Seconds within which a clock time that has passed is a time missed, not tomorrow's."""
@@ -47,7 +47,7 @@ def moment(text: str, zone: str, now: float) -> float:
     first = next(
         near
         for near in (today, today + timedelta(1))
-        if not (seen := readings(near, clock, place)) or seen[-1].timestamp() > now
+        if possible(near, clock, place)[-1].timestamp() > now
     )
     return _only(text, first, clock, place)
 

@@ -75,6 +75,13 @@ def readings(day: date, clock: time, zone: tzinfo) -> list[datetime]:
     return [early, late] if exists else []
 
 
+def possible(day: date, clock: time, zone: tzinfo) -> list[datetime]:
+    """As ``readings``; for a time that was skipped, the two moments between which it would lie."""
+    naive = datetime.combine(day, clock)
+    around = sorted(naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return readings(day, clock, zone) or around
+
+
 def no_time(text: str, why: str) -> UsageError:
     """What is said of a text that is no time."""
     return UsageError(

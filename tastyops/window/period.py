@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from tastyops.errors import UsageError, shown
 from tastyops.model.runbook import WindowSpec
-from tastyops.window.clock import Said, read_said, readings
+from tastyops.window.clock import Said, possible, read_said, readings
 
 _STILL = "No host was touched."
 
@@ -35,11 +35,12 @@ def resolve(spec: WindowSpec, zone: str, now: datetime) -> Period:
     if said.day is not None:
         return _from(_on(said, said.day, place), spec, length, place)
     today = now.astimezone(said.offset or place).date()
-    for days in (-1, 0, 1):
-        found = _from(_on(said, today + timedelta(days), place), spec, length, place)
-        if found.ends > now:
-            return found
-    return found
+    day = next(
+        day
+        for day in (today + timedelta(days) for days in (-1, 0, 1, 2))
+        if _latest_end(possible(day, said.clock, said.offset or place), spec, length, place) > now
+    )
+    return _from(_on(said, day, place), spec, length, place)
 
 
 def next_end(text: str, zone: str, now: datetime) -> datetime:
@@ -60,12 +61,40 @@ def _from(begins: datetime, spec: WindowSpec, length: timedelta | None, place: t
 
 
 def _after(said: Said, place: tzinfo, moment: datetime) -> datetime:
-    """The first time after a moment at which clocks show that; one with a date is as it is said."""
+    """The first time after a moment at which clocks show that; one with a date is as it is said.
+
+    A day is resolved only if its time lies after the moment: clocks that are changed on another
+    day do not matter.
+    """
     if said.day is not None:
         return _on(said, said.day, place)
-    today = moment.astimezone(said.offset or place).date()
-    found = [_on(said, today + timedelta(days), place) for days in (0, 1)]
-    return found[0] if found[0] > moment else found[1]
+    day, later = _next_day(said, place, moment)
+    return later[0] if readings(day, said.clock, said.offset or place) and len(later) == 1 else (
+        _on(said, day, place)
+    )
+
+
+def _next_day(said: Said, place: tzinfo, moment: datetime) -> tuple[date, list[datetime]]:
+    """The first day on which that time lies after a moment, and when it may be on that day."""
+    zone = said.offset or place
+    today = moment.astimezone(zone).date()
+    for day in (today + timedelta(days) for days in (0, 1, 2)):
+        later = [each for each in possible(day, said.clock, zone) if each > moment]
+        if later:
+            return day, later
+    raise AssertionError("a time of day comes within two days")
+
+
+def _latest_end(
+    begins: list[datetime], spec: WindowSpec, length: timedelta | None, place: tzinfo
+) -> datetime:
+    """When a period that may begin at any of these moments ends at the latest."""
+    if length is not None:
+        return max(begins) + length
+    said = read_said(spec.ends)
+    if said.day is not None:
+        return max(possible(said.day, said.clock, said.offset or place))
+    return max(max(_next_day(said, place, moment)[1]) for moment in begins)
 
 
 def _on(said: Said, day: date, zone: tzinfo) -> datetime:
