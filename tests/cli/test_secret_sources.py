@@ -187,7 +187,7 @@ STEPS = (
     'run: {command: "cat; echo is {{ password }}", stdin: "{{ password }}\\n"}',
     "{run: \"echo read {{ password }}\", reads: true, register: seen}",
     'wall: "Look: {{ seen.stdout }}"',
-    "{run: \"sh -c {{ 'echo ' ~ password }}; exit 0\", when: password | length > 3}",
+    """{run: "sh -c 'echo \\\"$1\\\"' sh {{ 'echo ' ~ password }}", when: password | length > 3}""",
 )
 
 
