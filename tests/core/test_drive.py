@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from tastyops.errors import JournalUnwritable, Unreachable
+from tastyops.errors import HostUnsuitable, JournalUnwritable, NoRoom, SudoRefused, Unreachable
 from tastyops.journal.events import CancelAsked, Noted
 from tastyops.journal.state import fold
 from tastyops.shell import Fate
@@ -299,6 +299,33 @@ def test_a_change_interrupted_by_a_reboot_is_in_doubt(tmp_path: Path) -> None:
     host.answers["change it"] = cut  # type: ignore[assignment]
     ran = drive(plan_of(ONE, "web1"), tmp_path, in_doubt=True, web1=host)
     assert "rebooted" in ran.bodies("step-ended")[0].why
+
+
+@pytest.mark.parametrize("refusal", [NoRoom, SudoRefused])
+@pytest.mark.parametrize("cuts", [0, 1])
+def test_what_was_not_begun_has_failed_and_frees_the_host(
+    tmp_path: Path, refusal: type[Unreachable], cuts: int
+) -> None:
+    """At the first try, and where the link was lost before it and the host has no trace of it."""
+    none = refusal("web1 says no.", still_true="Nothing was changed by it.")
+    host = FakeHost({"change it": [*[lost()] * cuts, none], "echo 0": (0, "")})
+    ran = drive(plan_of(ONE, "web1"), tmp_path, web1=host)
+    assert ran.state.closed is not None
+    assert ran.state.closed.exit_code == 1
+    (ended,) = ran.bodies("step-ended")
+    assert ended.outcome == "failed"
+    assert "Nothing was changed by it." in ended.why
+    assert host.lock is None
+    assert "*" in host.forgotten
+
+
+def test_a_host_that_becomes_unsuitable_under_a_change_leaves_a_doubt(tmp_path: Path) -> None:
+    """Its second session was refused after the change had been sent, say."""
+    host = FakeHost({"change it": HostUnsuitable("MaxSessions is 1.")})
+    ran = drive(plan_of(ONE, "web1"), tmp_path, in_doubt=True, web1=host)
+    assert ran.bodies("step-ended")[0].why == "MaxSessions is 1."
+    (asked,) = ran.bodies("asked")
+    assert "look" in asked.choices
 
 
 # -- people ------------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tastyops.errors import HostUnsuitable
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Answered, CancelAsked, InputChanged, StopAsked
 from tastyops.journal.state import fold
+from tastyops.shell import Fate
 from tastyops.store.runs import hand_in
 from tests.core.driving import Ran, drive, plan_of
-from tests.core.fake import FakeClock, FakeHost
+from tests.core.fake import FakeClock, FakeHost, lost
 
 TWO = """
 title: T
@@ -297,3 +299,40 @@ def test_a_cancel_ends_what_runs_in_the_background(tmp_path: Path) -> None:
     ran = drive(plan_of(BESIDE, "web1"), tmp_path, web1=host)
     assert code(ran) == 3
     assert ran.works[1].startswith("(Cancelled")
+
+
+def test_the_host_is_asked_again_what_became_of_it(tmp_path: Path) -> None:
+    """The change is neither sent again nor taken for done, and the log has the doubt once."""
+    person = Person("look")
+    refused = HostUnsuitable("The second session was refused.")
+    host = FakeHost({"first 1": refused, "after": (0, ""), "second": (0, "")})
+    host.fates["1.1.1.1"] = Fate("ended", 0)
+    ran = drive(plan_of(TWO, "web1"), tmp_path, operators=[person], web1=host)
+    assert host.sent == ["first 1", "after", "second"]
+    assert ran.state.closed is not None
+    assert ran.state.closed.exit_code == 0
+    assert ran.transcript[:2] == [
+        "Step 1.1 'Do it' is in doubt: what became of it is not known.",
+        "Step 1.1 'Do it' completed.",
+    ]
+    again = fold(ran.events)
+    assert (again.closed, again.lanes.keys()) == (ran.state.closed, ran.state.lanes.keys())
+
+
+def test_a_doubt_that_stays_one_is_asked_about_again_and_logged_once(tmp_path: Path) -> None:
+    person = Person("look", "look", "done")
+    refused = HostUnsuitable("Refused.")
+    host = FakeHost({"first 1": [refused, refused, refused], "after": (0, ""), "second": (0, "")})
+    ran = drive(plan_of(TWO, "web1"), tmp_path, operators=[person], web1=host)
+    assert len(ran.bodies("asked")) == 3
+    assert len([line for line in ran.transcript if "is in doubt" in line]) == 1
+    assert ran.state.closed is not None
+    assert ran.state.closed.exit_code == 0
+
+
+def test_what_the_host_knows_nothing_of_is_not_looked_for_again(tmp_path: Path) -> None:
+    person = Person("done")
+    host = FakeHost({"first 1": lost(), "after": (0, ""), "second": (0, "")})
+    host.fates["1.1.1.1"] = Fate("lost")
+    drive(plan_of(TWO, "web1"), tmp_path, operators=[person], web1=host)
+    assert "look" not in person.asked[0]["choices"]

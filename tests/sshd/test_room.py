@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tastyops.cli.program import main
+from tastyops.errors import NoRoom
 from tastyops.journal.events import Settled, StepEnded
 from tastyops.shell import Fate
 from tastyops.store.runs import read_events, run_directories
@@ -128,6 +129,16 @@ def test_a_reading_that_was_cut_gives_no_fact(small: Sshd, opened: Open) -> None
     ended = session.probe(["sh", "-c", "head -c 8388608 /dev/zero; exit 0"], sink=Counted())
     assert (ended.status, ended.cut) == (0, True)
     assert not session.probe(["true"], sink=Counted()).cut
+    session.forget_run()
+    session.unlock()
+
+
+def test_standard_input_that_does_not_fit_is_not_sent(small: Sshd, opened: Open) -> None:
+    session = opened(small)
+    with pytest.raises(NoRoom, match="did not arrive whole"):
+        session.change("big", ["cat"], sink=Counted(), stdin=b"x" * 6_000_000)
+    assert session.fate("big") == Fate("never")
+    assert session.change("small", ["cat"], sink=Counted(), stdin=b"x").status == 0
     session.forget_run()
     session.unlock()
 
