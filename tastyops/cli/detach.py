@@ -32,7 +32,11 @@ OUTPUT = "detached.log"
 PATIENCE = 60.0
 """Seconds until the new process must have taken the run up."""
 
+_LOOK = 0.2
+"""Seconds between two looks whether it has."""
+
 _MOST_SAID = 2000
+"""Bytes of what it wrote that are shown where it did not."""
 
 
 ASKED = "it was asked to go on without this terminal"
@@ -124,13 +128,13 @@ def _taken_up(process: subprocess.Popen[bytes], directory: Path, epoch: int) -> 
     while time.monotonic() < until:
         ended = process.poll() is not None
         try:
-            if read_state(directory).epoch > epoch and (ended or is_live(directory)):
+            if (ended or is_live(directory)) and read_state(directory).epoch > epoch:
                 return True
         except JournalDamaged:
             pass  # half a line is being written
         if ended:
             return False
-        time.sleep(0.05)
+        time.sleep(_LOOK)
     process.kill()
     process.wait()
     return False
