@@ -262,10 +262,21 @@ def farewell(plan: Plan, state: RunState, setting: Setting, log: LogFile, run: s
             print(f"\n{document.tag} {document.status}.")  # noqa: T201
             print(f"Log: {log.page}\nRun: {run}  (`invoke show {document.number}{where}`)")  # noqa: T201
             into = "" if document.closed else document.number
+            if held := _held(plan, state):
+                print(  # noqa: T201
+                    f"{', '.join(held)} stays locked by this run, which ended in doubt: "
+                    f"`invoke resume --run {run}{where}` settles that and lets it go."
+                )
             if again := setting.masker.text(_to_go_on(plan, state, args, into)):
                 print(again)  # noqa: T201
     output.settle()  # a reader that went away does not change how the run ended
     return code
+
+
+def _held(plan: Plan, state: RunState) -> list[str]:
+    """The hosts that a run which ended in doubt keeps; a practice host ends with its run."""
+    real = [host.name for host in plan.hosts if host.connection != "practice"]
+    return [name for name in real if state.in_doubt and name in state.locked]
 
 
 def _to_go_on(plan: Plan, state: RunState, args: Namespace, into: str) -> str:

@@ -45,7 +45,7 @@ def closed(project: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     (run,) = run_directories(project / "runs")
     assert main(["cancel", run.name]) == 5
     assert read_state(run).closed is not None
-    capsys.readouterr()
+    assert f"resume --run {run.name}` settles that and lets it go" in capsys.readouterr().out
     return run
 
 
