@@ -18,6 +18,7 @@ from tastyops.errors import InvalidFile, JournalDamaged, UsageError, did_you_mea
 from tastyops.inventory import Host, Inventory
 from tastyops.inventory.reading import read_inventory
 from tastyops.journal.state import RunState
+from tastyops.lab import places
 from tastyops.model.action import Registry
 from tastyops.model.runbook import Runbook
 from tastyops.model.text import one_line
@@ -113,6 +114,8 @@ def load_inventory(wanted: str | None) -> Inventory:
     path = Path(wanted or DEFAULT_INVENTORY)
     if wanted and not path.exists() and "/" not in wanted:
         named = known_inventories() / f"{wanted}.yml"
+        if wanted == places.NAME and places.inventory().exists():
+            named = places.inventory()
         if not named.exists():
             known = sorted(file.stem for file in known_inventories().glob("*.yml"))
             raise UsageError(
@@ -161,6 +164,8 @@ def parse_runbook(
         return read(built_in())
     except InvalidFile:
         known, beside = installed(), declared(path.parent)
+        if not beside and known.keys() == built_in().keys():
+            raise  # there is no more to know
         if plugins == "none":
             return _without(beside, lambda: read(known))
         book = read(known, beside.keys() - known.keys())

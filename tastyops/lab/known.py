@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tastyops.lab import places, recipe
-from tastyops.lab.record import Record
+from tastyops.lab.record import RECORD, Record
 
-NAME = "lab"
 PASSWORD = "console-password"  # noqa: S105  the file's name
 POWER_WORDS = ("on", "off", "cycle", "status")
 
@@ -32,6 +31,7 @@ def inventory(made: Record) -> str:
     }
     lines = [
         "# The lab machine, written by lab.up. What is logged here is practice, not maintenance.",
+        f"{_OF}{folder}",
         "practice: true",
         f"logs: {json.dumps(str(folder / 'logs'))}",
         f"runs: {json.dumps(str(folder / 'runs'))}",
@@ -42,15 +42,41 @@ def inventory(made: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
+_OF = "# Its machine runs in "
+
+
 def write(made: Record, inventories: Path) -> Path:
-    """Writes it as the known inventory ``lab``; returns its path."""
+    """Writes the lab's inventory; returns its path.
+
+    It is the known inventory ``lab``, unless that is of another lab that is up: then it lies in
+    this lab's own directory alone, where ``--inventory lab`` looks first.
+    """
     inventories.mkdir(parents=True, exist_ok=True)
     private = places.state() / PASSWORD
     private.touch(mode=0o600)
     private.chmod(0o600)
     private.write_text(recipe.CONSOLE_PASSWORD)
-    path = inventories / f"{NAME}.yml"
-    fresh = path.with_name(f".{NAME}.new")
-    fresh.write_text(inventory(made), "utf-8")
-    fresh.replace(path)
+    _replace(places.inventory(), inventory(made))
+    path = inventories / f"{places.NAME}.yml"
+    if _of_another(path):
+        return places.inventory()
+    _replace(path, inventory(made))
     return path
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(text, "utf-8")
+    fresh.replace(path)
+
+
+def _of_another(path: Path) -> bool:
+    """Whether a lab of another state directory, which is on record there, wrote the inventory."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    folders = [line.removeprefix(_OF) for line in lines if line.startswith(_OF)]
+    return any(
+        Path(folder) != places.state() and (Path(folder) / RECORD).exists() for folder in folders
+    )

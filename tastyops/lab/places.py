@@ -16,3 +16,12 @@ def state() -> Path:
     """The running machine: its disks, logs, and the record of what was started."""
     base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return Path(base).absolute() / "tastyops" / "lab"
+
+
+NAME = "lab"
+"""The name by which the lab's inventory is known."""
+
+
+def inventory() -> Path:
+    """The inventory of the lab whose state directory this is."""
+    return state() / "inventory.yml"

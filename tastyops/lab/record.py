@@ -21,6 +21,9 @@ from tastyops.lab.guest import Guest
 from tastyops.lab.processes import Process, from_file
 from tastyops.lab.qemu import Drive, Machine, pristine
 
+RECORD = "record.json"
+"""The file's name, in the state directory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -131,7 +134,7 @@ class Record:
 
     def save(self) -> None:
         """Writes it down."""
-        path = places.state() / "record.json"
+        path = places.state() / RECORD
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(self._plain(), indent=1) + "\n")
         fresh.replace(path)
@@ -150,7 +153,7 @@ class Record:
 
     def forget(self) -> None:
         """Removes it, and what only made sense while it ran."""
-        (places.state() / "record.json").unlink(missing_ok=True)
+        (places.state() / RECORD).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         for drive in self.drives:
             drive.path.unlink(missing_ok=True)
@@ -159,7 +162,7 @@ class Record:
 def read() -> Record | None:
     """The lab on record; None if there is none, or its record cannot be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        plain = json.loads((places.state() / "record.json").read_text())
+        plain = json.loads((places.state() / RECORD).read_text())
         return Record(
             Golden(Path(plain["golden"])), plain["accelerator"], Path(plain["folder"]),
             Ports(*plain["ports"]), plain["began"],

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tastyops.cli.project import load_inventory
 from tastyops.errors import LabFailed
 from tastyops.inventory.reading import read_inventory
 from tastyops.lab import known, life, places, processes, qemu, record
@@ -22,7 +23,7 @@ from tastyops.lab.golden import Golden, locked
 from tastyops.lab.processes import Process
 from tastyops.lab.qemu import pristine
 from tastyops.lab.qmp import Qmp
-from tastyops.lab.record import Ports, Record
+from tastyops.lab.record import RECORD, Ports, Record
 from tests.unix_sockets import path_of
 
 
@@ -250,6 +251,35 @@ def test_the_inventory_is_one_that_tastyops_takes(made: Record, tmp_path: Path) 
     assert host.power
     assert set(host.power.commands) == set(known.POWER_WORDS)
     assert Path(inventory.runs).is_absolute()
+
+
+def test_two_labs_of_one_user_do_not_overwrite_each_others_inventory(
+    made: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a state directory of its own (XDG_STATE_HOME); the known inventories are shared."""
+    inventories = tmp_path / "config/tastyops/inventories"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+
+    def up(name: str, port: int) -> Path:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / name))
+        places.state().mkdir(parents=True, exist_ok=True)
+        (places.state() / RECORD).touch()
+        return known.write(replace(made, ports=replace(made.ports, ssh=port)), inventories)
+
+    def port(name: str) -> int | None:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / name))
+        (host,) = load_inventory("lab").hosts.values()
+        return host.port
+
+    assert up("one", 20001) == inventories / "lab.yml"
+    assert up("two", 20002) == tmp_path / "two/tastyops/lab/inventory.yml"
+    assert (port("one"), port("two"), port("none")) == (20001, 20002, 20001)
+    assert up("one", 20003) == inventories / "lab.yml"
+    assert (port("one"), port("two")) == (20003, 20002)
+    (tmp_path / "one/tastyops/lab" / RECORD).unlink()  # it is down
+    assert up("two", 20004) == inventories / "lab.yml"
+    assert (port("two"), port("none")) == (20004, 20004)
 
 
 # -- QEMU's protocol ---------------------------------------------------------------------------
