@@ -30,7 +30,7 @@ NOT_FAST = (
     "power/test_switch.py", "practice/test_leftovers.py", "practice/test_reboot_runs.py", "practice/test_reboots.py",
     "practice/test_runbooks.py",
     "practice/test_serial.py", "practice/test_server.py", "practice/test_sh.py",
-    "test_announce.py", "test_apt_locks.py", "test_benchmarks.py", "test_locks.py", "test_packaging.py",
+    "test_announce.py", "test_apt_locks.py", "test_plain_files.py", "test_benchmarks.py", "test_locks.py", "test_packaging.py",
     "test_retention.py", "test_shell.py", "test_together.py",
 )  # fmt: skip
 """Where tests start shells, terminals, practice hosts or tastyops itself, or try thousands of inputs;

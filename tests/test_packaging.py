@@ -65,11 +65,11 @@ def test_the_program_works_from_an_empty_folder(wheel: Path, tmp_path: Path) -> 
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
         (entries,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
-        assert b"tastyops = tastyops.cli.program:console_script" in archive.read(entries)
+        assert b"tastyops = tastyops.__main__:run" in archive.read(entries)
     folder.mkdir()
     (folder / "inventory.yml").write_text("hosts:\n  kalimdor: {connection: practice}\n")
     shutil.copy(ROOT / "runbooks" / "kernel-upgrade.yml", folder / "upgrade.yml")
-    start = "from tastyops.cli.program import console_script; console_script()"
+    start = "from tastyops.__main__ import run; run()"
 
     def tastyops(*words: str) -> str:
         done = subprocess.run(

@@ -94,6 +94,7 @@ def _dispatch(arguments: list[str], program: str, dry: bool) -> int:
     module = importlib.import_module(f"tastyops.cli.{verb.module}")
     parser = Parser(prog=f"{program} {name}", description=verb.help + ".")
     module.arguments(parser)
+    signals.loaded()
     return int(module.perform(parser.parse_args(rest), dry=dry))
 
 

@@ -47,6 +47,15 @@ class Aborted(BaseException):
     """A second signal came. No Exception: nothing on the way may take it for an ordinary one."""
 
 
+def loaded() -> None:
+    """Ctrl-C raises KeyboardInterrupt from now on: until here it ended the process at once.
+
+    Only where the program's own start guarded it; under Invoke and in tests it is as it was.
+    """
+    if getattr(signal.getsignal(signal.SIGINT), "__name__", "") == "leave":
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextlib.contextmanager
 def like_ctrl_c() -> Iterator[None]:
     """SIGTERM and SIGHUP end what runs inside as Ctrl-C does, with its cleaning up and its code."""

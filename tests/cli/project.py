@@ -25,7 +25,7 @@ _STARTERS = {
     "invoke": [sys.executable, "-m", "invoke"],
     "tastyops": [
         sys.executable, "-c",
-        "from tastyops.cli.program import console_script; console_script()",
+        "from tastyops.__main__ import run; run()",
     ],
 }
 
