@@ -7,6 +7,7 @@ because replaying a long watch from its beginning each time would be quadratic.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,9 @@ from tastyops.model.runbook import Marked, Step
 from tastyops.plan import Plan, lane_facts, lane_names
 from tastyops.probes.parsing import parse
 from tastyops.validate.values import coerce
+
+LARGE = 64 * 1024
+"""Characters of one value in the end of a step that registers nothing."""
 
 YES = frozenset({"y", "yes", "done", "ok", "true"})
 
@@ -373,7 +377,7 @@ def _until(
         return _end(view, Outcome.DONE, registered)
     if len(view.lane.retries) < step.retries:
         n = max(view.lane.history, default=0) + 1
-        return Append(view.at(n), AttemptEnded(registered, why, step.delay))
+        return Append(view.at(n), AttemptEnded(_kept(step, registered), why, step.delay))
     why = why or "`until` did not hold after the last attempt"
     return _end(view, Outcome.FAILED, registered, why=why, cause=cause)
 
@@ -409,8 +413,27 @@ def _end(
     elif not outcome.good and (view.lane.begun or view.state.stop is None):
         entry = failed_entry(view.step, view.names(), outcome)
     told = _labelled(view, entry)
-    body: Body = StepEnded(outcome.value, registered, told, why, unknown, refused, cause)
+    kept = _kept(view.step, registered)
+    body: Body = StepEnded(outcome.value, kept, told, why, unknown, refused, cause)
     return Append(view.at(), body)
+
+
+def _kept(step: Step, registered: Registered) -> Registered:
+    """The registered values for the journal.
+
+    A large one of a step without ``register`` cannot be read by any step. A reference stands in its
+    place; the output itself is kept once, with the command that gave it.
+    """
+    if step.register:
+        return registered
+    return {name: _reference(value) for name, value in registered.items()}
+
+
+def _reference(value: Any) -> Any:
+    if not isinstance(value, (str, list, tuple, dict)):
+        return value
+    size = len(value) if isinstance(value, str) else len(json.dumps(value, default=str))
+    return value if size <= LARGE else {"kept with": "the command's output", "characters": size}
 
 
 def intended(perform: Perform, fate: str, boot_id: str, record: str = "") -> Intended:

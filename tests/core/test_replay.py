@@ -288,3 +288,33 @@ def test_the_digest_of_a_command_is_that_of_the_first_releases(
     command: Command, expected: str
 ) -> None:
     assert digest(command) == expected
+
+
+@pytest.mark.parametrize("size", [1, 65_000, 66_000, 8_000_000])
+@pytest.mark.parametrize("character", ["x", "\n", "\x01", "é", '"'])
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_large_output_that_nothing_registers_is_a_reference(
+    tmp_path: Path, size: int, character: str, status: int
+) -> None:
+    plan = plan_of("title: X\nhosts: web1\nworks: [{work: X, steps: [{run: much}]}]", "web1")
+    ran = drive(plan, tmp_path, web1=FakeHost({"much": (status, character * size)}))
+    assert ran.state.closed is not None
+    longest = max(map(len, (ran.directory / "journal.jsonl").read_bytes().splitlines()))
+    assert longest < 1_000_000
+    (end,) = ran.bodies("step-ended")
+    kept = end.registered["stdout"]
+    if size > 66_000 and character not in ("\n", "é"):  # trimmed; more than is parsed, so cut
+        assert kept["characters"] > 66_000
+        assert any((ran.directory / "blobs").iterdir())
+
+
+def test_a_large_output_that_is_registered_is_there_for_later_steps(tmp_path: Path) -> None:
+    plan = plan_of(
+        "title: X\nhosts: web1\nworks: [{work: X, steps: [{run: much, register: m},"
+        " {run: 'echo {{ m.stdout | length }}'}]}]",
+        "web1",
+    )
+    host = FakeHost({"much": (0, "x" * 100_000), "echo 100000": (0, "")})
+    ran = drive(plan, tmp_path, web1=host)
+    assert ran.state.closed is not None
+    assert ran.state.closed.exit_code == 0
