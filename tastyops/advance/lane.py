@@ -7,7 +7,6 @@ because replaying a long watch from its beginning each time would be quadratic.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -430,9 +429,10 @@ def _kept(step: Step, registered: Registered) -> Registered:
 
 
 def _reference(value: Any) -> Any:
-    if not isinstance(value, (str, list, tuple, dict)):
-        return value
-    size = len(value) if isinstance(value, str) else len(json.dumps(value, default=str))
+    lines = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if not (lines or isinstance(value, str)):
+        return value  # facts, which later steps of the same kind may look at
+    size = sum(len(each) + 1 for each in value) if lines else len(value)
     return value if size <= LARGE else {"kept with": "the command's output", "characters": size}
 
 
