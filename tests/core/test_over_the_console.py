@@ -105,9 +105,9 @@ class Terminals(FakeWays):
 def test_with_a_real_shell_at_the_other_end(tmp_path: Path) -> None:
     ways = Terminals()
     ways.locks = tmp_path
+    look = "{console.look: {wait: 60s, until: ['[#$] $']}}"
     steps = (
-        "{console.look: }, {run: 'printf \"a\\377b\"; echo lost words >&2'},"
-        " {console.look: }, {run: echo after}"
+        look + ", {run: 'printf \"a\\377b\"; echo lost words >&2'}, " + look + ", {run: echo after}"
     )
     found = ran(steps, tmp_path, ways, FakeHost(refuse=99))
     ended = [(body.outcome, body.why) for body in found.bodies("step-ended")]
