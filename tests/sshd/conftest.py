@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import shutil
 import threading
 import time
@@ -15,6 +14,7 @@ import pytest
 from tastyops.shell.lock import Holder
 from tastyops.ssh.session import SshDialer, SshSession
 from tastyops.ssh.timing import Timing
+from tests.sshd.dialling import RUN
 from tests.sshd.server import Sshd
 from tests.sshd.watching import wait_for
 
@@ -22,7 +22,7 @@ Open = Callable[..., SshSession]
 
 
 def run_name() -> str:
-    return f"test-{os.getpid()}-{time.monotonic_ns():x}"
+    return f"{RUN}-{time.monotonic_ns():x}"
 
 
 def holding(session: SshSession, name: str = "target") -> SshSession:
@@ -36,9 +36,8 @@ def holding(session: SshSession, name: str = "target") -> SshSession:
 def nothing_left_on_the_host() -> Iterator[None]:
     """The directories of runs whose links were cut, frozen or never meant to end well."""
     yield
-    for pattern in (f"test-{os.getpid()}-*", "test.*"):
-        for left in glob.glob(f"/run/tastyops/{pattern}"):
-            shutil.rmtree(left, ignore_errors=True)
+    for left in glob.glob(f"/run/tastyops/{RUN}[.-]*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @pytest.fixture

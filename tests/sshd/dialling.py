@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from tastyops.ssh.session import SshDialer
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected
 
+RUN = f"test-{os.getpid()}"
+"""Begins every run's name here: the run's directory on the host is this process's to remove."""
+
 
 def dialer(server: Sshd, config: str = "", **options: object) -> SshDialer:
     """A dialer with an ssh_config of its own beside the server's."""
@@ -22,7 +26,7 @@ def dialer(server: Sshd, config: str = "", **options: object) -> SshDialer:
 
 
 def hello(dialling: SshDialer, host: Host) -> str:
-    session = dialling.prober(host, "test")
+    session = dialling.prober(host, RUN)
     sink = Collected()
     try:
         assert session.probe(["echo", "hello"], sink=sink).status == 0
@@ -33,7 +37,7 @@ def hello(dialling: SshDialer, host: Host) -> str:
 
 def refusal(dialling: SshDialer, host: Host, kind: type[errors.TastyopsError]) -> str:
     with pytest.raises(errors.TastyopsError) as caught:
-        dialling.prober(host, "test")
+        dialling.prober(host, RUN)
     assert type(caught.value) is kind, caught.value
     assert caught.value.still_true
     assert caught.value.next_step

@@ -18,7 +18,7 @@ from tastyops import errors
 from tastyops.inventory import Host
 from tastyops.ssh.timing import Timing
 from tests.sshd.accounts import Accounts
-from tests.sshd.dialling import dialer, hello, refusal
+from tests.sshd.dialling import RUN, dialer, hello, refusal
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected
 from tests.unix_sockets import path_of
@@ -37,7 +37,7 @@ def test_an_unknown_key_is_refused_whatever_ssh_config_says(sshd: Sshd, tmp_path
         sshd.host(known_hosts=str(tmp_path / "empty")),
     ):
         with pytest.raises(errors.HostKeyUnknown) as caught:
-            lax.session(host, "test")
+            lax.session(host, RUN)
         assert "invoke trust target" in caught.value.next_step
         assert "SHA256:" in caught.value.what
         assert "Nothing was sent" in caught.value.still_true
@@ -157,7 +157,7 @@ def test_a_missing_key_file_is_told_before_connecting(sshd: Sshd) -> None:
     with pytest.raises(errors.UsageError, match="/nonexistent/key"):
         dialer(sshd).check(host)
     with pytest.raises(errors.UsageError, match="/nonexistent/key"):
-        dialer(sshd).session(host, "test")
+        dialer(sshd).session(host, RUN)
 
 
 def test_nobody_listens(sshd: Sshd) -> None:
@@ -296,7 +296,7 @@ def test_sessions_a_connection(sessions: int, enough: bool, sshd_installed: None
     server.start()
     try:
         if enough:
-            session = dialer(server).session(server.host(), "test")
+            session = dialer(server).session(server.host(), RUN)
             # longer than it takes until the second session is wanted
             assert session.probe(["sleep", "2"], sink=Collected()).status == 0
             session.close()
@@ -309,6 +309,6 @@ def test_sessions_a_connection(sessions: int, enough: bool, sshd_installed: None
 
 def test_the_skew_between_the_clocks(sshd: Sshd) -> None:
     behind = dialer(sshd, now=lambda: time.time() - 90)
-    session = behind.session(sshd.host(), "test")
+    session = behind.session(sshd.host(), RUN)
     session.close()
     assert 88.5 < session.skew < 91.5

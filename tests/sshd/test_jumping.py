@@ -12,7 +12,7 @@ from tastyops import errors
 from tastyops.ssh import trust
 from tastyops.ssh.timing import Timing
 from tastyops.ssh.wire import SshCarrier
-from tests.sshd.dialling import dialer, hello, known, refusal, trusts
+from tests.sshd.dialling import RUN, dialer, hello, known, refusal, trusts
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected
 
@@ -39,7 +39,7 @@ def test_jump_hosts_are_visited_in_order(sshd: Sshd, jump: Sshd) -> None:
     config = through(sshd, f"first,ssh://root@127.0.0.1:{sshd.port}")
     config += f"Host first\n  HostName 127.0.0.1\n  User root\n  Port {jump.port}\n"
     dialling = dialer(sshd, config)
-    session = dialling.session(sshd.host(address="deep", known_hosts=both), "test")
+    session = dialling.session(sshd.host(address="deep", known_hosts=both), RUN)
     try:
         carrier = session._link._carrier
         assert isinstance(carrier, SshCarrier)
