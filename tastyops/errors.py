@@ -109,14 +109,18 @@ class InvalidFile(TastyopsError):
     exit_code = ExitCode.USAGE
 
     def __init__(
-        self, problems: Sequence[Problem], still_true: str = "No host was touched."
+        self,
+        problems: Sequence[Problem],
+        still_true: str = "No host was touched.",
+        next_step: str = "",
     ) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: problem.place))
         count = len(self.problems)
+        correct = f"Correct the {'problem' if count == 1 else f'{count} problems'} above."
         super().__init__(
             "\n".join(str(problem) for problem in self.problems),
             still_true=still_true,
-            next_step=f"Correct the {'problem' if count == 1 else f'{count} problems'} above.",
+            next_step=next_step or correct,
         )
 
 

@@ -9,7 +9,7 @@ from tastyops.catalogue import registry_for
 from tastyops.cli import project
 from tastyops.cli.secrets import Secrets
 from tastyops.engine.controller import boot_id
-from tastyops.errors import JournalDamaged, UsageError
+from tastyops.errors import InvalidFile, JournalDamaged, UsageError
 from tastyops.inventory import Host, Inventory
 from tastyops.journal.events import RunOpened
 from tastyops.journal.state import RunState
@@ -73,14 +73,37 @@ def as_it_was(
             still_true=_UNTOUCHED, next_step="Give the run's own with --inventory F.",
         )
     kept, path = project.read_bounded(directory / RUNBOOK, "a runbook"), Path(opened.path)
-    runbook = project.parse_runbook(kept, path, inventory)
     now = _now(path, kept)
-    if now != kept:
-        changed = project.parse_runbook(now, path, inventory)
-        _tell_changes(state, runbook, changed, accept=accept)
-        runbook = changed
+    before = _kept_runbook(kept, path, inventory, corrected=accept and now != kept)
+    runbook = before
+    if before is None or now != kept:
+        runbook = project.parse_runbook(now, path, inventory)
+    if before is not None and runbook is not before:
+        _tell_changes(state, before, runbook, accept=accept)
     hosts = tuple(inventory.hosts[name] for name in opened.hosts)
     return AsItWas(opened, runbook, hosts, inventory.timezone)
+
+
+def _kept_runbook(
+    kept: bytes, path: Path, inventory: Inventory, *, corrected: bool
+) -> Runbook | None:
+    """The runbook that the run was begun with; None where the corrected one takes its place.
+
+    A later version may refuse what an earlier one took. Raises InvalidFile with the way out.
+    """
+    try:
+        return project.parse_runbook(kept, path, inventory)
+    except InvalidFile as error:
+        if corrected:
+            project.say(
+                "The runbook that the run was begun with is not valid for this version. "
+                f"The run goes on with {path} as it is now."
+            )
+            return None
+        raise InvalidFile(
+            error.problems,
+            next_step=f"Correct {path}, then `invoke resume --accept-changes`; or `invoke cancel`.",
+        ) from error
 
 
 def _now(path: Path, kept: bytes) -> bytes:

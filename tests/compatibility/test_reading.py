@@ -131,7 +131,11 @@ def plan_of(journal: Path) -> Plan:
     )
 
 
-@pytest.mark.parametrize("journal", journals(), ids=named)
+PLANNED = [path for path in journals() if "refused" not in path.parts]
+"""Those whose plan the present version can make again."""
+
+
+@pytest.mark.parametrize("journal", PLANNED, ids=named)
 def test_no_point_of_a_journal_sends_a_change_twice(journal: Path) -> None:
     """Whatever an action sends today: what was begun is picked up, or a person decides."""
     plan, events = plan_of(journal), events_of(journal)
@@ -144,7 +148,7 @@ def test_no_point_of_a_journal_sends_a_change_twice(journal: Path) -> None:
                 assert move.at not in begun
 
 
-OWN = [path for path in journals() if "kernel-upgrade" not in str(path)]
+OWN = [path for path in PLANNED if "kernel-upgrade" not in str(path)]
 
 
 @pytest.mark.parametrize("journal", OWN, ids=named)

@@ -79,7 +79,7 @@ def project(
     monkeypatch.delenv("INVOKE_RUN_DRY", raising=False)
     monkeypatch.setenv("MAIL_PASSWORD", "not-a-real-one")
     place = tmp_path / "project"
-    put_back(f"unfinished/{name}", place)
+    put_back(name if "/" in name else f"unfinished/{name}", place)
     monkeypatch.chdir(place)
     (journal,) = place.glob("private/*/journal.jsonl")
     hosts = Hosts(events_of(journal))
@@ -152,6 +152,31 @@ def test_a_change_whose_host_was_restarted_is_in_doubt_and_not_sent(project: Pro
     assert code == 5, said
     sent = [word for words in project.hosts.read("/root/ledger").values() for word in words]
     assert sent == []
+
+
+@pytest.mark.parametrize("project", [case("refused/evaluated-value")], indirect=True)
+def test_a_run_whose_runbook_is_refused_today_goes_on_with_a_corrected_one(
+    project: Project,
+) -> None:
+    """Fails if a stricter version leaves such a run with no way on but a cancel."""
+    book = project.path / "evaluated.yml"
+    (kept,) = project.path.glob("private/*/runbook.yml")
+    book.write_bytes(kept.read_bytes())
+    code, said = project.verb("resume", "--yes")
+    assert code == 2
+    assert "evaluated.yml:8:22" in said
+    assert "--accept-changes" in said
+    code, _ = project.verb("resume", "--yes", "--accept-changes")
+    assert code == 2, "nothing was corrected yet"
+    book.write_text(
+        kept.read_text().replace("sh -c {{ program }}", "echo named >> /root/ledger")
+    )
+    code, said = project.verb("resume", "--yes", "--accept-changes")
+    assert code == 0, said
+    assert "not valid for this version" in said
+    assert project.hosts.read("/root/ledger") == {"target": ["before", "named"]}
+    assert "The mail server has a name." in project.page
+    assert project.verb("verify", "last")[0] == 0
 
 
 def test_the_records_name_nothing_of_the_machine_they_were_made_on() -> None:

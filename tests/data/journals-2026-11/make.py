@@ -100,7 +100,22 @@ works:
       - {run: "echo set >> /root/ledger", log: The password was changed.}
 """
 
-BOOKS = {"book": BOOK, "two": TWO, "failing": FAILING, "manual": MANUAL, "secret": SECRET}
+EVALUATED = """\
+title: Name the mail server
+hosts: target
+inputs: {program: "echo named >> /root/ledger"}
+works:
+  - work: Name it
+    steps:
+      - run: "echo before >> /root/ledger"
+      - {run: "sh -c {{ program }}", log: The mail server has a name.}
+"""
+"""Later versions refuse this one: its value is a program for sh."""
+
+BOOKS = {
+    "book": BOOK, "two": TWO, "failing": FAILING, "manual": MANUAL, "secret": SECRET,
+    "evaluated": EVALUATED,
+}
 
 UNFINISHED: dict[str, tuple[str, str, dict[str, object]]] = {
     # name: the runbook, on a terminal or not, what the last event is
@@ -245,6 +260,12 @@ def unfinished(workdir: Path, chosen: list[str]) -> None:
             keep(f"unfinished/{name}", workdir)
 
 
+def refused(workdir: Path) -> None:
+    with project(workdir, "target"):
+        killed({"kind": "step-ended", "step": "1.1"}, "run", "evaluated.yml", "--yes", terminal=False)
+        keep("refused/evaluated-value", workdir)
+
+
 def finished(workdir: Path) -> None:
     with project(workdir, "target") as started:
         started["target"].machine.files.add("/root/progress", "100%\n")
@@ -286,7 +307,10 @@ if __name__ == "__main__":
     if sys.argv[1] == "--victim":
         sys.exit(victim(sys.argv[2:]))
     place = Path(sys.argv[1])
-    unfinished(place, sys.argv[2:])
+    if sys.argv[2:] not in (["refused"], ["finished"]):
+        unfinished(place, sys.argv[2:])
+    if sys.argv[2:] in ([], ["refused"]):
+        refused(place)
     if sys.argv[2:] in ([], ["finished"]):
         finished(place)
     shutil.rmtree(place)
