@@ -75,11 +75,12 @@ def as_it_was(
     kept, path = project.read_bounded(directory / RUNBOOK, "a runbook"), Path(opened.path)
     now = _now(path, kept)
     before = _kept_runbook(kept, path, inventory, corrected=accept and now != kept)
-    runbook = before
-    if before is None or now != kept:
+    if before is not None and now == kept:
+        runbook = before
+    else:
         runbook = project.parse_runbook(now, path, inventory)
-    if before is not None and runbook is not before:
-        _tell_changes(state, before, runbook, accept=accept)
+        if before is not None:
+            _tell_changes(state, before, runbook, accept=accept)
     hosts = tuple(inventory.hosts[name] for name in opened.hosts)
     return AsItWas(opened, runbook, hosts, inventory.timezone)
 

@@ -98,7 +98,8 @@ def test_much_output_of_what_only_reads(project: Path, step: str) -> None:
 
 def test_output_within_the_limit_is_whole(project: Path) -> None:
     code, _, ended = ran(
-        project, f'      - run: "head -c {PARSE_LIMIT} /dev/zero | tr \'\\\\0\' x"\n'
+        project,
+        f'      - run: "head -c {PARSE_LIMIT} /dev/zero | tr \'\\\\0\' x"\n        register: said\n',
     )
     assert code == 0
     assert ended[0].registered["truncated"] is False

@@ -75,7 +75,8 @@ def test_the_status_is_known_whatever_was_printed(
 ) -> None:
     write_inventory(project, small)
     (project / "script").write_text(f"{command}\n")
-    text = f"title: T\nhosts: target\nworks: [{{work: W, steps: [{{run: 'sh {project}/script'}}]}}]\n"
+    step = f"{{run: 'sh {project}/script', register: said}}"
+    text = f"title: T\nhosts: target\nworks: [{{work: W, steps: [{step}]}}]\n"
     code = main(["run", write_runbook(project, text), "--yes"])
     (run,) = run_directories(project / "runs")
     events = [event.body for event in read_events(run)]
