@@ -89,12 +89,13 @@ def drive(
     take_over: bool = False,
     ways: OutOfBand | None = None,
     in_doubt: bool = False,
+    run: str = "r1",
     **hosts: FakeHost,
 ) -> Ran:
     """``in_doubt``: the run is left open, since nobody is there to say what became of a change."""
     clock = FakeClock()
     masker = Masker(secrets)
-    journal = RunJournal.create(tmp_path / "runs", "r1", plan.runbook.source, masker)
+    journal = RunJournal.create(tmp_path / "runs", run, plan.runbook.source, masker)
     book = LogBook(tmp_path / "logs", say=lambda _: None)
     head = LogHead(
         plan.runbook.kind,
@@ -110,7 +111,7 @@ def drive(
     driving = Drive(
         plan,
         RunState(),
-        "r1",
+        run,
         journal=journal,
         dialer=FakeDialer(**hosts),
         clock=clock,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +20,11 @@ from tests.core.outside import FakeWays
 PROMPT = "root@web1:~# "
 
 
-def ran(steps: str, tmp_path: Path, ways: FakeWays, network: FakeHost) -> Ran:
+def ran(
+    steps: str, tmp_path: Path, ways: FakeWays, network: FakeHost, run: str = "r1"
+) -> Ran:
     text = f"{{title: T, hosts: web1, works: [{{work: W, steps: [{steps}]}}]}}"
-    return drive(plan_of(text, "web1"), tmp_path, ways=ways, web1=network)
+    return drive(plan_of(text, "web1"), tmp_path, ways=ways, run=run, web1=network)
 
 
 def single_user(**answers: tuple[int, str]) -> tuple[FakeHost, FakeWays]:
@@ -91,33 +95,39 @@ class Terminals(FakeWays):
     """A console with a real shell at its other end."""
 
     locks: Path
+    noisy = 0.0
+    """How often the kernel writes into what the shell prints."""
 
     def console(
         self, host: Host, *, heard: Callable[[bytes], None], take: bool = False
     ) -> Attached:  # type: ignore[override]
         self.attached += 1
-        found = Attached(PtyLine(("dash", "-i"), self.locks, noisy=0.02), "a pty", heard)
+        found = Attached(PtyLine(("dash", "-i"), self.locks, noisy=self.noisy), "a pty", heard)
         found.until([r"[#$] $"], 10)
         return found
 
 
 @pytest.mark.processes
-def test_with_a_real_shell_at_the_other_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("noisy", [0.0, 0.02])
+def test_with_a_real_shell_at_the_other_end(tmp_path: Path, noisy: float) -> None:
     ways = Terminals()
-    ways.locks = tmp_path
+    ways.locks, ways.noisy = tmp_path, noisy
+    run = f"test-{os.getpid()}-{time.monotonic_ns():x}"  # its directory is on this machine
     look = "{console.look: {wait: 60s, until: ['[#$] $']}}"
     steps = (
         look + ", {run: 'printf \"a\\377b\"; echo lost words >&2'}, " + look + ", {run: echo after}"
     )
-    found = ran(steps, tmp_path, ways, FakeHost(refuse=99))
+    found = ran(steps, tmp_path, ways, FakeHost(refuse=99), run)
     ended = [(body.outcome, body.why) for body in found.bodies("step-ended")]
     assert [outcome for outcome, _ in ended] == ["done"] * 4, ended
     assert (ways.attached, len(found.bodies("connected"))) == (1, 2)
-    assert found.transcript.count("The console shows: shell.") == 2
+    if not noisy:  # what the kernel says after the prompt stands where the prompt stood
+        assert found.transcript.count("The console shows: shell.") == 2
     results = [body.result for body in found.bodies("settled") if body.how == "output"]
     first = next(result for result in results if "err" in result)
     assert first["out"]["head64"] == "Yf9i"
     assert first["err"]["head"] == "lost words\n"
     heard = json.dumps([body.out for body in found.bodies("console-heard")])
     assert "tastyops lets go" in heard
-    assert "bG9zdCB3b3Jkcw" not in heard, "what travelled is not kept a second time"
+    if not noisy:  # an answer whose beginning was overwritten is not recognised as one
+        assert "bG9zdCB3b3Jkcw" not in heard, "what travelled is not kept a second time"
