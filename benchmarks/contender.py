@@ -25,7 +25,7 @@ from benchmarks.order import Order, Target, inventory, runbook
 if TYPE_CHECKING:
     from tastyops.journal.envelope import Event
     from tastyops.journal.events import Address
-    from tastyops.plan import Plan
+    from tastyops.plan.plan import Plan
 
 _MASTER_SECONDS = 60.0
 _NOTHING = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
@@ -87,10 +87,10 @@ class _Laps:
 
 def _planned(order: Order) -> Plan:
     """The steps as a plan, by way of an inventory and a runbook as files have them."""
-    from tastyops.catalogue import registry
-    from tastyops.inventory.reading import read_inventory
-    from tastyops.plan import make_plan
-    from tastyops.validate import validate
+    from tastyops.app.registry import registry
+    from tastyops.plan.plan import make_plan
+    from tastyops.runbook.inventory_file import read_inventory
+    from tastyops.runbook.validation import validate
 
     source = runbook(order.steps + 1, reads=order.contender == PROBE).encode()
     hosts = read_inventory(inventory(order).encode(), "inventory.yml")
@@ -104,10 +104,10 @@ def tastyops(order: Order) -> Found:
     from tastyops.engine.drive import Drive
     from tastyops.journal.events import RunOpened
     from tastyops.journal.state import RunState
+    from tastyops.records.logs import LogBook, LogHead, LogKeeper
+    from tastyops.records.runs import RunJournal, new_run_id
     from tastyops.redact import Masker
-    from tastyops.ssh.session import SshDialer
-    from tastyops.store.logs import LogBook, LogHead, LogKeeper
-    from tastyops.store.runs import RunJournal, new_run_id
+    from tastyops.transport.ssh.session import SshDialer
 
     plan, who, masker, now = _planned(order), "bench", Masker(), datetime.now(UTC)
     folder, run = Path(order.folder), new_run_id(now)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.figures import JournalFigures, Spread
 from tastyops.journal.events import Address, Settled
+from tastyops.records.runs import RunJournal
 from tastyops.redact import Masker
-from tastyops.store.runs import RunJournal
 
 BATCH = 40
 """Events to one commit: as when 40 hosts end a step together."""

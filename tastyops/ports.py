@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from tastyops.commands import Blob
-from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, Body
-from tastyops.shell import Fate, Hello
-from tastyops.shell.lock import Holder, Lock
+from tastyops.model.commands import Blob
+from tastyops.model.inventory import Host
+from tastyops.protocol.framing import Fate, Hello
+from tastyops.protocol.host_lock import Holder, Lock
 
 
 class Sink(Protocol):

@@ -7,11 +7,11 @@ from typing import Any
 
 from jsonschema import Draft7Validator
 
-from tastyops import source
-from tastyops.catalogue import built_in
+from tastyops.app.registry import built_in
 from tastyops.model.action import Registry
-from tastyops.schema import runbook_schema
-from tastyops.source.tree import Mapping, Node, Sequence, plain_value
+from tastyops.runbook import yaml_reader
+from tastyops.runbook.schema import runbook_schema
+from tastyops.runbook.yaml_tree import Mapping, Node, Sequence, plain_value
 
 
 def validator(registry: Registry) -> Draft7Validator:
@@ -27,7 +27,7 @@ def shipped() -> Draft7Validator:
 
 def refused(text: str, schema: Draft7Validator | None = None) -> list[str]:
     """What the schema has against a runbook; nothing, for a good one."""
-    document = _plain(source.parse(text.encode(), "r.yml"))
+    document = _plain(yaml_reader.parse(text.encode(), "r.yml"))
     return [error.json_path for error in (schema or shipped()).iter_errors(document)]
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tastyops.announce import caller
-from tastyops.announce.caller import Caller
-from tastyops.announce.command import CommandAnnouncer
+from tastyops.app import announcing
+from tastyops.app.announcer_command import CommandAnnouncer
+from tastyops.app.announcing import Caller
 from tastyops.errors import WaitsForPerson
-from tastyops.inventory.reading import read_inventory
 from tastyops.journal.events import Body, Called
 from tastyops.journal.state import fold
-from tastyops.store.runs import hand_in, read_events
+from tastyops.records.runs import hand_in, read_events
+from tastyops.runbook.inventory_file import read_inventory
 from tests.core.driving import Ran, drive, plan_of
 from tests.core.fake import FakeClock, FakeHost
 
@@ -94,7 +94,7 @@ def called(
 def test_a_failure_that_waits_calls_once_and_the_journal_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(caller, "GRACE", 0.01)
+    monkeypatch.setattr(announcing, "GRACE", 0.01)
     announcer = Recording()
 
     def ready() -> bool:

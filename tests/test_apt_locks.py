@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.commands import Blob, Output
 from tastyops.errors import LabFailed
+from tastyops.facts import apt
 from tastyops.lab import needs
-from tastyops.probes import apt
+from tastyops.model.commands import Blob, Output
 
 HOLD = """\
 import fcntl, os, sys

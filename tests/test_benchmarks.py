@@ -29,9 +29,9 @@ from benchmarks.figures import (
 )
 from benchmarks.order import Order, Target, inventory, runbook
 from benchmarks.table import TO, render
-from tastyops.catalogue import registry
-from tastyops.inventory.reading import read_inventory
-from tastyops.validate import validate
+from tastyops.app.registry import registry
+from tastyops.runbook.inventory_file import read_inventory
+from tastyops.runbook.validation import validate
 
 ONE, MANY = Scenario(1, 30), Scenario(40, 5)
 

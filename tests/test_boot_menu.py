@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tastyops.commands import Blob, Output
-from tastyops.probes.boot import PARSERS, BootMenu
+from tastyops.facts.grub import PARSERS, BootMenu
+from tastyops.model.commands import Blob, Output
 
 HEAD = """\
 if [ "${recordfail}" = 1 ] ; then

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tastyops.commands import Blob, Output
+from tastyops.domain.storage.disks import partition_node, under, uses
 from tastyops.errors import ProbeFailed
-from tastyops.probes.disks import Device, Disks
-from tastyops.probes.health import Counted, Smart
-from tastyops.probes.parsing import parse
-from tastyops.probes.tables import Partition, PartitionTable, Signature
-from tastyops.storage.disks import partition_node, under, uses
+from tastyops.facts.disk_health import Counted, Smart
+from tastyops.facts.disks import Device, Disks
+from tastyops.facts.parsers import parse
+from tastyops.facts.partition_tables import Partition, PartitionTable, Signature
+from tastyops.model.commands import Blob, Output
 
 
 def answer(out: str, status: int = 0, err: str = "") -> Output:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tastyops.commands import Blob, Output, Probe
+from tastyops.domain.storage.disks import find_disk, uses
 from tastyops.errors import Refused
-from tastyops.probes.disks import Device, Disks
-from tastyops.probes.diskuse import Holding, holders
-from tastyops.probes.parsing import parse
-from tastyops.storage.disks import find_disk, uses
+from tastyops.facts.disk_use import Holding, holders
+from tastyops.facts.disks import Device, Disks
+from tastyops.facts.parsers import parse
+from tastyops.model.commands import Blob, Output, Probe
 
 
 def answer(out: str) -> Output:

@@ -11,15 +11,15 @@ import pytest
 import yaml
 
 from tastyops import errors
-from tastyops.catalogue import registry
+from tastyops.app.registry import registry
 from tastyops.cli.verbs import VERBS
 from tastyops.errors import ExitCode, TastyopsError
 from tastyops.journal.envelope import KINDS
-from tastyops.journal.public import KINDS as PUBLIC_KINDS
+from tastyops.journal.public_events import KINDS as PUBLIC_KINDS
 from tastyops.model.action import Param
-from tastyops.validate import KEYS, LATER_KEYS, WORK_KEYS
-from tastyops.validate.steps import KEYS as STEP_KEYS
-from tastyops.window import format_duration
+from tastyops.model.duration import format_duration
+from tastyops.runbook.steps import KEYS as STEP_KEYS
+from tastyops.runbook.validation import KEYS, LATER_KEYS, WORK_KEYS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

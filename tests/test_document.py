@@ -7,11 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tastyops.document.build import Document, Line, build
-from tastyops.document.markdown import escape, render_markdown
-from tastyops.document.text import render_text
-from tastyops.document.times import closing_time, long_date, offset_minutes, offset_name
-from tastyops.journal.public import (
+from tastyops.journal.public_events import (
     Attends,
     Closed,
     Entry,
@@ -21,6 +17,10 @@ from tastyops.journal.public import (
     RunAttached,
     WorkStatus,
 )
+from tastyops.records.document.build import Document, Line, build
+from tastyops.records.document.markdown import escape, render_markdown
+from tastyops.records.document.text import render_text
+from tastyops.records.document.times import closing_time, long_date, offset_minutes, offset_name
 
 AT = datetime(2008, 2, 11, 13, 20, tzinfo=UTC)
 

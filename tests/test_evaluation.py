@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tastyops import templates
-from tastyops.catalogue import registry
+from tastyops.app.registry import registry
 from tastyops.errors import InvalidFile, Place, TemplateError
 from tastyops.model.runbook import Marked
-from tastyops.validate import validate
+from tastyops.runbook.validation import validate
+from tastyops.templates import rendering
 
-NAMES: templates.Names = dict.fromkeys(("x", "host", "items"))
+NAMES: rendering.Names = dict.fromkeys(("x", "host", "items"))
 
 
 def problems(command: str, *numbers: str) -> list[str]:
-    found = templates.check(
+    found = rendering.check(
         Marked(command, Place("f.yml", 3, 7)), NAMES, "shell", numbers=frozenset(numbers)
     )
     return [str(each) for each in found]
@@ -248,7 +248,7 @@ def _ran(command: str, folder: Path) -> bool:
     ]  # fmt: skip
     for value in hostile:
         values = {"x": value, "host": value, "items": [value, "b"]}
-        script = templates.render(Marked(command, Place("f.yml")), values, "shell")
+        script = rendering.render(Marked(command, Place("f.yml")), values, "shell")
         subprocess.run(
             ["bash", "-c", script], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
             timeout=30, check=False,
@@ -287,7 +287,7 @@ def test_a_whole_number_may_stand_in_arithmetic() -> None:
 
 def test_a_value_that_is_no_whole_number_is_refused_while_the_step_runs() -> None:
     with pytest.raises(TemplateError, match="a value is not a whole number"):
-        templates.render(Marked("echo $(( {{ x | int }} ))", Place("f.yml")), {"x": "a[1]"}, "shell")
+        rendering.render(Marked("echo $(( {{ x | int }} ))", Place("f.yml")), {"x": "a[1]"}, "shell")
 
 
 _PIECES = ("{{ x }}", "((", "))", "$(", ")", "$[", "[[", "]]", "-eq", "<(", "|", "&&", ";", "\n",
@@ -344,7 +344,7 @@ works:
 @pytest.mark.skipif(not shutil.which("dash"), reason="dash is not installed")
 @pytest.mark.parametrize("command", ["(cd / && echo {{ x }})", "n={{ x }}; [ \"$n\" -gt 3 ] || true"])
 def test_dash_runs_nothing_either(command: str, tmp_path: Path) -> None:
-    script = templates.render(
+    script = rendering.render(
         Marked(command, Place("f.yml")), {"x": f"a[$(touch {tmp_path}/ran)]"}, "shell"
     )
     subprocess.run(["dash", "-c", script], capture_output=True, timeout=30, check=False)

@@ -11,15 +11,16 @@ from typing import get_args, get_type_hints
 import pytest
 
 from tastyops import errors
-from tastyops.advance import atrisk, core, recovery, trouble
-from tastyops.catalogue import registry
-from tastyops.document import build
+from tastyops.app.registry import registry
 from tastyops.errors import ExitCode
-from tastyops.journal import events, public, state, ways
+from tastyops.facts.parsers import PARSERS
+from tastyops.journal import connection_events, events, public_events, state
 from tastyops.journal.envelope import KINDS, VERSION
 from tastyops.model.outcome import Outcome
-from tastyops.probes.parsing import PARSERS
-from tastyops.shell import Fate, typeable
+from tastyops.plan import advance, at_risk, failure_policy, recovery
+from tastyops.protocol import typed_command
+from tastyops.protocol.framing import Fate
+from tastyops.records.document import build
 
 FROZEN_PARSERS = """
     arrays attached blkid_type block_devices boot_code boot_id boot_menu boot_side by_id clock
@@ -100,8 +101,8 @@ def test_actions_keep_their_names() -> None:
 
 def test_kinds_of_events_keep_their_names() -> None:
     assert not missing(FROZEN_EVENTS, KINDS)
-    assert not missing(FROZEN_PUBLIC_EVENTS, public.KINDS)
-    assert (VERSION, public.VERSION) == (1, 1)
+    assert not missing(FROZEN_PUBLIC_EVENTS, public_events.KINDS)
+    assert (VERSION, public_events.VERSION) == (1, 1)
 
 
 def test_errors_keep_their_ids_and_exit_codes() -> None:
@@ -117,20 +118,20 @@ def test_outcomes_keep_their_words() -> None:
 
 def test_words_for_the_state_of_works_and_runs_stay() -> None:
     words = ("Completed", "Not completed", "Cancelled", "Not part of this run")
-    assert words == (core.COMPLETED, core.NOT_COMPLETED, core.CANCELLED, core.NOT_PART)
-    assert core.ENDED_WITHOUT == "Ended without completion"
+    assert words == (advance.COMPLETED, advance.NOT_COMPLETED, advance.CANCELLED, advance.NOT_PART)
+    assert advance.ENDED_WITHOUT == "Ended without completion"
     assert words[:3] == (build.COMPLETED, build.NOT_COMPLETED, build.CANCELLED)
-    assert build.ENDED_WITHOUT == core.ENDED_WITHOUT
+    assert build.ENDED_WITHOUT == advance.ENDED_WITHOUT
 
 
 def test_words_of_decisions_and_typed_answers_stay() -> None:
-    assert {"retry", "skip", "cancel-work", "abort"} <= set(trouble.CHOICES)
+    assert {"retry", "skip", "cancel-work", "abort"} <= set(failure_policy.CHOICES)
     assert (state.RETRY, state.BY_HAND, state.DONE) == ("retry", "by-hand", "done")
-    assert atrisk.CHOICES == ("go-on", "cancel")
+    assert at_risk.CHOICES == ("go-on", "cancel")
     assert recovery.UNDO_CHOICES == ["yes", "no"]
     typed = {"cannot tell", "not typed", "not known", "leave"}
-    assert typed <= set(typeable.WORDS)
-    assert (events.TYPED, ways.HANDS) == ("typed", "hands")
+    assert typed <= set(typed_command.WORDS)
+    assert (events.TYPED, connection_events.HANDS) == ("typed", "hands")
 
 
 def test_states_of_a_change_on_its_host_keep_their_names() -> None:

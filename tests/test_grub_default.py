@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import pytest
 
-from tastyops.commands import Blob, Output
 from tastyops.errors import ProbeFailed
-from tastyops.probes.boot import NO_BLOCK, PARSERS, BootEnvironment, BootMenu
+from tastyops.facts.grub import NO_BLOCK, PARSERS, BootEnvironment, BootMenu
+from tastyops.model.commands import Blob, Output
 
 HEADER = """\
 if [ -s $prefix/grubenv ]; then

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tastyops.errors import InvalidFile, UsageError
-from tastyops.inventory import Host, Inventory
-from tastyops.inventory.reading import read_inventory
-from tastyops.model.outofband import ConsoleWay, Ipmi, PowerWay
-from tastyops.model.secret import SecretSource
+from tastyops.model.inventory import Host, Inventory
+from tastyops.model.out_of_band import ConsoleWay, Ipmi, PowerWay
+from tastyops.model.secret_source import SecretSource
+from tastyops.runbook.inventory_file import read_inventory
 
 WHOLE = b"""\
 timezone: Europe/London

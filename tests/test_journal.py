@@ -115,7 +115,7 @@ def test_any_bytes_give_faults_not_exceptions(lines: list[bytes]) -> None:
 
 @given(st.binary(max_size=200))
 def test_output_of_any_bytes_survives_the_journal(data: bytes) -> None:
-    from tastyops.commands import Blob, blob_from_json, blob_to_json
+    from tastyops.model.commands import Blob, blob_from_json, blob_to_json
 
     back = blob_from_json(json.loads(json.dumps(blob_to_json(Blob.of(data)))))
     assert back.read() == data

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tastyops.commands import Blob, Output
-from tastyops.probes.kernellog import KINDS, Complaints
-from tastyops.probes.parsing import parse
+from tastyops.facts.kernel_log import KINDS, Complaints
+from tastyops.facts.parsers import parse
+from tastyops.model.commands import Blob, Output
 
 
 def scanned(*messages: str) -> Complaints:

@@ -7,7 +7,10 @@ import json
 
 import pytest
 
-from tastyops.commands import (
+from tastyops.domain.storage.checking import judged, repaired
+from tastyops.errors import Failed, JournalDamaged, ProbeFailed
+from tastyops.facts.parsers import PARSERS, parse
+from tastyops.model.commands import (
     PARSE_LIMIT,
     Blob,
     Output,
@@ -15,10 +18,7 @@ from tastyops.commands import (
     blob_to_json,
     text_between_cuts,
 )
-from tastyops.errors import Failed, JournalDamaged, ProbeFailed
-from tastyops.probes.parsing import PARSERS, parse
-from tastyops.storage.checking import judged, repaired
-from tastyops.terminal.view import visible_lines
+from tastyops.ui.run_view import visible_lines
 
 INLINE = 4096
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.engine.controller import Controller, this_controller
 from tastyops.errors import JournalUnwritable, Locked
+from tastyops.local.controller import Controller, this_controller
+from tastyops.records.files import try_lock
+from tastyops.records.locks import Owner, holding_hosts, hosts_held
+from tastyops.records.runs import RunJournal, is_live
 from tastyops.redact import Masker
-from tastyops.store.files import try_lock
-from tastyops.store.locks import Owner, holding_hosts, hosts_held
-from tastyops.store.runs import RunJournal, is_live
 
 HOLDS = """
 import sys
@@ -25,8 +25,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from tastyops.errors import Locked
 from tastyops.redact import Masker
-from tastyops.store.locks import Owner, holding_hosts
-from tastyops.store.runs import RunJournal
+from tastyops.records.locks import Owner, holding_hosts
+from tastyops.records.runs import RunJournal
 
 what, place, run, *hosts = sys.argv[1:]
 with ExitStack() as stack:
@@ -129,8 +129,8 @@ def test_a_run_belongs_to_one_process(tmp_path: Path) -> None:
 
 
 LOOKERS = {
-    "a host": "from tastyops.store.locks import hosts_held as look",
-    "a run": "from tastyops.store.runs import is_live as look",
+    "a host": "from tastyops.records.locks import hosts_held as look",
+    "a run": "from tastyops.records.runs import is_live as look",
 }
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tastyops.advance.wording import ended_entry
-from tastyops.catalogue import built_in
+from tastyops.app.registry import built_in
 from tastyops.errors import InvalidFile, Place
 from tastyops.model.action import ActionSpec
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Marked
-from tastyops.templates import render_public
-from tastyops.validate import validate
+from tastyops.plan.log_sentences import ended_entry
+from tastyops.runbook.validation import validate
+from tastyops.templates.rendering import render_public
 from tests.core.driving import dry, plan_of
 from tests.core.fake import FakeHost
 

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.document.build import Document, build
-from tastyops.document.text import render_text
 from tastyops.errors import UsageError
 from tastyops.journal.envelope import Event, stamp
 from tastyops.journal.events import Address, Noted, RunClosed, RunOpened, WorkEnded
-from tastyops.journal.public import (
+from tastyops.journal.public_events import (
     Attends,
     Closed,
     Corrected,
@@ -27,8 +25,10 @@ from tastyops.journal.public import (
     WorkAdded,
     WorkStatus,
 )
+from tastyops.records.document.build import Document, build
+from tastyops.records.document.text import render_text
+from tastyops.records.logs import LogBook, LogFile, LogHead, LogKeeper
 from tastyops.redact import Masker
-from tastyops.store.logs import LogBook, LogFile, LogHead, LogKeeper
 
 AT = datetime(2008, 2, 16, 20, 57, tzinfo=UTC)
 

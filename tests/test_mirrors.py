@@ -6,14 +6,14 @@ from itertools import pairwise
 
 import pytest
 
-from tastyops.commands import Blob, Change, Output, Probe
+from tastyops.domain.raid import progress, roster
+from tastyops.domain.raid.definitions import reconciled
+from tastyops.domain.raid.storage import Storage, whole_name
 from tastyops.errors import ProbeFailed
-from tastyops.mirrors import progress, roster
-from tastyops.mirrors.definitions import reconciled
-from tastyops.mirrors.storage import Storage, whole_name
-from tastyops.probes.disks import Device, Disks
-from tastyops.probes.md import Array
-from tastyops.probes.parsing import parse
+from tastyops.facts.disks import Device, Disks
+from tastyops.facts.md import Array
+from tastyops.facts.parsers import parse
+from tastyops.model.commands import Blob, Change, Output, Probe
 
 DEGRADED = """\
 md0/md/level:raid1

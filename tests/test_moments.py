@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tastyops.document.moments import choices, moments, with_offset
 from tastyops.errors import UsageError
-from tastyops.window.clock import read_said, readings
+from tastyops.model.clock_time import read_said, readings
+from tastyops.records.document.moments import choices, moments, with_offset
 
 LONDON = "Europe/London"
 ZONES = (

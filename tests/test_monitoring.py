@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tastyops.document.monitoring import MOST_BYTES, MOST_LINES, Warned, read_warnings
 from tastyops.errors import InvalidFile
+from tastyops.records.document.monitoring import MOST_BYTES, MOST_LINES, Warned, read_warnings
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -6,13 +6,13 @@ import importlib
 import pkgutil
 from collections import Counter
 
-import tastyops.probes
-from tastyops.probes.parsing import PARSERS
+import tastyops.facts
+from tastyops.facts.parsers import PARSERS
 
 
 def test_every_parser_is_in_the_table_once() -> None:
     names: Counter[str] = Counter()
-    for info in pkgutil.iter_modules(tastyops.probes.__path__, "tastyops.probes."):
-        if info.name != "tastyops.probes.parsing":
+    for info in pkgutil.iter_modules(tastyops.facts.__path__, "tastyops.facts."):
+        if info.name != "tastyops.facts.parsers":
             names.update(list(getattr(importlib.import_module(info.name), "PARSERS", {})))
     assert names == Counter(list(PARSERS))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tastyops.errors import UsageError
-from tastyops.plainfile import (
+from tastyops.local.plain_files import (
     NotPlainFileError,
     check_plain,
     make_private_directory,
@@ -21,7 +21,7 @@ from tastyops.plainfile import (
     open_plain,
     read_plain,
 )
-from tastyops.ssh import known_hosts
+from tastyops.transport.ssh import known_hosts
 from tests.cli.project import ROOT, isolated
 from tests.compatibility.records import put_back
 

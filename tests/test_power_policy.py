@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tastyops.inventory import Host
-from tastyops.model.outofband import Ipmi, PowerWay
-from tastyops.power.switch import Said, Switch
+from tastyops.model.inventory import Host
+from tastyops.model.out_of_band import Ipmi, PowerWay
+from tastyops.transport.power_switch import Said, Switch
 
 CHASSIS = """\
 System Power         : on

@@ -15,13 +15,13 @@ import pytest
 
 from tastyops.errors import BackupFailed, JournalUnwritable
 from tastyops.journal.events import Address, Noted, RunClosed, RunOpened
+from tastyops.records import archive
+from tastyops.records.archive import MANIFEST, Contents, write_archive
+from tastyops.records.logs import Copied, LogBook, LogFile, LogHead
+from tastyops.records.retention import bytes_in, examine_runs, remove_run, sweep
+from tastyops.records.runs import JOURNAL, RunJournal, find_run, hand_in, run_directories
+from tastyops.records.verify import verify_run
 from tastyops.redact import Masker
-from tastyops.store import archive
-from tastyops.store.archive import MANIFEST, Contents, write_archive
-from tastyops.store.logs import Copied, LogBook, LogFile, LogHead
-from tastyops.store.retention import bytes_in, examine_runs, remove_run, sweep
-from tastyops.store.runs import JOURNAL, RunJournal, find_run, hand_in, run_directories
-from tastyops.store.verify import verify_run
 from tests.core.driving import drive, plan_of
 from tests.core.fake import FakeHost
 
@@ -74,7 +74,7 @@ def test_a_completed_run_may_go_and_is_gone_whole(tmp_path: Path) -> None:
 
 
 def test_a_closed_run_with_a_closed_log_may_go(tmp_path: Path) -> None:
-    from tastyops.journal.public import Closed, RunAttached
+    from tastyops.journal.public_events import Closed, RunAttached
 
     log = opened_log(tmp_path)
     log.append(RunAttached("r1"), NOW)
@@ -211,7 +211,7 @@ def test_backups_beside_a_writer_are_all_sound(tmp_path: Path) -> None:
     over = threading.Event()
 
     def write() -> None:
-        from tastyops.journal.public import Entry, RunAttached
+        from tastyops.journal.public_events import Entry, RunAttached
 
         journal = RunJournal.create(tmp_path / "runs", "r1", b"", Masker())
         journal.append(RunOpened("T", "", "", "", [], {}, log="2026/001"), Address(), who="d", happened=NOW)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.catalogue import built_in
-from tastyops.schema import render, runbook_schema
-from tastyops.validate import KEYS, WORK_KEYS
-from tastyops.validate.inputs import KEYS as INPUT_KEYS
-from tastyops.validate.steps import KEYS as STEP_KEYS
+from tastyops.app.registry import built_in
+from tastyops.runbook.inputs import KEYS as INPUT_KEYS
+from tastyops.runbook.schema import render, runbook_schema
+from tastyops.runbook.steps import KEYS as STEP_KEYS
+from tastyops.runbook.validation import KEYS, WORK_KEYS
 from tests.schemas import refused
 
 ROOT = Path(__file__).parent.parent

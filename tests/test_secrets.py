@@ -11,23 +11,23 @@ from typing import Any
 
 import pytest
 
-from tastyops.advance.core import advance
-from tastyops.catalogue import registry
+from tastyops.app.registry import registry
 from tastyops.cli.devices import DevicePasswords
 from tastyops.cli.secrets import Secrets, packed, unpacked
-from tastyops.commands import Ask, Change, Probe, Report, Sleep, concealed, describe, digest
 from tastyops.errors import InvalidFile, ProbeFailed, SecretUnavailable, shown
-from tastyops.inventory import Host
-from tastyops.inventory.reading import read_inventory
 from tastyops.journal.envelope import event_to_json
 from tastyops.journal.events import Address, Intended, RunOpened, Settled, StepEnded, StepStarted
-from tastyops.model.secret import ASKED, SecretSource
-from tastyops.model.text import PublicText
-from tastyops.plan import Plan, make_plan
+from tastyops.model.commands import Ask, Change, Probe, Report, Sleep, concealed, describe, digest
+from tastyops.model.inventory import Host
+from tastyops.model.public_text import PublicText
+from tastyops.model.secret_source import ASKED, SecretSource
+from tastyops.plan.advance import advance
+from tastyops.plan.plan import Plan, make_plan
+from tastyops.records.runs import RunJournal, read_events
 from tastyops.redact import MASK, Masker
 from tastyops.redact.spellings import forms
-from tastyops.store.runs import RunJournal, read_events
-from tastyops.validate import validate
+from tastyops.runbook.inventory_file import read_inventory
+from tastyops.runbook.validation import validate
 from tests.core.driving import drive, dry
 from tests.core.fake import FakeClock, FakeHost
 
@@ -268,9 +268,9 @@ def test_the_journal_of_a_run_is_resumed_with_the_secret_resolved_anew(tmp_path:
         connect.format(shlex.quote(f"db://u:{SECRET}@h")): (0, "yes"),
     })  # fmt: skip
     ran = drive(plan(), tmp_path, secrets=[SECRET], web1=host)
-    from tastyops.advance.lane import LiveLanes
-    from tastyops.advance.moves import Append
     from tastyops.journal.state import RunState
+    from tastyops.plan.lane import LiveLanes
+    from tastyops.plan.moves import Append
 
     again, state = plan(OTHER), RunState()
     for event in ran.events:

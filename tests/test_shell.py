@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tastyops import shell
-from tastyops.shell.lock import Holder, Lock, parse_holder, parse_lock
+from tastyops.protocol import framing
+from tastyops.protocol.host_lock import Holder, Lock, parse_holder, parse_lock
 
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
 
@@ -28,20 +28,20 @@ class Speaker:
     """A bootstrap running in a local shell."""
 
     process: subprocess.Popen[bytes]
-    hello: shell.Hello
+    hello: framing.Hello
     count: int = 0
 
     def ask(self, verb: str, *words: str) -> tuple[bytes, bytes, str]:
         self.count += 1
         nonce = f"n{self.count:06d}"
         assert self.process.stdin
-        self.process.stdin.write(shell.request(verb, nonce, words))
+        self.process.stdin.write(framing.request(verb, nonce, words))
         self.process.stdin.flush()
         return self._answer(nonce)
 
     def tell(self, verb: str, *words: str) -> None:
         assert self.process.stdin
-        self.process.stdin.write(shell.request(verb, "none", words))
+        self.process.stdin.write(framing.request(verb, "none", words))
         self.process.stdin.flush()
 
     def end(self) -> None:
@@ -53,7 +53,7 @@ class Speaker:
         self.process.stdout.close()
 
     def _answer(self, nonce: str) -> tuple[bytes, bytes, str]:
-        reader = shell.AnswerReader(nonce)
+        reader = framing.AnswerReader(nonce)
         got = {"out": b"", "err": b"", "end": b""}
         assert self.process.stdout
         while not reader.ended:
@@ -94,9 +94,9 @@ def start(
     assert process.stdin
     assert process.stdout
     assert os.read(process.stdout.fileno(), 3) == b"hi\n"
-    process.stdin.write(shell.bootstrap(run, nonce).encode())
+    process.stdin.write(framing.bootstrap(run, nonce).encode())
     process.stdin.flush()
-    speaking = Speaker(process, shell.parse_hello(_greeting(process, nonce)))
+    speaking = Speaker(process, framing.parse_hello(_greeting(process, nonce)))
     if hold:
         assert speaking.ask("l", "", "1", "here", "")[0].startswith(b"taken\n")
     return speaking
@@ -140,8 +140,8 @@ def test_a_builtin_name_cannot_end_the_shell(speaker: Speaker) -> None:
 
 def test_a_change_keeps_its_fate(speaker: Speaker) -> None:
     assert speaker.ask("c", "s1.1", "sh", "-c", "echo done; exit 5") == (b"done\n", b"", "5")
-    fate = shell.parse_fate(speaker.ask("q", "s1.1")[0].decode())
-    assert fate == shell.Fate("ended", 5)
+    fate = framing.parse_fate(speaker.ask("q", "s1.1")[0].decode())
+    assert fate == framing.Fate("ended", 5)
     assert speaker.ask("f", "s1.1") == (b"done\n", b"", "5")
 
 
@@ -156,8 +156,8 @@ def test_standard_input_reaches_a_change_and_only_it(speaker: Speaker) -> None:
     import base64
 
     data = bytes(range(256)) * 100
-    for start_at in range(0, len(data), shell.UPLOAD_BYTES):
-        chunk = base64.b64encode(data[start_at : start_at + shell.UPLOAD_BYTES]).decode()
+    for start_at in range(0, len(data), framing.UPLOAD_BYTES):
+        chunk = base64.b64encode(data[start_at : start_at + framing.UPLOAD_BYTES]).decode()
         speaker.tell("u", "s1", chunk)
     assert speaker.ask("c", "s1", "cat") == (data, b"", "0")
     assert speaker.ask("c", "s2", "cat") == (b"", b"", "0")
@@ -229,16 +229,16 @@ def test_no_room_for_the_record_of_a_change_is_said_and_nothing_is_begun(tmp_pat
 
 
 def test_never_and_forgotten(speaker: Speaker) -> None:
-    assert shell.parse_fate(speaker.ask("q", "s9")[0].decode()) == shell.Fate("never")
+    assert framing.parse_fate(speaker.ask("q", "s9")[0].decode()) == framing.Fate("never")
     speaker.ask("c", "s1", "true")
     speaker.tell("d", "s1")
-    assert shell.parse_fate(speaker.ask("q", "s1")[0].decode()) == shell.Fate("never")
+    assert framing.parse_fate(speaker.ask("q", "s1")[0].decode()) == framing.Fate("never")
 
 
 def test_a_killed_change_is_lost(speaker: Speaker) -> None:
     answer = speaker.ask("c", "s1", "sh", "-c", "kill -s KILL 0")
     assert answer[2] == "lost"
-    assert shell.parse_fate(speaker.ask("q", "s1")[0].decode()) == shell.Fate("lost")
+    assert framing.parse_fate(speaker.ask("q", "s1")[0].decode()) == framing.Fate("lost")
     record = Path(speaker.hello.directory, "s1.pid").read_text()
     assert not _alive(int(record.split()[0]))
 
@@ -270,13 +270,13 @@ def test_tail_and_kill_from_a_second_shell(speaker: Speaker, tmp_path: Path) -> 
     second = start("dash", run, tmp_path)
     assert speaker.process.stdin
     speaker.process.stdin.write(
-        shell.request("c", "nMain", ["s1", "sh", "-c", "echo up; sleep 60"])
+        framing.request("c", "nMain", ["s1", "sh", "-c", "echo up; sleep 60"])
     )
     speaker.process.stdin.flush()
     deadline = time.monotonic() + 60
     while second.ask("t", "s1")[0] != b"up\n":
         assert time.monotonic() < deadline
-    assert shell.parse_fate(second.ask("q", "s1")[0].decode()) == shell.Fate("running")
+    assert framing.parse_fate(second.ask("q", "s1")[0].decode()) == framing.Fate("running")
     second.ask("k", "TERM", "s1")
     assert speaker._answer("nMain") == (b"up\n", b"", "lost")
     while second.ask("k", "TERM", "s1")[2] != "1":
@@ -482,15 +482,15 @@ def test_any_text_is_a_lock_or_none(text: str) -> None:
 
 @given(st.lists(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]))))
 def test_a_request_reads_back(words: list[str]) -> None:
-    line = shell.request("p", "nX", words)
+    line = framing.request("p", "nX", words)
     assert line.count(b"\n") == 1
-    assert shell.parse_request(line) == shell.Request("p", "nX", tuple(words))
+    assert framing.parse_request(line) == framing.Request("p", "nX", tuple(words))
 
 
 @given(st.binary(), st.binary(), st.integers(1, 50))
 def test_an_answer_reads_back_at_any_boundaries(out: bytes, err: bytes, size: int) -> None:
-    wire = shell.answer("nQ7", out, err, "42")
-    reader = shell.AnswerReader("nQ7")
+    wire = framing.answer("nQ7", out, err, "42")
+    reader = framing.AnswerReader("nQ7")
     got = {"out": b"", "err": b"", "end": b""}
     for at in range(0, len(wire), size):
         for stream, piece in reader.feed(wire[at : at + size]):
@@ -503,5 +503,5 @@ def test_a_process_with_a_reused_pid_is_not_ours() -> None:
     stat = "77 (sh) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 {} 1 1"
     same = f"rc \npid {stat.format(500)}\nnow {stat.format(500)}\n"
     other = f"rc \npid {stat.format(500)}\nnow {stat.format(900)}\n"
-    assert shell.parse_fate(same).state == "running"
-    assert shell.parse_fate(other).state == "lost"
+    assert framing.parse_fate(same).state == "running"
+    assert framing.parse_fate(other).state == "lost"

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tastyops.cli.underway import scheduled
-from tastyops.commands import Output
+from tastyops.facts.system import logind_call
+from tastyops.journal.connection_events import HANDS, Connected
 from tastyops.journal.events import StepEnded
 from tastyops.journal.state import Lane, Past, RunState
-from tastyops.journal.ways import HANDS, Connected
-from tastyops.probes.system import logind_call
+from tastyops.model.commands import Output
 
 AT = 1_204_933_500  # 2008-03-07T23:45Z
 SET = logind_call("ScheduleShutdown", "st", "poweroff", str(AT * 1_000_000))

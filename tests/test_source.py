@@ -9,15 +9,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tastyops import source
 from tastyops.errors import InvalidFile, Place
 from tastyops.model.runbook import Marked
-from tastyops.source.tree import Mapping, Node, Scalar, Sequence, plain_value
+from tastyops.runbook import yaml_reader
+from tastyops.runbook.yaml_tree import Mapping, Node, Scalar, Sequence, plain_value
 
 
 def problems(data: bytes) -> list[str]:
     with pytest.raises(InvalidFile) as caught:
-        source.parse(data, "f.yml")
+        yaml_reader.parse(data, "f.yml")
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -78,7 +78,7 @@ BAD = {
     "colon": (b"a: b: c\n", "f.yml:1:5: a ':' stands where no key can be"),
     "dedent": (b"  a: 1\nb: 2\n", "f.yml:2:1: something stands after the end"),
     "at sign": (b"a: @b\n", "f.yml:1:4: a value cannot begin with this character"),
-    "too large": (b"a: " + b"x" * source.MAX_BYTES, "f.yml:1:1: the file is larger than 1024 KiB"),
+    "too large": (b"a: " + b"x" * yaml_reader.MAX_BYTES, "f.yml:1:1: the file is larger than 1024 KiB"),
     "deep list": (b"[" * 5000, "f.yml:1:65: this is nested more than 64 deep"),
     "deep block": (b"- " * 5000, "f.yml:1:129: this is nested more than 64 deep"),
     "deep mapping": (b"{a: " * 5000, "f.yml:1:257: this is nested more than 64 deep"),
@@ -114,7 +114,7 @@ HUGE = {
 @pytest.mark.parametrize("data", HUGE.values(), ids=HUGE)
 def test_huge_ends_soon(data: bytes) -> None:
     began = time.process_time()
-    assert len(problems(data)) <= source.MAX_PROBLEMS + 1
+    assert len(problems(data)) <= yaml_reader.MAX_PROBLEMS + 1
     assert time.process_time() - began < 10
 
 
@@ -129,7 +129,7 @@ def test_all_recoverable_problems_at_once() -> None:
 
 
 def test_the_tree() -> None:
-    tree = source.parse(b"\xef\xbb\xbfa: 1\nb:\n  - 'x'\n  - {c: d}\n", "f.yml")
+    tree = yaml_reader.parse(b"\xef\xbb\xbfa: 1\nb:\n  - 'x'\n  - {c: d}\n", "f.yml")
     assert tree == Mapping(
         (
             (Scalar("a", True, Place("f.yml", 1, 1)), Scalar("1", True, Place("f.yml", 1, 4))),
@@ -157,13 +157,13 @@ def test_the_tree() -> None:
 
 
 def test_an_alias_stands_for_its_anchor() -> None:
-    tree = source.parse(b"a: &x [1]\nb: *x\n", "f.yml")
+    tree = yaml_reader.parse(b"a: &x [1]\nb: *x\n", "f.yml")
     assert isinstance(tree, Mapping)
     assert tree.entries[0][1] is tree.entries[1][1]
 
 
 def test_tabs_inside_a_block_text_are_text() -> None:
-    tree = source.parse(b"a: |\n  x\n  \ty\n", "f.yml")
+    tree = yaml_reader.parse(b"a: |\n  x\n  \ty\n", "f.yml")
     assert isinstance(tree, Mapping)
     assert tree.entries[0][1].text == "x\n\ty\n"  # type: ignore[union-attr]
 
@@ -218,7 +218,7 @@ WHERE = {
 
 @pytest.mark.parametrize("data", WHERE.values(), ids=WHERE)
 def test_a_word_in_a_text_is_found_in_the_file(data: bytes) -> None:
-    node = source.parse(data, "f.yml")
+    node = yaml_reader.parse(data, "f.yml")
     while not isinstance(node, Scalar):
         node = node.items[0] if isinstance(node, Sequence) else node.entries[0][1]
     lines = data.decode().split("\n")
@@ -233,7 +233,7 @@ MARKS = "ab:-?[]{}&*!|>'\"#%@`, \n\t<~0\\"
 @given(st.binary(max_size=400) | st.text(alphabet=MARKS, max_size=80).map(str.encode))
 def test_any_bytes_give_a_tree_or_problems(data: bytes) -> None:
     try:
-        source.parse(data, "f")
+        yaml_reader.parse(data, "f")
     except InvalidFile as error:
         seen(error)
 
@@ -263,7 +263,7 @@ def test_what_is_written_is_read(value: object) -> None:
         return
     data = yaml.safe_dump(value, allow_unicode=False, default_style='"').encode()
     data = data.replace(b"!!str ", b"")
-    assert plain(source.parse(data, "f")) == value
+    assert plain(yaml_reader.parse(data, "f")) == value
 
 
 def test_every_bidirectional_control_is_refused_and_its_neighbours_are_not() -> None:
@@ -273,4 +273,4 @@ def test_every_bidirectional_control_is_refused_and_its_neighbours_are_not() -> 
         (said,) = problems(f'b: "\\u{code:04x}"\n'.encode())
         assert said.startswith(f"f.yml:1:4: an escape stands here for the control character U+{code:04X}")
     for code in (0x200E, 0x202F, 0x2065, 0x206A, 0x5D0):
-        source.parse(f'b: c{chr(code)} # "\\u{code:04x}"\n'.encode(), "f.yml")
+        yaml_reader.parse(f'b: c{chr(code)} # "\\u{code:04x}"\n'.encode(), "f.yml")

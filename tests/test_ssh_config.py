@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tastyops.errors import UsageError
-from tastyops.inventory import Host
-from tastyops.ssh import keys, ssh_config
-from tastyops.ssh.connect import connection
-from tastyops.ssh.timing import Timing
+from tastyops.model.inventory import Host
+from tastyops.transport.ssh import keys, ssh_config
+from tastyops.transport.ssh.connect import connection
+from tastyops.transport.ssh.timing import Timing
 
 needs_ssh = pytest.mark.skipif(not shutil.which("ssh"), reason="ssh is not installed")
 

@@ -14,11 +14,10 @@ import pytest
 
 from tastyops.errors import JournalDamaged, JournalUnwritable, UsageError
 from tastyops.journal.events import Address, Noted, RunClosed
-from tastyops.journal.public import Closed, Entry, RunAttached, WorkStatus
+from tastyops.journal.public_events import Closed, Entry, RunAttached, WorkStatus
 from tastyops.ports import HandedIn
-from tastyops.redact import Masker
-from tastyops.store.logs import LogBook, LogFile, LogHead
-from tastyops.store.runs import (
+from tastyops.records.logs import LogBook, LogFile, LogHead
+from tastyops.records.runs import (
     JOURNAL,
     RunJournal,
     find_run,
@@ -27,7 +26,8 @@ from tastyops.store.runs import (
     read_events,
     read_state,
 )
-from tastyops.store.verify import verify_run
+from tastyops.records.verify import verify_run
+from tastyops.redact import Masker
 
 NOW = datetime(2026, 2, 11, 13, 20, tzinfo=UTC)
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tastyops import templates
-from tastyops.commands import Unknown
 from tastyops.errors import CannotKnow, Place, TemplateError
+from tastyops.model.commands import Unknown
 from tastyops.model.runbook import Marked
+from tastyops.templates import rendering
 
-NAMES: templates.Names = {
+NAMES: rendering.Names = {
     "host": None,
     "kernel": frozenset({"version", "stdout"}),
     "x": None,
@@ -35,8 +35,8 @@ def marked(text: str) -> Marked:
     return Marked(text, Place("f.yml", 3, 7))
 
 
-def problems(text: str, form: templates.Form = "text") -> list[str]:
-    return [str(problem) for problem in templates.check(marked(text), NAMES, form, PRIVATE)]
+def problems(text: str, form: rendering.Form = "text") -> list[str]:
+    return [str(problem) for problem in rendering.check(marked(text), NAMES, form, PRIVATE)]
 
 
 REFUSED = {
@@ -95,7 +95,7 @@ def test_refused_with_its_place(text: str, said: str) -> None:
 def test_a_refused_template_does_not_run_either() -> None:
     for text, _ in REFUSED.values():
         with pytest.raises(TemplateError):
-            templates.render(marked(text), VALUES, "text")
+            rendering.render(marked(text), VALUES, "text")
 
 
 UNSAFE = {
@@ -159,8 +159,8 @@ NASTY = st.text(alphabet="'\"\\$`();|&<> \n\t*?~!#-={}[]a", max_size=30)
 def test_a_value_arrives_in_the_shell_as_it_is(values: list[str]) -> None:
     names = {"one": values[0], "all": values}
     text = "printf '%s\\0' {{ one }} x{{ one }}y \"$(printf %s {{ one }}; echo .)\" {{ all }}"
-    assert templates.check(marked(text), dict.fromkeys(names), "shell") == []
-    command = templates.render(marked(text), names, "shell")
+    assert rendering.check(marked(text), dict.fromkeys(names), "shell") == []
+    command = rendering.render(marked(text), names, "shell")
     done = subprocess.run(["sh", "-c", command], capture_output=True, check=True)
     wanted = [values[0], f"x{values[0]}y", f"{values[0]}.", *values]
     assert done.stdout.decode().split("\0")[:-1] == wanted
@@ -189,8 +189,8 @@ RENDERED = [
 
 @pytest.mark.parametrize(("text", "plain", "shell"), RENDERED)
 def test_rendered(text: str, plain: str, shell: str) -> None:
-    assert templates.render(marked(text), VALUES, "text") == plain
-    assert templates.render(marked(text), VALUES, "shell") == shell
+    assert rendering.render(marked(text), VALUES, "text") == plain
+    assert rendering.render(marked(text), VALUES, "shell") == shell
 
 
 FAILING = [
@@ -217,7 +217,7 @@ FAILING = [
 def test_a_failure_is_an_error_with_its_place(text: str, said: str) -> None:
     began = time.process_time()
     with pytest.raises(TemplateError) as caught:
-        templates.render(marked(text), {**VALUES, "big": "y" * 50_000}, "text")
+        rendering.render(marked(text), {**VALUES, "big": "y" * 50_000}, "text")
     assert said in str(caught.value)
     assert str(caught.value).startswith("f.yml:3:")
     assert time.process_time() - began < 2
@@ -226,7 +226,7 @@ def test_a_failure_is_an_error_with_its_place(text: str, said: str) -> None:
 @pytest.mark.parametrize("value", [None, {"a": 1}, [["a"]], "a\0b"])
 def test_what_cannot_stand_in_a_shell_command(value: Any) -> None:
     with pytest.raises(TemplateError):
-        templates.render(marked("echo {{ v }}"), {"v": value}, "shell")
+        rendering.render(marked("echo {{ v }}"), {"v": value}, "shell")
 
 
 @pytest.mark.parametrize(
@@ -244,17 +244,17 @@ def test_what_cannot_stand_in_a_shell_command(value: Any) -> None:
 def test_what_a_dry_run_cannot_know_passes_through(text: str) -> None:
     for form in ("text", "shell"):
         with pytest.raises(CannotKnow):
-            templates.render(marked(text), VALUES, form)
+            rendering.render(marked(text), VALUES, form)
 
 
 def test_expressions() -> None:
-    assert templates.evaluate(marked("kernel.version == '6.1.0'"), VALUES) is True
-    assert templates.evaluate(marked(" {{ items }}\n"), VALUES) == ["a", "b c"]
-    assert isinstance(templates.evaluate(marked("unknown"), VALUES), Unknown)
-    assert templates.evaluate(marked("[x, 1]"), VALUES) == ["it's", 1]
+    assert rendering.evaluate(marked("kernel.version == '6.1.0'"), VALUES) is True
+    assert rendering.evaluate(marked(" {{ items }}\n"), VALUES) == ["a", "b c"]
+    assert isinstance(rendering.evaluate(marked("unknown"), VALUES), Unknown)
+    assert rendering.evaluate(marked("[x, 1]"), VALUES) == ["it's", 1]
     for text in ("nope", "[nope]", "x }} {{ x", "", "{{ x }} == 1", "x >", "x.upper()"):
         with pytest.raises(TemplateError):
-            templates.evaluate(marked(text), VALUES)
+            rendering.evaluate(marked(text), VALUES)
     assert problems("hots > 1", "expression")[0].startswith("f.yml:3:7: 'hots' is not defined")
     assert problems("{{ hots }}", "expression")[0].startswith("f.yml:3:10: 'hots' is not")
     assert "without braces" in problems("{{ x }} == 1", "expression")[0]
@@ -262,17 +262,17 @@ def test_expressions() -> None:
 
 def test_a_single_expression_keeps_its_type() -> None:
     value = {"a": [marked("{{ unknown }}"), 1], "b": marked("{{ items }} x"), "c": None}
-    rendered = templates.render_value(value, VALUES)
+    rendered = rendering.render_value(value, VALUES)
     assert isinstance(rendered["a"][0], Unknown)
     assert rendered["b"] == "a, b c x"
     assert rendered["a"][1] == 1
-    assert templates.render_value(marked("{{ items | length }}\n"), VALUES) == 2
+    assert rendering.render_value(marked("{{ items | length }}\n"), VALUES) == 2
 
 
 def test_names_used() -> None:
     value = [marked("{{ a.b }} {% if c %}{% endif %}"), {"k": marked("plain")}, 5, None]
-    assert templates.names_used(value) == {"a", "c"}
-    assert templates.names_used(marked("a > b.c"), "expression") == {"a", "b"}
+    assert rendering.names_used(value) == {"a", "c"}
+    assert rendering.names_used(marked("a > b.c"), "expression") == {"a", "b"}
 
 
 def test_private_fields_are_refused_before_anything_runs() -> None:
@@ -311,7 +311,7 @@ LEAKS = [
 @pytest.mark.parametrize("text", LEAKS)
 def test_nothing_private_leaks_into_a_sentence(text: str) -> None:
     with pytest.raises(TemplateError) as caught:
-        templates.render_public(
+        rendering.render_public(
             marked(text), {**VALUES, "whole": "s3cret"}, {**PRIVATE, "whole": None}
         )
     assert "is private" in str(caught.value)
@@ -321,7 +321,7 @@ def test_nothing_private_leaks_into_a_sentence(text: str) -> None:
 
 def test_a_sentence_is_one_line() -> None:
     names = {"v": "a\nb\x1b[31m\u202ec"}
-    assert templates.render_public(marked("v: {{ v }}"), names, {}).text == "v: a bc"
+    assert rendering.render_public(marked("v: {{ v }}"), names, {}).text == "v: a bc"
 
 
 @given(st.text(alphabet="{}%#()[]|.'\"ab1+~*-_ \n,:if", max_size=60))
@@ -329,15 +329,15 @@ def test_any_text_is_checked_and_rendered_or_refused(text: str) -> None:
     names = {"a": "x", "b": [1], "if": 1}
     where = set()
     for form in ("text", "shell", "public", "expression"):
-        found = templates.check(marked(text), dict.fromkeys(names), form)
+        found = rendering.check(marked(text), dict.fromkeys(names), form)
         assert all(problem.place.line >= 3 for problem in found)
         assert all(problem.place.column >= 1 for problem in found)
     for work in (
-        lambda: templates.render(marked(text), names, "text"),
-        lambda: templates.render(marked(text), names, "shell"),
-        lambda: templates.render_public(marked(text), names, {"a": None}),
-        lambda: templates.render_value(marked(text), names),
-        lambda: templates.evaluate(marked(text), names),
+        lambda: rendering.render(marked(text), names, "text"),
+        lambda: rendering.render(marked(text), names, "shell"),
+        lambda: rendering.render_public(marked(text), names, {"a": None}),
+        lambda: rendering.render_value(marked(text), names),
+        lambda: rendering.evaluate(marked(text), names),
     ):
         try:
             work()

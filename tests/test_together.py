@@ -15,17 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tastyops.document.build import build
-from tastyops.document.markdown import render_markdown
 from tastyops.errors import JournalDamaged, JournalUnwritable, Locked
 from tastyops.journal.chain import GENESIS, seal
 from tastyops.journal.events import Address, Noted
-from tastyops.journal.public import KINDS, Corrected, Entry, PrivateKept, Withdrawn
-from tastyops.redact import Masker
-from tastyops.store import files, publicjournal
-from tastyops.store.logs import LogBook, LogFile, LogHead
-from tastyops.store.notes import Handed, Notes, hand_over, new_note, notes_of_log
-from tastyops.store.runs import (
+from tastyops.journal.public_events import KINDS, Corrected, Entry, PrivateKept, Withdrawn
+from tastyops.records import files, public_journal
+from tastyops.records.document.build import build
+from tastyops.records.document.markdown import render_markdown
+from tastyops.records.logs import LogBook, LogFile, LogHead
+from tastyops.records.notes import Handed, Notes, hand_over, new_note, notes_of_log
+from tastyops.records.runs import (
     RunJournal,
     hand_in,
     is_live,
@@ -34,7 +33,8 @@ from tastyops.store.runs import (
     take_back,
     waiting,
 )
-from tastyops.store.verify import verify_log, verify_run
+from tastyops.records.verify import verify_log, verify_run
+from tastyops.redact import Masker
 from tests.test_store import file_size_limit
 
 ROOT = Path(__file__).parent.parent
@@ -63,9 +63,9 @@ def start(code: str, *words: str) -> subprocess.Popen[str]:
         "import sys\n"
         "from datetime import UTC, datetime\n"
         "from pathlib import Path\n"
-        "from tastyops.journal.public import *\n"
+        "from tastyops.journal.public_events import *\n"
         "from tastyops.redact import Masker\n"
-        "from tastyops.store.logs import *\n"
+        "from tastyops.records.logs import *\n"
         "NOW = datetime(2026, 2, 11, 13, 20, tzinfo=UTC)\n"
         "log = LogFile(Path(sys.argv[1]), Masker(), say=print)\n"
         "print('ready', flush=True)\n"
@@ -282,7 +282,7 @@ def test_a_run_whose_process_was_killed_is_not_live(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path\n"
         "from tastyops.redact import Masker\n"
-        "from tastyops.store.runs import RunJournal, is_live\n"
+        "from tastyops.records.runs import RunJournal, is_live\n"
         f"journal = RunJournal.create(Path(sys.argv[1]), {RUN!r}, b'', Masker())\n"
         "print(is_live(journal.directory), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -448,7 +448,7 @@ def test_private_notes_that_are_damaged_are_not_added_to(tmp_path: Path, log: Lo
 def test_the_torn_piece_is_only_set_aside_by_a_writer(log: LogFile) -> None:
     with log.journal.open("ab") as file:
         file.write(b"{")
-    journal = publicjournal.PublicJournal(log.journal)
+    journal = public_journal.PublicJournal(log.journal)
     journal.catch_up()
     journal.catch_up()
     assert journal.torn == 1
@@ -476,4 +476,4 @@ def test_any_file_is_a_journal_or_an_error_of_ours(
         data += line
     path.write_bytes(data + tail)
     with suppress(JournalDamaged):
-        publicjournal.PublicJournal(path).catch_up()
+        public_journal.PublicJournal(path).catch_up()

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tastyops.commands import Blob, Output
+from tastyops.domain.storage.checking import judged
+from tastyops.domain.storage.filesystem import checked_path
 from tastyops.errors import Failed
-from tastyops.probes.md import Array
-from tastyops.probes.mounts import unmounted
-from tastyops.probes.parsing import parse
-from tastyops.storage.checking import judged
-from tastyops.storage.filesystem import checked_path
+from tastyops.facts.md import Array
+from tastyops.facts.mounts import unmounted
+from tastyops.facts.parsers import parse
+from tastyops.model.commands import Blob, Output
 
 
 def output(out: str, status: int = 0, err: str = "") -> Output:

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tastyops.catalogue import registry
-from tastyops.commands import Unknown
+from tastyops.app.registry import registry
 from tastyops.errors import InvalidFile, Place, UsageError
 from tastyops.model.action import ActionSpec, Facts, Param, Registry
+from tastyops.model.coercion import coerce, input_value
+from tastyops.model.commands import Unknown
+from tastyops.model.duration import format_duration, parse_duration
 from tastyops.model.runbook import ANOTHER_OPERATOR, Input, Marked, Runbook, Step
-from tastyops.source import MAX_PROBLEMS
-from tastyops.validate import validate
-from tastyops.validate.values import coerce, input_value
-from tastyops.window import format_duration, parse_duration
+from tastyops.runbook.validation import validate
+from tastyops.runbook.yaml_reader import MAX_PROBLEMS
 from tests.schemas import refused, validator
 
 

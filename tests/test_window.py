@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pytest
 
 from tastyops.cli.window import window_of
-from tastyops.commands import Blob, Output
+from tastyops.domain.boot.moment import moment
 from tastyops.errors import Place, ProbeFailed, Refused, UsageError
+from tastyops.facts.parsers import parse
+from tastyops.model.commands import Blob, Output
+from tastyops.model.risk_period import Period, next_end, resolve
 from tastyops.model.runbook import WindowSpec
-from tastyops.probes.parsing import parse
-from tastyops.reboot.moment import moment
-from tastyops.window.period import Period, next_end, resolve
 
 LONDON = "Europe/London"
 

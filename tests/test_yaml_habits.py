@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tastyops.catalogue import registry
+from tastyops.app.registry import registry
 from tastyops.errors import InvalidFile, Place, TemplateError
-from tastyops.inventory import Host
-from tastyops.inventory.reading import read_inventory
+from tastyops.model.coercion import input_value
+from tastyops.model.inventory import Host
 from tastyops.model.runbook import Marked, Runbook
-from tastyops.plan import make_plan
-from tastyops.templates import holds, render, render_value
-from tastyops.validate import validate
-from tastyops.validate.values import input_value
+from tastyops.plan.plan import make_plan
+from tastyops.runbook.inventory_file import read_inventory
+from tastyops.runbook.validation import validate
+from tastyops.templates.rendering import holds, render, render_value
 
 BOOK = """
 title: t

@@ -1,7 +1,7 @@
 """What an action is made of: ``@action``, typed parameters, and checks every action uses.
 
 An action is one file: a frozen dataclass of parameters and a generator function that yields
-commands (``tastyops.commands``) and returns what it registers. It has no clock, no randomness
+commands (``tastyops.model.commands``) and returns what it registers. It has no clock, no randomness
 and no I/O of its own, so that it can be replayed from the journal and tested from a data file.
 """
 
@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, get_type_hints
 
-from tastyops.commands import Change, Command, Output, Probe, Report, Sleep, Steps, Unknown
 from tastyops.errors import Failed
+from tastyops.facts import apt
 from tastyops.model.action import (
     ALREADY,
     ActionSpec,
@@ -23,8 +23,8 @@ from tastyops.model.action import (
     Registered,
     done_or_already,
 )
-from tastyops.probes import apt
-from tastyops.window import format_duration
+from tastyops.model.commands import Change, Command, Output, Probe, Report, Sleep, Steps, Unknown
+from tastyops.model.duration import format_duration
 
 _REQUIRED: Any = object()
 

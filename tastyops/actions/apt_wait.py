@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import APT_PATIENCE, action, param, wait_for_locks
-from tastyops.commands import Steps
+from tastyops.facts.apt import WORDS
 from tastyops.model.action import Facts
-from tastyops.probes.apt import WORDS
+from tastyops.model.commands import Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param
-from tastyops.commands import Change, Command, Offline, Output, Probe, Steps
+from tastyops.domain.boot import menu_start
+from tastyops.domain.boot.boot_menu import Entry, start_entry
+from tastyops.domain.boot.guards import guard
+from tastyops.domain.boot.host_condition import Condition, need_gone
+from tastyops.domain.boot.out_of_band import attach
+from tastyops.domain.boot.schedule import grace, order, schedule, take_back
+from tastyops.domain.boot.single_user import TARGETS, guard_shell
+from tastyops.domain.boot.snapshot import snapshot
 from tastyops.errors import Failed, Refused, Stopped
+from tastyops.facts.console_screen import Screen, look
+from tastyops.facts.system import BOOT_ID, SYSTEM_STATE
 from tastyops.model.action import Facts
-from tastyops.probes.console import Screen, look
-from tastyops.probes.system import BOOT_ID, SYSTEM_STATE
-from tastyops.reboot import menuboot
-from tastyops.reboot.bootmenu import Entry, start_entry
-from tastyops.reboot.condition import Condition, need_gone
-from tastyops.reboot.console import attach
-from tastyops.reboot.guard import guard
-from tastyops.reboot.schedule import grace, order, schedule, take_back
-from tastyops.reboot.singleuser import TARGETS, guard_shell
-from tastyops.reboot.snapshot import snapshot
+from tastyops.model.commands import Change, Command, Offline, Output, Probe, Steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,20 +65,20 @@ def boot(params: Boot, facts: Facts) -> Steps:
     if isinstance(answer, Offline):
         old, release, previous = "", params.kernel or "", None
         if params.mode == "normal" and not release and (yield from _shell_there()):
-            return (yield from menuboot.leave(answer, params.patience, facts))
+            return (yield from menu_start.leave(answer, params.patience, facts))
         yield from _cut(params, facts)
     else:
         old = answer.text.strip()
         state = yield Probe(*SYSTEM_STATE)
         if state == "maintenance":
             if params.mode == "normal" and not params.kernel:
-                return (yield from menuboot.leave(answer, params.patience, facts))
+                return (yield from menu_start.leave(answer, params.patience, facts))
             raise Refused("it is in single-user mode; `boot: normal` leaves that first")
         previous, release = yield from _orderly(params, facts)
     target = TARGETS.get(params.mode, "")
     entry = Entry(release, words=f"systemd.unit={target}" if target else "")
     yield from start_entry(entry, params.patience)
-    told = yield from menuboot.arrive(
+    told = yield from menu_start.arrive(
         params.mode, old, ssh=params.ssh, patience=params.patience, facts=facts
     )
     return {**told, "previous": previous}
@@ -108,7 +108,7 @@ def _orderly(params: Boot, facts: Facts) -> Generator[Command, Any, tuple[str, s
     running = before.kernel.release
     release = params.kernel or ""
     if release == "previous":
-        release = yield from menuboot.previous(running)
+        release = yield from menu_start.previous(running)
     edited = params.mode != "normal"
     yield from guard(
         before, facts, kernel=release or None, fallback=False, chosen=True, words=edited

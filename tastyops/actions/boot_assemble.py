@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Probe, Report, Steps
+from tastyops.domain.boot.boot_menu import press
+from tastyops.domain.boot.menu_start import arrive
+from tastyops.domain.boot.single_user import command
 from tastyops.errors import Failed, Refused
+from tastyops.facts.console_screen import Screen, look
 from tastyops.model.action import DONE, Facts, Registered
-from tastyops.probes.console import Screen, look
-from tastyops.reboot.bootmenu import press
-from tastyops.reboot.menuboot import arrive
-from tastyops.reboot.singleuser import command
+from tastyops.model.commands import Probe, Report, Steps
 
 LIST = "mdadm --examine --scan > /run/found.conf; cat /run/found.conf"
 ASSEMBLE = "mdadm --assemble --scan --config=/run/found.conf; grep -c '^md.* active' /proc/mdstat"

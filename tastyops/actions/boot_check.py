@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Probe, Report, Steps
+from tastyops.domain.boot.next_start import findings, menu_line, starting
 from tastyops.errors import Failed
+from tastyops.facts.system import KERNEL, Kernel
 from tastyops.model.action import DONE, Facts, Registered
-from tastyops.probes.system import KERNEL, Kernel
-from tastyops.reboot.starting import findings, menu_line, starting
+from tastyops.model.commands import Probe, Report, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,20 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import PACKAGE_ENVIRONMENT, action, param, require
-from tastyops.commands import Change, Command, Probe, Steps, Unknown
+from tastyops.domain.storage.disks import find_disk, public_serial, under
 from tastyops.errors import Failed, Refused
+from tastyops.facts.boot_code import BY_ID, GRUB_ANSWERS, UEFI, BootCode, boot_code, core_image
+from tastyops.facts.disks import BLOCK_DEVICES, Device, Disks
+from tastyops.facts.partition_tables import BIOS_BOOT, MIB, PartitionTable, partition_table
 from tastyops.model.action import Facts
-from tastyops.probes.bootcode import (
-    BY_ID,
-    GRUB_ANSWERS,
-    UEFI,
-    BootCode,
-    boot_code,
-    core_image,
-)
-from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
-from tastyops.probes.tables import BIOS_BOOT, MIB, PartitionTable, partition_table
-from tastyops.storage.disks import find_disk, public_serial, under
+from tastyops.model.commands import Change, Command, Probe, Steps, Unknown
 
 DEVICES = "grub-pc/install_devices"
 """debconf's list of the disks on which an upgrade of grub-pc installs GRUB again."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Ask, Steps
 from tastyops.model.action import Facts
+from tastyops.model.commands import Ask, Steps
 from tastyops.model.runbook import ANOTHER_OPERATOR
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action
-from tastyops.commands import Probe, Steps
+from tastyops.domain.boot.single_user import MODES, log_in
 from tastyops.errors import Refused
+from tastyops.facts.console_screen import Screen, look
 from tastyops.model.action import Facts
-from tastyops.probes.console import Screen, look
-from tastyops.reboot.singleuser import MODES, log_in
+from tastyops.model.commands import Probe, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Offline, Probe, Steps
+from tastyops.domain.boot.single_user import log_out
 from tastyops.errors import Failed
+from tastyops.facts.console_screen import Screen, look
 from tastyops.model.action import Facts
-from tastyops.probes.console import Screen, look
-from tastyops.reboot.singleuser import log_out
+from tastyops.model.commands import Offline, Probe, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Ask, Change, Offline, Probe, Steps
 from tastyops.errors import ConsoleHeld, Failed, Refused, shown
+from tastyops.facts.console_screen import WAITING, Screen, look
 from tastyops.model.action import DONE, Facts, Registered
-from tastyops.probes.console import WAITING, Screen, look
+from tastyops.model.commands import Ask, Change, Offline, Probe, Steps
 
 HUSH = 20.0
 """Seconds without a byte after which a console is silent: what asks has asked before it was

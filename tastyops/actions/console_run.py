@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Probe, Steps
+from tastyops.domain.boot.single_user import command
 from tastyops.errors import Failed, Refused
+from tastyops.facts.console_screen import Screen, look
 from tastyops.model.action import Facts
-from tastyops.probes.console import Screen, look
-from tastyops.reboot.singleuser import command
+from tastyops.model.commands import Probe, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Probe, Steps, Unknown
+from tastyops.domain.storage.disks import find_disk, in_use, public_serial
 from tastyops.errors import Failed, Refused
+from tastyops.facts.boot_code import succeeds
+from tastyops.facts.disks import BLOCK_DEVICES, Disks
 from tastyops.model.action import Facts
-from tastyops.probes.bootcode import succeeds
-from tastyops.probes.disks import BLOCK_DEVICES, Disks
-from tastyops.storage.disks import find_disk, in_use, public_serial
+from tastyops.model.commands import Change, Probe, Steps, Unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Probe, Steps
+from tastyops.domain.storage.disks import find_disk
 from tastyops.errors import Failed
+from tastyops.facts.disk_health import Counted, Smart, counted, smart
+from tastyops.facts.disks import BLOCK_DEVICES, Disks
 from tastyops.model.action import Facts
-from tastyops.probes.disks import BLOCK_DEVICES, Disks
-from tastyops.probes.health import Counted, Smart, counted, smart
-from tastyops.storage.disks import find_disk
+from tastyops.model.commands import Probe, Steps
 
 GOOD, BAD, NOT_KNOWN = "good", "bad", "not-known"
 

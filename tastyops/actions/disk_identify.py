@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Probe, Steps
+from tastyops.domain.storage.disks import find_disk, in_use, public_serial
 from tastyops.errors import Failed
+from tastyops.facts.disks import BLOCK_DEVICES, Disks
+from tastyops.facts.readings import Reading
 from tastyops.model.action import Facts
-from tastyops.probes.disks import BLOCK_DEVICES, Disks
-from tastyops.probes.reading import Reading
-from tastyops.storage.disks import find_disk, in_use, public_serial
+from tastyops.model.commands import Probe, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

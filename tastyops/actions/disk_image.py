@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Command, Output, Probe, Report, Steps, Unknown
+from tastyops.domain.storage.disks import find_disk, in_use, partition_node, under
+from tastyops.domain.storage.filesystem import Filesystem, locate
+from tastyops.domain.storage.sizes import format_size, parse_size
+from tastyops.domain.storage.volume import extents, need_room, volume_of
 from tastyops.errors import ActionStopped, Failed, Refused
+from tastyops.facts.boot_code import succeeds
+from tastyops.facts.disks import BLOCK_DEVICES, Device, Disks
+from tastyops.facts.partition_tables import MIB, Signature, signatures
 from tastyops.model.action import Facts
-from tastyops.model.text import PublicText
-from tastyops.probes.bootcode import succeeds
-from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
-from tastyops.probes.tables import MIB, Signature, signatures
-from tastyops.storage.disks import find_disk, in_use, partition_node, under
-from tastyops.storage.filesystem import Filesystem, locate
-from tastyops.storage.sizes import format_size, parse_size
-from tastyops.storage.volume import extents, need_room, volume_of
-from tastyops.window import format_duration
+from tastyops.model.commands import Change, Command, Output, Probe, Report, Steps, Unknown
+from tastyops.model.duration import format_duration
+from tastyops.model.public_text import PublicText
 
 PIECES = 100
 SMALLEST = 64 * MIB

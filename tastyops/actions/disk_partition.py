@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Command, Probe, Steps, Unknown
+from tastyops.domain.storage.disks import find_disk, partition_node
+from tastyops.domain.storage.sizes import parse_size
 from tastyops.errors import Failed, Refused
-from tastyops.model.action import Facts
-from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
-from tastyops.probes.tables import (
+from tastyops.facts.disks import BLOCK_DEVICES, Device, Disks
+from tastyops.facts.partition_tables import (
     DOS_PLACES,
     MIB,
     SETTLED,
@@ -21,8 +21,8 @@ from tastyops.probes.tables import (
     kernel_partition,
     partition_table,
 )
-from tastyops.storage.disks import find_disk, partition_node
-from tastyops.storage.sizes import parse_size
+from tastyops.model.action import Facts
+from tastyops.model.commands import Change, Command, Probe, Steps, Unknown
 
 TYPES = {
     "raid": ("fd", "A19D880F-05FC-4D3B-A006-743F0F84911E"),

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Command, Output, Probe, Steps, Unknown
+from tastyops.domain.storage.disks import find_disk, in_use, partition_node, public_serial
 from tastyops.errors import Failed, Refused
-from tastyops.model.action import Facts
-from tastyops.probes.disks import BLOCK_DEVICES, Device, Disks
-from tastyops.probes.tables import (
+from tastyops.facts.disks import BLOCK_DEVICES, Device, Disks
+from tastyops.facts.partition_tables import (
     BIOS_BOOT,
     EFI_SYSTEM,
     EXTENDED,
@@ -26,7 +25,8 @@ from tastyops.probes.tables import (
     partition_table,
     signatures,
 )
-from tastyops.storage.disks import find_disk, in_use, partition_node, public_serial
+from tastyops.model.action import Facts
+from tastyops.model.commands import Change, Command, Output, Probe, Steps, Unknown
 
 COPY = 'dd if="$1" of="$2" bs=1M conv=fsync status=none'
 COPY_MOUNTED = f"""\

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Command, Probe, Sleep, Steps, Unknown
+from tastyops.domain.storage.disks import find_disk, is_there
 from tastyops.errors import Failed
+from tastyops.facts.disks import BLOCK_DEVICES, Disks
+from tastyops.facts.partition_tables import SETTLED
 from tastyops.model.action import Facts
-from tastyops.probes.disks import BLOCK_DEVICES, Disks
-from tastyops.probes.tables import SETTLED
-from tastyops.storage.disks import find_disk, is_there
-from tastyops.window import format_duration
+from tastyops.model.commands import Change, Command, Probe, Sleep, Steps, Unknown
+from tastyops.model.duration import format_duration
 
 POLL = 2.0
 """Seconds between two looks for a disk that is spinning up."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Command, Output, Probe, Steps, Unknown, unknown_step
+from tastyops.domain.storage.filesystem import checked_path
 from tastyops.errors import CannotKnow, Failed, Refused
+from tastyops.facts.filesystems import FSTAB, MOUNTS, FstabEntry, Mount, directories
 from tastyops.model.action import Facts
-from tastyops.probes.filesystems import FSTAB, MOUNTS, FstabEntry, Mount, directories
-from tastyops.storage.filesystem import checked_path
+from tastyops.model.commands import Change, Command, Output, Probe, Steps, Unknown, unknown_step
 
 FSTAB_FILE = "/etc/fstab"
 WRITE_TEST = ".tastyops-write-test"

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param
-from tastyops.commands import Change, Command, Output, Probe, Steps, Unknown, unknown_step
+from tastyops.domain.storage.checking import CLEAN, DIRTY_LOG, Verdict, check_command, judged
+from tastyops.domain.storage.filesystem import Filesystem, locate, need_known
+from tastyops.domain.storage.replaying import replay, replayed
+from tastyops.domain.storage.sizes import parse_size
+from tastyops.domain.storage.volume import extents, need_room, volume_of
 from tastyops.errors import CannotKnow, Failed, Refused, Stopped
+from tastyops.facts.lvm import VOLUMES, Volume
 from tastyops.model.action import Facts
-from tastyops.probes.lvm import VOLUMES, Volume
-from tastyops.storage.checking import CLEAN, DIRTY_LOG, Verdict, check_command, judged
-from tastyops.storage.filesystem import Filesystem, locate, need_known
-from tastyops.storage.replaying import replay, replayed
-from tastyops.storage.sizes import parse_size
-from tastyops.storage.volume import extents, need_room, volume_of
+from tastyops.model.commands import Change, Command, Output, Probe, Steps, Unknown, unknown_step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Command, Probe, Steps
+from tastyops.domain.storage.filesystem import EXT, Filesystem, locate, need_known
+from tastyops.domain.storage.sizes import format_size, parse_size
+from tastyops.domain.storage.volume import extents, need_room, volume_of
 from tastyops.errors import Failed, Refused
+from tastyops.facts.filesystems import Usage, ext_size, usage, xfs_size
+from tastyops.facts.lvm import Volume, VolumeGroup
 from tastyops.model.action import Facts
-from tastyops.probes.filesystems import Usage, ext_size, usage, xfs_size
-from tastyops.probes.lvm import Volume, VolumeGroup
-from tastyops.storage.filesystem import EXT, Filesystem, locate, need_known
-from tastyops.storage.sizes import format_size, parse_size
-from tastyops.storage.volume import extents, need_room, volume_of
+from tastyops.model.commands import Change, Command, Probe, Steps
 
 _OVERHEAD = 0.1
 """More than XFS and ext4 take of their room for themselves: ext4 keeps a twentieth for root."""

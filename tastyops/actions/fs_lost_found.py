@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Probe, Steps
+from tastyops.domain.storage.filesystem import locate
+from tastyops.domain.storage.sizes import format_size
 from tastyops.errors import Failed
+from tastyops.facts.filesystems import LostFile, lost_found
 from tastyops.model.action import Facts
-from tastyops.probes.filesystems import LostFile, lost_found
-from tastyops.storage.filesystem import locate
-from tastyops.storage.sizes import format_size
+from tastyops.model.commands import Probe, Steps
 
 MOST_NAMES = 1000
 

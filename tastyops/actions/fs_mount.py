@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Probe, Steps
+from tastyops.domain.storage.filesystem import checked_path
 from tastyops.errors import Failed
+from tastyops.facts.filesystems import FSTAB, MOUNTS, FstabEntry, Mount
 from tastyops.model.action import Facts
-from tastyops.probes.filesystems import FSTAB, MOUNTS, FstabEntry, Mount
-from tastyops.storage.filesystem import checked_path
+from tastyops.model.commands import Change, Probe, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Output, Probe, Steps, Unknown
+from tastyops.domain.storage.filesystem import checked_path, spoken, using
 from tastyops.errors import Failed
+from tastyops.facts.filesystems import MOUNTS, Mount
 from tastyops.model.action import Facts
-from tastyops.probes.filesystems import MOUNTS, Mount
-from tastyops.storage.filesystem import checked_path, spoken, using
+from tastyops.model.commands import Change, Output, Probe, Steps, Unknown
 
 READ_ONLY, READ_WRITE = "read-only", "read-write"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Ask, Change, Output, Probe, Steps, Unknown, unknown_step
+from tastyops.domain.storage.checking import repair_command, repaired
+from tastyops.domain.storage.filesystem import locate, need_known
+from tastyops.domain.storage.repairing import COUNTED, REGISTERED, registered
 from tastyops.errors import CannotKnow, Failed, Refused
+from tastyops.facts.system import SYSTEM_STATE
 from tastyops.model.action import Facts
-from tastyops.probes.system import SYSTEM_STATE
-from tastyops.storage.checking import repair_command, repaired
-from tastyops.storage.filesystem import locate, need_known
-from tastyops.storage.repairing import COUNTED, REGISTERED, registered
+from tastyops.model.commands import Ask, Change, Output, Probe, Steps, Unknown, unknown_step
 
 SINGLE_USER = "maintenance"
 """systemctl(1): the rescue or emergency target is active."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Command, Probe, Sleep, Steps, Unknown
+from tastyops.domain.storage.filesystem import checked_path, spoken, using
 from tastyops.errors import Failed, Refused
+from tastyops.facts.filesystems import FSTAB, MOUNTS, FstabEntry, Mount, directories
 from tastyops.model.action import Facts
-from tastyops.probes.filesystems import FSTAB, MOUNTS, FstabEntry, Mount, directories
-from tastyops.storage.filesystem import checked_path, spoken, using
+from tastyops.model.commands import Change, Command, Probe, Sleep, Steps, Unknown
 
 POLL = 2.0
 """Seconds between two looks: what a stopped service leaves behind is gone a moment later."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Ask, Change, Output, Steps, Unknown, unknown_step
+from tastyops.domain.storage.checking import repair_command, repaired
+from tastyops.domain.storage.filesystem import locate, need_known
+from tastyops.domain.storage.repairing import COUNTED, REGISTERED, need_unmounted, registered
+from tastyops.domain.storage.replaying import replay
 from tastyops.errors import CannotKnow, Failed
 from tastyops.model.action import Facts
-from tastyops.storage.checking import repair_command, repaired
-from tastyops.storage.filesystem import locate, need_known
-from tastyops.storage.repairing import COUNTED, REGISTERED, need_unmounted, registered
-from tastyops.storage.replaying import replay
+from tastyops.model.commands import Ask, Change, Output, Steps, Unknown, unknown_step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Report, Steps
+from tastyops.domain.boot.host_condition import assess, need_gone
 from tastyops.model.action import Facts
-from tastyops.reboot.condition import assess, need_gone
+from tastyops.model.commands import Report, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Report, Steps
 from tastyops.model.action import Facts
+from tastyops.model.commands import Report, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

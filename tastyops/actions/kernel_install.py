@@ -16,13 +16,13 @@ from tastyops.actions import (
     require,
     with_locks,
 )
-from tastyops.commands import Change, Command, Output, Probe, Report, Steps
+from tastyops.domain.boot.next_start import boot_environment, boot_menu
 from tastyops.errors import Failed, Refused
+from tastyops.facts.filesystems import Usage, usage_around
+from tastyops.facts.grub import BootEnvironment, BootMenu, Chosen
+from tastyops.facts.system import KERNEL, Package, file_sizes, package_status
 from tastyops.model.action import Facts
-from tastyops.probes.boot import BootEnvironment, BootMenu, Chosen
-from tastyops.probes.filesystems import Usage, usage_around
-from tastyops.probes.system import KERNEL, Package, file_sizes, package_status
-from tastyops.reboot.starting import boot_environment, boot_menu
+from tastyops.model.commands import Change, Command, Output, Probe, Report, Steps
 
 _MORE = 1.1
 """How much larger the next kernel's files may be."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Probe, Steps
 from tastyops.errors import Failed
+from tastyops.facts.kernel_log import KERNEL_LOG, KINDS, Complaints
 from tastyops.model.action import Facts
-from tastyops.probes.kernellog import KERNEL_LOG, KINDS, Complaints
+from tastyops.model.commands import Probe, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

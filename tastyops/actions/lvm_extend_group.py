@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Command, Probe, Steps, Unknown, unknown_step
+from tastyops.domain.storage.disks import need_free
+from tastyops.domain.storage.filesystem import block_device, checked_path
+from tastyops.domain.storage.sizes import format_size
 from tastyops.errors import CannotKnow, Failed, Refused
+from tastyops.facts.disks import Device
+from tastyops.facts.lvm import GROUPS, PHYSICAL, PhysicalVolume, VolumeGroup
+from tastyops.facts.signatures import signatures
 from tastyops.model.action import Facts
-from tastyops.probes.disks import Device
-from tastyops.probes.lvm import GROUPS, PHYSICAL, PhysicalVolume, VolumeGroup
-from tastyops.probes.signatures import signatures
-from tastyops.storage.disks import need_free
-from tastyops.storage.filesystem import block_device, checked_path
-from tastyops.storage.sizes import format_size
+from tastyops.model.commands import Change, Command, Probe, Steps, Unknown, unknown_step
 
 
 @dataclass(frozen=True, kw_only=True)

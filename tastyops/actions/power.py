@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Ask, Change, Command, Output, Probe, Report, Sleep, Steps, Unknown
 from tastyops.errors import Failed
+from tastyops.facts.power_state import IS_OFF, IS_ON, POLICY, STATUS
 from tastyops.model.action import DONE, Facts, Registered
-from tastyops.probes.power import IS_OFF, IS_ON, POLICY, STATUS
+from tastyops.model.commands import (
+    Ask,
+    Change,
+    Command,
+    Output,
+    Probe,
+    Report,
+    Sleep,
+    Steps,
+    Unknown,
+)
 
 _POLL = 1.0
 _SETTLES = {"on": IS_ON, "off": IS_OFF}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Report, Steps
+from tastyops.domain.boot.preflight import preflight as look
 from tastyops.errors import Failed
 from tastyops.model.action import DONE, Facts, Registered
-from tastyops.reboot.preflight import preflight as look
+from tastyops.model.commands import Report, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

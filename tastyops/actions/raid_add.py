@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param
-from tastyops.commands import Command, Steps
+from tastyops.domain.raid import joining, suspects
+from tastyops.domain.raid.storage import Storage, look
+from tastyops.domain.storage.disks import find_disk, need_free, public_serial
 from tastyops.errors import Refused
-from tastyops.mirrors import joining, suspects
-from tastyops.mirrors.storage import Storage, look
+from tastyops.facts.disks import Device
+from tastyops.facts.md import Array
+from tastyops.facts.signatures import RAID_MEMBER
 from tastyops.model.action import Facts
-from tastyops.probes.disks import Device
-from tastyops.probes.md import Array
-from tastyops.probes.signatures import RAID_MEMBER
-from tastyops.storage.disks import find_disk, need_free, public_serial
+from tastyops.model.commands import Command, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

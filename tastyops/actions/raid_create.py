@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Command, Probe, Steps, Unknown
+from tastyops.domain.raid import guards, joining
+from tastyops.domain.raid.storage import Storage, look
+from tastyops.domain.storage.disks import find_disk, need_free
 from tastyops.errors import Failed, Refused
-from tastyops.mirrors import guards, joining
-from tastyops.mirrors.storage import Storage, look
+from tastyops.facts.disks import Device
+from tastyops.facts.signatures import signatures
 from tastyops.model.action import Facts
-from tastyops.probes.disks import Device
-from tastyops.probes.signatures import signatures
-from tastyops.storage.disks import find_disk, need_free
+from tastyops.model.commands import Change, Command, Probe, Steps, Unknown
 
 _ALIKE = 0.99
 """mdadm(8) asks where sizes differ by more than 1 %: what is too much would be lost."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param
-from tastyops.commands import Command, Report, Steps
+from tastyops.domain.raid import guards, leaving, roster, suspects
+from tastyops.domain.raid.missing import gaps, missing_disk
+from tastyops.domain.raid.storage import Storage, look, other_uses
+from tastyops.domain.storage.disks import is_known, names_for, public_serial, the_disk
 from tastyops.errors import Failed
-from tastyops.mirrors import guards, leaving, roster, suspects
-from tastyops.mirrors.missing import gaps, missing_disk
-from tastyops.mirrors.storage import Storage, look, other_uses
+from tastyops.facts.disks import Device
+from tastyops.facts.signatures import RAID_MEMBER
 from tastyops.model.action import DONE, Facts, Registered, done_or_already
-from tastyops.model.text import PublicText
-from tastyops.probes.disks import Device
-from tastyops.probes.signatures import RAID_MEMBER
-from tastyops.storage.disks import is_known, names_for, public_serial, the_disk
+from tastyops.model.commands import Command, Report, Steps
+from tastyops.model.public_text import PublicText
 
 _DIRECT = ("disk", "part")
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Command, Output, Probe, Steps, Unknown
+from tastyops.domain.raid import definitions, initrds, roster
+from tastyops.domain.raid.storage import look
 from tastyops.errors import Failed, Refused
-from tastyops.mirrors import definitions, initrds, roster
-from tastyops.mirrors.storage import look
 from tastyops.model.action import Facts
+from tastyops.model.commands import Change, Command, Output, Probe, Steps, Unknown
 
 _PLACES = ("/etc/mdadm/mdadm.conf", "/etc/mdadm.conf")
 _READ = (

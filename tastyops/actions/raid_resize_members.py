@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Probe, Steps
+from tastyops.domain.raid import guards
+from tastyops.domain.raid.storage import look
 from tastyops.errors import Failed, Refused
-from tastyops.mirrors import guards
-from tastyops.mirrors.storage import look
 from tastyops.model.action import Facts
+from tastyops.model.commands import Change, Probe, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Report, Steps
+from tastyops.domain.raid.storage import Storage, look
 from tastyops.errors import Failed
-from tastyops.mirrors.storage import Storage, look
+from tastyops.facts.md import Array
 from tastyops.model.action import Facts
-from tastyops.probes.md import Array
+from tastyops.model.commands import Report, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param
-from tastyops.commands import Output, Probe, Report, Sleep, Steps
+from tastyops.domain.raid import guards, progress
 from tastyops.errors import Failed, Refused
-from tastyops.mirrors import guards, progress
+from tastyops.facts.md import ARRAYS, Array
+from tastyops.facts.parsers import parse
 from tastyops.model.action import Facts
-from tastyops.model.text import PublicText
-from tastyops.probes.md import ARRAYS, Array
-from tastyops.probes.parsing import parse
-from tastyops.window import format_duration
+from tastyops.model.commands import Output, Probe, Report, Sleep, Steps
+from tastyops.model.duration import format_duration
+from tastyops.model.public_text import PublicText
 
 ENTRY_GAP = 60.0
 """Seconds between two entries in the log, at least."""

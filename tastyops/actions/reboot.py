@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Steps
+from tastyops.domain.boot.guards import guard
+from tastyops.domain.boot.menu_start import chooser
+from tastyops.domain.boot.out_of_band import attach
+from tastyops.domain.boot.proof import Wanted, prove
+from tastyops.domain.boot.schedule import grace, order, schedule, take_back
+from tastyops.domain.boot.snapshot import snapshot
 from tastyops.errors import Refused, Stopped
 from tastyops.model.action import DONE, Facts, Registered
-from tastyops.reboot.console import attach
-from tastyops.reboot.guard import guard
-from tastyops.reboot.menuboot import chooser
-from tastyops.reboot.proof import Wanted, prove
-from tastyops.reboot.schedule import grace, order, schedule, take_back
-from tastyops.reboot.snapshot import snapshot
+from tastyops.model.commands import Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Change, Output, Probe, Steps, Unknown, unknown_step
 from tastyops.errors import CannotKnow, Failed, Refused
 from tastyops.model.action import Facts
+from tastyops.model.commands import Change, Output, Probe, Steps, Unknown, unknown_step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tastyops.actions import action, param, require
-from tastyops.commands import Change, Probe, Steps, Unknown, unknown_step
 from tastyops.errors import CannotKnow, Failed
+from tastyops.facts.system import FAILED_UNITS, transient_units
 from tastyops.model.action import Facts
-from tastyops.model.text import is_fact
-from tastyops.probes.system import FAILED_UNITS, transient_units
+from tastyops.model.commands import Change, Probe, Steps, Unknown, unknown_step
+from tastyops.model.public_text import is_fact
 
 
 @dataclass(frozen=True, kw_only=True)

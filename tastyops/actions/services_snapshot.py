@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Report, Steps
+from tastyops.domain.boot.health import Health, ailing, health, identity, worse
+from tastyops.domain.boot.verify import was
 from tastyops.model.action import DONE, Facts, Registered
-from tastyops.reboot.health import Health, ailing, health, identity, worse
-from tastyops.reboot.verify import was
+from tastyops.model.commands import Report, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

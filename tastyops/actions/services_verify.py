@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param
-from tastyops.commands import Command, Probe, Report, Steps
+from tastyops.domain.boot.health import Health, health, worse
+from tastyops.domain.boot.verify import started
 from tastyops.errors import Failed
+from tastyops.facts.system import unit_states
 from tastyops.model.action import DONE, Facts, Registered
-from tastyops.probes.system import unit_states
-from tastyops.reboot.health import Health, health, worse
-from tastyops.reboot.verify import started
+from tastyops.model.commands import Command, Probe, Report, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

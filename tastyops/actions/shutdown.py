@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Probe, Steps
+from tastyops.domain.boot.guards import guard_host
+from tastyops.domain.boot.moment import in_log
+from tastyops.domain.boot.out_of_band import attach
+from tastyops.domain.boot.schedule import grace, order, schedule, take_back
+from tastyops.domain.boot.staying_down import down
 from tastyops.errors import Stopped
+from tastyops.facts.system import BOOT_ID, HOSTNAME
 from tastyops.model.action import Facts
-from tastyops.probes.system import BOOT_ID, HOSTNAME
-from tastyops.reboot.console import attach
-from tastyops.reboot.down import down
-from tastyops.reboot.guard import guard_host
-from tastyops.reboot.moment import in_log
-from tastyops.reboot.schedule import grace, order, schedule, take_back
+from tastyops.model.commands import Probe, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

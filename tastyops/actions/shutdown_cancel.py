@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.commands import Probe, Steps
+from tastyops.domain.boot.moment import exactly
+from tastyops.domain.boot.schedule import cancel
 from tastyops.errors import Failed, Refused
+from tastyops.facts.system import BOOT_ID, SCHEDULED, Scheduled
 from tastyops.model.action import Facts
-from tastyops.probes.system import BOOT_ID, SCHEDULED, Scheduled
-from tastyops.reboot.moment import exactly
-from tastyops.reboot.schedule import cancel
+from tastyops.model.commands import Probe, Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops import templates
 from tastyops.actions import action, param
-from tastyops.commands import Output, Probe, Report, Sleep, Steps
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
+from tastyops.model.commands import Output, Probe, Report, Sleep, Steps
+from tastyops.model.duration import format_duration
+from tastyops.model.public_text import PublicText
 from tastyops.model.runbook import Marked
-from tastyops.model.text import PublicText
-from tastyops.window import format_duration
+from tastyops.templates import rendering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def _enough(
         return percent is not None and percent >= 100
     text = answer.excerpt.strip()
     seen = {"stdout": text, "value": text, "rc": answer.status, "percent": percent}
-    return templates.holds(until, {**names, **seen})
+    return rendering.holds(until, {**names, **seen})
 
 
 def _report(params: Watch, seen: _Progress, now: float) -> Report:

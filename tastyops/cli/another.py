@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tastyops.engine.approval import stranger
 from tastyops.errors import UsageError
-from tastyops.inventory import Inventory
-from tastyops.store.accounts import login_name
-from tastyops.store.desk import Board, boards, read_board
-from tastyops.store.logs import LogBook, LogFile
-from tastyops.store.runs import JOURNAL, run_directories
+from tastyops.local.accounts import login_name
+from tastyops.model.inventory import Inventory
+from tastyops.records.logs import LogBook, LogFile
+from tastyops.records.mailbox import Board, boards, read_board
+from tastyops.records.runs import JOURNAL, run_directories
 
 PATIENCE = 10.0
 """Seconds to wait for the run's own process to take something up."""

@@ -12,14 +12,14 @@ from pathlib import Path
 from tastyops.cli import project
 from tastyops.engine.approval import APPROVAL_WORDS, refusal
 from tastyops.errors import ExitCode, UsageError
-from tastyops.inventory import Inventory
 from tastyops.journal.events import TYPED, Address, Answered, Asked
 from tastyops.journal.state import RunState
-from tastyops.model.text import one_line
-from tastyops.shell.typeable import WORDS, told
-from tastyops.store.accounts import login_name, login_uid
-from tastyops.store.desk import Board, Question, boards, put_answer, read_board
-from tastyops.store.runs import hand_in, is_live, read_events, read_state, taken
+from tastyops.local.accounts import login_name, login_uid
+from tastyops.model.inventory import Inventory
+from tastyops.model.public_text import one_line
+from tastyops.protocol.typed_command import WORDS, told
+from tastyops.records.mailbox import Board, Question, boards, put_answer, read_board
+from tastyops.records.runs import hand_in, is_live, read_events, read_state, taken
 
 PATIENCE = 10.0
 """Seconds to wait for the run's own process to take the answer up."""

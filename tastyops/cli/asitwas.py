@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from tastyops.catalogue import registry_for
+from tastyops.app.registry import registry_for
 from tastyops.cli import project
 from tastyops.cli.secrets import Secrets
-from tastyops.engine.controller import boot_id
 from tastyops.errors import InvalidFile, JournalDamaged, UsageError
-from tastyops.inventory import Host, Inventory
 from tastyops.journal.events import RunOpened
 from tastyops.journal.state import RunState
+from tastyops.local.controller import boot_id
+from tastyops.model.inventory import Host, Inventory
+from tastyops.model.public_text import one_line
 from tastyops.model.runbook import Marked, Runbook, Step
-from tastyops.model.text import one_line
-from tastyops.plan import Plan, make_plan
-from tastyops.store.runs import RUNBOOK
+from tastyops.plan.plan import Plan, make_plan
+from tastyops.records.runs import RUNBOOK
 
 _UNTOUCHED = "No host was touched."
 

@@ -12,24 +12,24 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tastyops.catalogue import registry_for
+from tastyops.app.registry import registry_for
 from tastyops.cli import another, project, signals, writing
 from tastyops.cli.conduct import failure_menu
 from tastyops.errors import ExitCode, JournalDamaged, UsageError
-from tastyops.inventory import Inventory
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import TYPED, Address, Answered, Asked, Body, Joined, RunClosed
-from tastyops.journal.public import Attends
+from tastyops.journal.public_events import Attends
 from tastyops.journal.state import RunState
-from tastyops.model.text import one_line
-from tastyops.plan import Plan, make_plan
-from tastyops.store.desk import put_joining
-from tastyops.store.following import Following
-from tastyops.store.logs import Copied, LogFile
-from tastyops.store.runs import RUNBOOK, hand_in, is_live, read_events, read_state, taken
-from tastyops.terminal.people import AtTerminal
-from tastyops.terminal.plain import PlainLines
-from tastyops.terminal.view import RunView
+from tastyops.model.inventory import Inventory
+from tastyops.model.public_text import one_line
+from tastyops.plan.plan import Plan, make_plan
+from tastyops.records.journal_follower import Following
+from tastyops.records.logs import Copied, LogFile
+from tastyops.records.mailbox import put_joining
+from tastyops.records.runs import RUNBOOK, hand_in, is_live, read_events, read_state, taken
+from tastyops.ui.plain_lines import PlainLines
+from tastyops.ui.prompts import AtTerminal
+from tastyops.ui.run_view import RunView
 
 PATIENCE = 10.0
 """Seconds to wait for the run's own process to take the word up."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from tastyops.cli import project
 from tastyops.cli.prune import size_in_words
 from tastyops.errors import ExitCode, UsageError
-from tastyops.store.archive import Contents, write_archive
+from tastyops.records.archive import Contents, write_archive
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 

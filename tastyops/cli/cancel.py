@@ -11,8 +11,8 @@ from tastyops.cli.run import carry_out
 from tastyops.cli.shutdowns import OBJECT, runbook_for
 from tastyops.errors import ExitCode
 from tastyops.journal.events import CancelAsked
-from tastyops.model.text import one_line
-from tastyops.store.runs import hand_in, is_live, taken
+from tastyops.model.public_text import one_line
+from tastyops.records.runs import hand_in, is_live, taken
 
 PATIENCE = 10.0
 """Seconds to wait for the run's own process to take the word up; it is not waited for to end."""

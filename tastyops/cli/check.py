@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tastyops.cli import preflight, project
 from tastyops.errors import ExitCode, InvalidFile, Place, Problem, UsageError
-from tastyops.inventory import Inventory
+from tastyops.model.inventory import Inventory
 
 
 def arguments(parser: ArgumentParser) -> None:

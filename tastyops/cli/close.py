@@ -6,17 +6,17 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import datetime
 
 from tastyops.cli import project, writing
-from tastyops.document.build import (
+from tastyops.errors import Locked, UsageError, did_you_mean
+from tastyops.journal.public_events import Closed, Entry, PublicBody, WorkStatus
+from tastyops.records.document.build import (
     CANCELLED,
     COMPLETED,
     ENDED_WITHOUT,
     NOT_COMPLETED,
     Document,
 )
-from tastyops.errors import Locked, UsageError, did_you_mean
-from tastyops.journal.public import Closed, Entry, PublicBody, WorkStatus
-from tastyops.store.logs import Copied, LogFile
-from tastyops.store.runs import is_live
+from tastyops.records.logs import Copied, LogFile
+from tastyops.records.runs import is_live
 
 STATUSES = (COMPLETED, ENDED_WITHOUT, CANCELLED)
 

@@ -13,15 +13,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from tastyops.announce.caller import Caller
-from tastyops.announce.command import CommandAnnouncer
+from tastyops.app.announcer_command import CommandAnnouncer
+from tastyops.app.announcing import Caller
 from tastyops.cli import hostshell, output, places, project, signals
 from tastyops.cli.detach import ASKED, Detached
 from tastyops.cli.hostpower import switch_on
 from tastyops.cli.secrets import Secrets
 from tastyops.engine.drive import Drive, Release
 from tastyops.errors import ExitCode, LetGo, TastyopsError, UsageError
-from tastyops.inventory import Inventory
 from tastyops.journal.events import (
     Address,
     Body,
@@ -31,21 +30,22 @@ from tastyops.journal.events import (
     StopAsked,
 )
 from tastyops.journal.state import LOOK, RunState
+from tastyops.model.coercion import input_value
+from tastyops.model.inventory import Inventory
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
-from tastyops.plan import Plan, restart_at
+from tastyops.plan.plan import Plan, restart_at
 from tastyops.ports import Listener, Operator, OutOfBand
+from tastyops.records.logs import LogFile, LogKeeper
+from tastyops.records.mailbox import DeskKeeper
+from tastyops.records.notes import new_note
+from tastyops.records.runs import RunJournal, hand_in
 from tastyops.redact import Masker
-from tastyops.store.desk import DeskKeeper
-from tastyops.store.logs import LogFile, LogKeeper
-from tastyops.store.notes import new_note
-from tastyops.store.runs import RunJournal, hand_in
-from tastyops.terminal.losable import Losable
-from tastyops.terminal.menu import FailureMenu
-from tastyops.terminal.people import AnsweredElsewhere, AtTerminal, Unattended
-from tastyops.terminal.plain import JsonLines, PlainLines
-from tastyops.terminal.view import RunView
-from tastyops.validate.values import input_value
+from tastyops.ui.failure_menu import FailureMenu
+from tastyops.ui.plain_lines import JsonLines, PlainLines
+from tastyops.ui.prompts import AnsweredElsewhere, AtTerminal, Unattended
+from tastyops.ui.run_view import RunView
+from tastyops.ui.tolerant_listener import Losable
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class _Screen:
         if args.json:
             listener = JsonLines(sys.stdout)
         elif sys.stdout.isatty():
-            from tastyops.terminal.live import LiveScreen
+            from tastyops.ui.live_screen import LiveScreen
 
             live = self._stack.enter_context(LiveScreen(view, self._offset, now))
             person = AtTerminal(

@@ -11,8 +11,8 @@ from tastyops.cli import places, project
 from tastyops.cli.devices import device_passwords
 from tastyops.cli.secrets import Secrets
 from tastyops.errors import ExitCode, JournalUnwritable, TastyopsError, UsageError
-from tastyops.store.consoles import ConsoleFile
-from tastyops.terminal.joined import join, shown_on
+from tastyops.records.console_records import ConsoleFile
+from tastyops.ui.console_join import join, shown_on
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from tastyops.cli import project, writing
-from tastyops.document.build import Line
 from tastyops.errors import UsageError
-from tastyops.journal.public import Corrected, PublicBody
-from tastyops.store.logs import Copied, LogFile
+from tastyops.journal.public_events import Corrected, PublicBody
+from tastyops.records.document.build import Line
+from tastyops.records.logs import Copied, LogFile
 
 
 def entry_argument(parser: ArgumentParser) -> None:

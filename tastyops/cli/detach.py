@@ -22,9 +22,9 @@ import tastyops
 from tastyops.cli import project
 from tastyops.cli.secrets import Secrets, packed
 from tastyops.errors import ExitCode, JournalDamaged, LetGo
-from tastyops.model.text import one_line
-from tastyops.store.files import must_write
-from tastyops.store.runs import is_live, read_state
+from tastyops.model.public_text import one_line
+from tastyops.records.files import must_write
+from tastyops.records.runs import is_live, read_state
 
 OUTPUT = "detached.log"
 """What the process without a terminal writes, in the run's private directory."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tastyops.cli.sources import UnfitError, fetch
-from tastyops.console.attached import Attached
-from tastyops.console.opening import attach
-from tastyops.engine.outofband import no_console, no_power
+from tastyops.engine.out_of_band import no_console, no_power
 from tastyops.errors import ConsoleUnreachable, PowerUnreachable
-from tastyops.inventory import Host
-from tastyops.model.secret import SecretSource
-from tastyops.power.switch import Switch
+from tastyops.model.inventory import Host
+from tastyops.model.secret_source import SecretSource
 from tastyops.redact import Masker
 from tastyops.redact.spellings import SHORTEST_SECRET
+from tastyops.transport.console.attached import Attached
+from tastyops.transport.console.opening import attach
+from tastyops.transport.power_switch import Switch
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tastyops.cli.wouldbe import would_be_log
-from tastyops.document.text import render_text
 from tastyops.engine.preview import Preview, StepPreview
-from tastyops.model.text import one_line
-from tastyops.plan import Plan
+from tastyops.model.public_text import one_line
+from tastyops.model.risk_period import Period
+from tastyops.plan.plan import Plan
+from tastyops.records.blobs import OutputCapture
+from tastyops.records.document.text import render_text
 from tastyops.redact import Masker
-from tastyops.store.blobs import OutputCapture
-from tastyops.window.period import Period
 
 Mask = Callable[[str], str]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tastyops.cli.hostshell import Hand
 from tastyops.errors import Unreachable
-from tastyops.inventory import Host
+from tastyops.model.inventory import Host
 from tastyops.ports import OutOfBand
-from tastyops.store.notes import new_note
+from tastyops.records.notes import new_note
 
 
 def switch_on(host: Host, ways: OutOfBand, hand: Hand) -> str:

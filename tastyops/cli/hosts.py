@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 
 from tastyops.cli import project
 from tastyops.errors import ExitCode
-from tastyops.inventory import Host
-from tastyops.model.text import one_line
+from tastyops.model.inventory import Host
+from tastyops.model.public_text import one_line
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -6,10 +6,10 @@ import shutil
 import subprocess
 from collections.abc import Callable
 
-from tastyops.inventory import Host
 from tastyops.journal.events import Body
-from tastyops.plan import Plan
-from tastyops.store.notes import new_note
+from tastyops.model.inventory import Host
+from tastyops.plan.plan import Plan
+from tastyops.records.notes import new_note
 
 Hand = Callable[[Body], None]
 """Hands an event to the run."""

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from tastyops.cli import project, writing
 from tastyops.errors import ExitCode
-from tastyops.inventory import Inventory
+from tastyops.model.inventory import Inventory
+from tastyops.records.logs import LogHead
 from tastyops.redact import Masker
-from tastyops.store.logs import LogHead
 
 
 def arguments(parser: ArgumentParser) -> None:

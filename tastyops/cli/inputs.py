@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tastyops.errors import NeedsPerson, UsageError, did_you_mean
+from tastyops.model.coercion import input_value
+from tastyops.model.public_text import one_line
 from tastyops.model.runbook import Input, Runbook
-from tastyops.model.text import one_line
-from tastyops.terminal.people import typed
-from tastyops.validate.values import input_value
+from tastyops.ui.prompts import typed
 
 
 def resolve(

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tastyops.cli import project
-from tastyops.document.build import Document
 from tastyops.errors import ExitCode, InvalidFile, TastyopsError
-from tastyops.inventory import Inventory
-from tastyops.model.text import one_line
-from tastyops.store.runs import read_state, run_directories
+from tastyops.model.inventory import Inventory
+from tastyops.model.public_text import one_line
+from tastyops.records.document.build import Document
+from tastyops.records.runs import read_state, run_directories
 
 RUNBOOKS = Path("runbooks")
 

@@ -10,10 +10,10 @@ from tastyops.cli import another, project, writing
 from tastyops.errors import ExitCode, UsageError
 from tastyops.journal.envelope import stamp
 from tastyops.journal.events import Noted
-from tastyops.journal.public import Entry
-from tastyops.store.desk import put_note
-from tastyops.store.notes import Handed, Notes, hand_over, new_note, notes_of_log
-from tastyops.store.verify import runs_must_agree
+from tastyops.journal.public_events import Entry
+from tastyops.records.mailbox import put_note
+from tastyops.records.notes import Handed, Notes, hand_over, new_note, notes_of_log
+from tastyops.records.verify import runs_must_agree
 
 LONGEST_PRIVATE = 20_000
 """Characters in one private note; more is a file, not a note."""

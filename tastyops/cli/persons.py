@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tastyops.errors import NeedsPerson
 from tastyops.model.runbook import Marked, Step
-from tastyops.plan import Plan, left_aside
+from tastyops.plan.plan import Plan, left_aside
 
 
 def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: bool) -> None:

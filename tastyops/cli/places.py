@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from tastyops.cli.devices import Devices
 from tastyops.cli.secrets import Secrets
-from tastyops.console.opening import attach
-from tastyops.engine.outofband import NoWays, no_console
+from tastyops.engine.out_of_band import NoWays, no_console
 from tastyops.errors import UsageError
-from tastyops.inventory import Host
+from tastyops.model.inventory import Host
 from tastyops.ports import Clock, Console, Dialer, OutOfBand, Power, Prober, Session
+from tastyops.transport.console.opening import attach
 
 if TYPE_CHECKING:
     from tastyops.practice.clock import PracticeClock
@@ -136,7 +136,7 @@ def enter(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Place:
         )
     if not hosts:
         return Place(_Nowhere(), WallClock())
-    from tastyops.ssh.session import SshDialer
+    from tastyops.transport.ssh.session import SshDialer
 
     if practice:
         from tastyops.practice.clock import PracticeClock

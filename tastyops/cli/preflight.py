@@ -6,14 +6,14 @@ import json
 from argparse import Namespace
 from contextlib import ExitStack
 
-from tastyops.catalogue import built_in
+from tastyops.app.registry import built_in
 from tastyops.cli import places, project, secrets
 from tastyops.cli.dryrun import masking_capture
-from tastyops.engine.controller import boot_id
 from tastyops.engine.preview import preview
 from tastyops.errors import ExitCode
-from tastyops.plan import make_plan
-from tastyops.validate import validate
+from tastyops.local.controller import boot_id
+from tastyops.plan.plan import make_plan
+from tastyops.runbook.validation import validate
 
 STEP = "preflight"
 

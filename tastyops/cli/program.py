@@ -14,7 +14,7 @@ from typing import NoReturn
 from tastyops.cli import output, signals
 from tastyops.cli.verbs import BY_NAME, VERBS
 from tastyops.errors import ExitCode, TastyopsError, UsageError
-from tastyops.model.text import one_line
+from tastyops.model.public_text import one_line
 
 DRY = "INVOKE_RUN_DRY"
 """Invoke's own variable for its ``--dry``; the ``tastyops`` program heeds it too."""

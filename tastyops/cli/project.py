@@ -11,22 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from tastyops.catalogue import built_in, declared, installed, registry
+from tastyops.app.registry import built_in, declared, installed, registry
 from tastyops.cli.another import not_ours
-from tastyops.document.times import local, offset_minutes
 from tastyops.errors import InvalidFile, JournalDamaged, UsageError, did_you_mean, shown
-from tastyops.inventory import Host, Inventory
-from tastyops.inventory.reading import read_inventory
 from tastyops.journal.state import RunState
 from tastyops.lab import places
+from tastyops.local.plain_files import NotPlainFileError, reading
 from tastyops.model.action import Registry
+from tastyops.model.inventory import Host, Inventory
+from tastyops.model.public_text import one_line
 from tastyops.model.runbook import Runbook
-from tastyops.model.text import one_line
-from tastyops.plainfile import NotPlainFileError, reading
-from tastyops.source import MAX_BYTES
-from tastyops.store.logs import LogBook, LogFile
-from tastyops.store.runs import find_run, read_events
-from tastyops.validate import validate
+from tastyops.records.document.times import local, offset_minutes
+from tastyops.records.logs import LogBook, LogFile
+from tastyops.records.runs import find_run, read_events
+from tastyops.runbook.inventory_file import read_inventory
+from tastyops.runbook.validation import validate
+from tastyops.runbook.yaml_reader import MAX_BYTES
 
 DEFAULT_INVENTORY = "inventory.yml"
 RUNBOOK_FILES = "*.y*ml"

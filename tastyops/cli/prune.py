@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 from tastyops.cli import project
 from tastyops.errors import ExitCode, NeedsPerson
-from tastyops.model.text import one_line
-from tastyops.store.retention import Finished, examine_runs, remove_run, sweep
-from tastyops.terminal.people import typed
-from tastyops.window import parse_duration
+from tastyops.model.duration import parse_duration
+from tastyops.model.public_text import one_line
+from tastyops.records.retention import Finished, examine_runs, remove_run, sweep
+from tastyops.ui.prompts import typed
 
 LONGEST_DAYS = 36_500
 

@@ -18,15 +18,15 @@ from tastyops.cli.settle import settle
 from tastyops.cli.window import moved, window_end_argument
 from tastyops.engine.drive import Release
 from tastyops.errors import ExitCode, JournalDamaged, RecordsDisagree, UsageError
-from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, CancelAsked, LineTorn, Resumed
 from tastyops.journal.state import RunState
+from tastyops.model.inventory import Inventory
+from tastyops.records.locks import Owner, holding_hosts
+from tastyops.records.logs import LogBook, LogFile, LogKeeper
+from tastyops.records.runs import RunJournal, read_events, read_state, run_directories
+from tastyops.records.settlement import unsettled
+from tastyops.records.verify import must_agree
 from tastyops.redact import Masker
-from tastyops.store.locks import Owner, holding_hosts
-from tastyops.store.logs import LogBook, LogFile, LogKeeper
-from tastyops.store.runs import RunJournal, read_events, read_state, run_directories
-from tastyops.store.settlement import unsettled
-from tastyops.store.verify import must_agree
 
 
 def arguments(parser: ArgumentParser) -> None:

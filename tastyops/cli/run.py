@@ -11,27 +11,27 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from tastyops import __version__
-from tastyops.catalogue import registry_for
+from tastyops.app.registry import registry_for
 from tastyops.cli import detach, places, project, secrets, shutdowns, signals
 from tastyops.cli.conduct import Setting, conduct, may_ask, same_records
 from tastyops.cli.dryrun import masking_capture, show_preview
 from tastyops.cli.inputs import resolve
 from tastyops.cli.persons import need_another_operator, need_nobody, wants_another
 from tastyops.cli.window import begins_later, told, window_end_argument, window_of, window_set
-from tastyops.engine.controller import boot_id
 from tastyops.engine.preview import preview
 from tastyops.errors import ExitCode, JournalUnwritable
-from tastyops.inventory import Inventory
 from tastyops.journal.events import Body, RunOpened
 from tastyops.journal.state import RunState
+from tastyops.local.accounts import login_uid
+from tastyops.local.controller import boot_id
+from tastyops.model.inventory import Inventory
+from tastyops.model.risk_period import Period
 from tastyops.model.runbook import Runbook
-from tastyops.plan import Plan, make_plan
-from tastyops.store.accounts import login_uid
-from tastyops.store.locks import Owner, holding_hosts
-from tastyops.store.logs import LogFile, LogHead, LogKeeper
-from tastyops.store.runs import RunJournal, new_run_id
-from tastyops.store.verify import runs_must_agree
-from tastyops.window.period import Period
+from tastyops.plan.plan import Plan, make_plan
+from tastyops.records.locks import Owner, holding_hosts
+from tastyops.records.logs import LogFile, LogHead, LogKeeper
+from tastyops.records.runs import RunJournal, new_run_id
+from tastyops.records.verify import runs_must_agree
 
 
 def arguments(parser: ArgumentParser) -> None:

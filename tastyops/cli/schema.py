@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
-from tastyops.catalogue import built_in, registry
+from tastyops.app.registry import built_in, registry
 from tastyops.cli import project
 from tastyops.errors import ExitCode, UsageError
-from tastyops.schema import render, runbook_schema
+from tastyops.runbook.schema import render, runbook_schema
 
 
 def arguments(parser: ArgumentParser) -> None:

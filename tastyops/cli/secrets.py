@@ -14,10 +14,10 @@ from pathlib import Path
 from tastyops.cli.devices import DevicePasswords, device_passwords, sources_of
 from tastyops.cli.sources import UnfitError, fetch, fit
 from tastyops.errors import NeedsPerson, SecretUnavailable, TastyopsError
-from tastyops.inventory import Host
+from tastyops.model.inventory import Host
+from tastyops.model.public_text import one_line
 from tastyops.model.runbook import Runbook
-from tastyops.model.secret import ASKED, SecretSource, SourceKind
-from tastyops.model.text import one_line
+from tastyops.model.secret_source import ASKED, SecretSource, SourceKind
 from tastyops.redact import Masker
 
 VARIABLE = "TASTYOPS_SUDO_PASSWORD"

@@ -15,22 +15,22 @@ from pathlib import Path
 
 from tastyops.cli import places, project, secrets, writing
 from tastyops.cli.conduct import may_ask
-from tastyops.commands import Output, output_to_json
-from tastyops.engine.holding import Claim, Hold
+from tastyops.engine.host_hold import Claim, Hold
 from tastyops.errors import ExitCode, Locked, TastyopsError, Unreachable, WaitsForPerson
-from tastyops.inventory import Host, Inventory
 from tastyops.journal.events import Address, DoubtSettled, HostFreed
-from tastyops.journal.public import Entry
+from tastyops.journal.public_events import Entry
 from tastyops.journal.state import LaneKey, RunState
+from tastyops.model.commands import Output, output_to_json
+from tastyops.model.inventory import Host, Inventory
+from tastyops.model.public_text import one_line
 from tastyops.model.runbook import Runbook
-from tastyops.model.text import one_line
 from tastyops.ports import Dialer, Session
-from tastyops.store.locks import Owner, holding_hosts
-from tastyops.store.logs import LogFile
-from tastyops.store.runs import RUNBOOK, RunJournal
-from tastyops.store.settlement import Settlement
-from tastyops.terminal.people import typed
-from tastyops.terminal.view import doubt_lines
+from tastyops.records.locks import Owner, holding_hosts
+from tastyops.records.logs import LogFile
+from tastyops.records.runs import RUNBOOK, RunJournal
+from tastyops.records.settlement import Settlement
+from tastyops.ui.prompts import typed
+from tastyops.ui.run_view import doubt_lines
 
 _WORDS = {"done": "done", "not-done": "not-done", "leave": ""}
 

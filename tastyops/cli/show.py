@@ -9,18 +9,18 @@ from datetime import datetime
 from pathlib import Path
 
 from tastyops.cli import project
-from tastyops.commands import blob_from_json
-from tastyops.document.build import Document
-from tastyops.document.copying import moment_of
-from tastyops.document.text import render_text
-from tastyops.document.times import local, offset_minutes
 from tastyops.errors import ExitCode, JournalDamaged, UsageError
 from tastyops.journal.envelope import Event, event_to_json
 from tastyops.journal.events import Address, Intended, Settled, StepEnded
-from tastyops.model.text import one_line
-from tastyops.store.logs import LogFile
-from tastyops.store.notes import Notes, notes_of_log, private_notes
-from tastyops.store.runs import SPOOL, read_events, read_state, waiting
+from tastyops.model.commands import blob_from_json
+from tastyops.model.public_text import one_line
+from tastyops.records.document.build import Document
+from tastyops.records.document.copying import moment_of
+from tastyops.records.document.text import render_text
+from tastyops.records.document.times import local, offset_minutes
+from tastyops.records.logs import LogFile
+from tastyops.records.notes import Notes, notes_of_log, private_notes
+from tastyops.records.runs import SPOOL, read_events, read_state, waiting
 
 MOST_LINES = 20
 """Lines of a stream's beginning, and of its end, that ``--commands`` prints."""

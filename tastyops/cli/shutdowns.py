@@ -11,18 +11,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tastyops.cli import project, underway
-from tastyops.document.times import closing_time, offset_minutes, offset_name
 from tastyops.errors import JournalDamaged, Locked, UsageError
-from tastyops.inventory import Inventory
 from tastyops.journal.chain import lines_of
-from tastyops.journal.public import Entry
-from tastyops.journal.shutdowns import Scheduled, scheduled, seen_since, sentence, still_to_come
+from tastyops.journal.public_events import Entry
+from tastyops.journal.scheduled_shutdowns import (
+    Scheduled,
+    scheduled,
+    seen_since,
+    sentence,
+    still_to_come,
+)
 from tastyops.journal.state import RunState
+from tastyops.local.plain_files import reading
+from tastyops.model.inventory import Inventory
 from tastyops.model.runbook import Runbook
-from tastyops.plainfile import reading
-from tastyops.store.logs import Copied, LogBook, LogFile
-from tastyops.store.runs import JOURNAL, read_state, run_directories
-from tastyops.store.verify import disagreement
+from tastyops.records.document.times import closing_time, offset_minutes, offset_name
+from tastyops.records.logs import Copied, LogBook, LogFile
+from tastyops.records.runs import JOURNAL, read_state, run_directories
+from tastyops.records.verify import disagreement
 
 OBJECT = ":shutdown"
 """What follows a host's name where its scheduled shutdown is meant, and not a run."""

@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tastyops.model.secret import SecretSource
+from tastyops.model.secret_source import SecretSource
 from tastyops.redact.spellings import SHORTEST_SECRET
 
 LONGEST_SECRET = 16 * 1024

@@ -13,16 +13,16 @@ from tastyops.cli import project
 from tastyops.cli.shutdowns import to_come
 from tastyops.cli.underway import scheduled
 from tastyops.errors import ExitCode, JournalDamaged
-from tastyops.inventory import Inventory
 from tastyops.journal.state import RunState
-from tastyops.model.text import one_line
-from tastyops.store.desk import Board, Question, boards
-from tastyops.store.locks import hosts_held
-from tastyops.store.logs import LogBook
-from tastyops.store.runs import is_live, read_state, run_directories
-from tastyops.store.settlement import unsettled
-from tastyops.store.verify import disagreement
-from tastyops.terminal.view import doubt_lines
+from tastyops.model.inventory import Inventory
+from tastyops.model.public_text import one_line
+from tastyops.records.locks import hosts_held
+from tastyops.records.logs import LogBook
+from tastyops.records.mailbox import Board, Question, boards
+from tastyops.records.runs import is_live, read_state, run_directories
+from tastyops.records.settlement import unsettled
+from tastyops.records.verify import disagreement
+from tastyops.ui.run_view import doubt_lines
 
 
 def arguments(parser: ArgumentParser) -> None:

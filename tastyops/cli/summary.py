@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from tastyops.cli import project, writing
-from tastyops.journal.public import SummaryAdded
+from tastyops.journal.public_events import SummaryAdded
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -7,9 +7,9 @@ from argparse import ArgumentParser, Namespace
 
 from tastyops.cli import project
 from tastyops.errors import ExitCode, NeedsPerson, UsageError
-from tastyops.ssh import ssh_config, trust
-from tastyops.ssh.trust import Offered
-from tastyops.terminal.people import typed
+from tastyops.transport.ssh import ssh_config, trust
+from tastyops.transport.ssh.trust import Offered
+from tastyops.ui.prompts import typed
 
 
 def arguments(parser: ArgumentParser) -> None:

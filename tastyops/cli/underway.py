@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from tastyops.commands import Output
+from tastyops.journal.connection_events import another_boot
 from tastyops.journal.envelope import NOT_AN_EVENT
 from tastyops.journal.state import Lane, RunState
-from tastyops.journal.ways import another_boot
+from tastyops.model.commands import Output
 from tastyops.model.outcome import Outcome
 
 SCHEDULE, CANCEL = "ScheduleShutdown", "CancelScheduledShutdown"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tastyops.cli import project, writing
 from tastyops.errors import ExitCode
-from tastyops.store.verify import verify_log, verify_run
+from tastyops.records.verify import verify_log, verify_run
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -6,12 +6,12 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from tastyops.cli import project, writing
-from tastyops.document.monitoring import MOST_BYTES, read_warnings
 from tastyops.errors import UsageError
-from tastyops.journal.public import Entry
-from tastyops.model.text import one_line
-from tastyops.plainfile import reading
-from tastyops.store.logs import Copied
+from tastyops.journal.public_events import Entry
+from tastyops.local.plain_files import reading
+from tastyops.model.public_text import one_line
+from tastyops.records.document.monitoring import MOST_BYTES, read_warnings
+from tastyops.records.logs import Copied
 
 
 def arguments(parser: ArgumentParser) -> None:

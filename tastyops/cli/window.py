@@ -6,13 +6,13 @@ from argparse import ArgumentParser
 from datetime import datetime, timedelta
 
 from tastyops.cli import project
-from tastyops.document.times import risk_period
 from tastyops.errors import UsageError
 from tastyops.journal.envelope import stamp
 from tastyops.journal.events import WindowSet
+from tastyops.model.risk_period import Period, next_end, resolve
 from tastyops.model.runbook import WindowSpec
-from tastyops.store.logs import LogFile
-from tastyops.window.period import Period, next_end, resolve
+from tastyops.records.document.times import risk_period
+from tastyops.records.logs import LogFile
 
 LONGEST_WAIT = timedelta(days=1)
 """A run that would wait longer for its window was most likely begun by a slip of the date."""

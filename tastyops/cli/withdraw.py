@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from tastyops.cli import writing
 from tastyops.cli.correct import change, entry_argument
-from tastyops.journal.public import Withdrawn
+from tastyops.journal.public_events import Withdrawn
 
 
 def arguments(parser: ArgumentParser) -> None:

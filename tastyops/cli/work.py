@@ -5,11 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from tastyops.cli import project, writing
-from tastyops.document.build import CANCELLED, COMPLETED, NOT_COMPLETED, Document
 from tastyops.errors import Locked, UsageError
-from tastyops.journal.public import WorkAdded, WorkStatus
-from tastyops.store.logs import Copied
-from tastyops.store.runs import is_live
+from tastyops.journal.public_events import WorkAdded, WorkStatus
+from tastyops.records.document.build import CANCELLED, COMPLETED, NOT_COMPLETED, Document
+from tastyops.records.logs import Copied
+from tastyops.records.runs import is_live
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tastyops.document.build import Document, Line, WorkItem
-from tastyops.document.times import local, long_date, offset_minutes, offset_name, risk_period
 from tastyops.engine.preview import Preview
-from tastyops.plan import Plan
-from tastyops.window.period import Period
+from tastyops.model.risk_period import Period
+from tastyops.plan.plan import Plan
+from tastyops.records.document.build import Document, Line, WorkItem
+from tastyops.records.document.times import (
+    local,
+    long_date,
+    offset_minutes,
+    offset_name,
+    risk_period,
+)
 
 
 def would_be_log(

@@ -12,21 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tastyops.cli import project, secrets
-from tastyops.document.moments import choices, moments, with_offset
-from tastyops.document.times import closing_time
 from tastyops.errors import JournalDamaged, TastyopsError, UsageError
-from tastyops.inventory import Host, Inventory
 from tastyops.journal.events import RunOpened
-from tastyops.journal.public import PublicBody
+from tastyops.journal.public_events import PublicBody
+from tastyops.local.accounts import login_name
+from tastyops.model.clock_time import read_said
+from tastyops.model.inventory import Host, Inventory
+from tastyops.model.public_text import LONGEST_ENTRY, PublicText, one_line
 from tastyops.model.runbook import Runbook
-from tastyops.model.text import LONGEST_ENTRY, PublicText, one_line
+from tastyops.records.document.moments import choices, moments, with_offset
+from tastyops.records.document.times import closing_time
+from tastyops.records.logs import Copied, LogBook, LogFile
+from tastyops.records.runs import RUNBOOK, is_live, read_events, run_directories
+from tastyops.records.verify import runs_must_agree
 from tastyops.redact import Masker
-from tastyops.store.accounts import login_name
-from tastyops.store.logs import Copied, LogBook, LogFile
-from tastyops.store.runs import RUNBOOK, is_live, read_events, run_directories
-from tastyops.store.verify import runs_must_agree
-from tastyops.terminal.people import typed
-from tastyops.window.clock import read_said
+from tastyops.ui.prompts import typed
 
 NOTHING = "Nothing was written."
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from tastyops.advance.lane import YES
-from tastyops.advance.wording import approved_entry
 from tastyops.journal.events import Address, Answered
 from tastyops.journal.state import RunState
-from tastyops.plan import Plan, lane_names
+from tastyops.plan.lane import YES
+from tastyops.plan.log_sentences import approved_entry
+from tastyops.plan.plan import Plan, lane_names
 from tastyops.ports import HandedIn
 
 ROOT = 0

@@ -15,20 +15,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from tastyops.advance.atrisk import NOBODY
-from tastyops.advance.core import advance
-from tastyops.advance.lane import intended
-from tastyops.advance.live import LiveLanes
-from tastyops.advance.moves import Append, AwaitWindow, Halt, Move, Parked, Perform, PickUp
-from tastyops.commands import Change, Probe, Sleep
 from tastyops.engine.approval import answers, approved, may_speak
-from tastyops.engine.asking import ask
-from tastyops.engine.atrisk import passed, pause
-from tastyops.engine.byhand import Typists
-from tastyops.engine.holding import Claim
+from tastyops.engine.at_risk_clock import passed, pause
+from tastyops.engine.connections import Reach
+from tastyops.engine.host_hold import Claim
 from tastyops.engine.links import Kept, Link
-from tastyops.engine.outofband import NoWays, Outside
-from tastyops.engine.reach import Reach
+from tastyops.engine.manual_typing import Typists
+from tastyops.engine.out_of_band import NoWays, Outside
+from tastyops.engine.questions import ask
 from tastyops.engine.workers import Done, Work, Workers
 from tastyops.errors import TastyopsError, WaitsForPerson
 from tastyops.journal.envelope import Event
@@ -45,8 +39,14 @@ from tastyops.journal.events import (
     StopAsked,
 )
 from tastyops.journal.state import LaneKey, RunState
+from tastyops.model.commands import Change, Probe, Sleep
 from tastyops.model.runbook import Step
-from tastyops.plan import Plan
+from tastyops.plan.advance import advance
+from tastyops.plan.at_risk import NOBODY
+from tastyops.plan.generator_cache import LiveLanes
+from tastyops.plan.lane import intended
+from tastyops.plan.moves import Append, AwaitWindow, Halt, Move, Parked, Perform, PickUp
+from tastyops.plan.plan import Plan
 from tastyops.ports import (
     Clock,
     Dialer,

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tastyops.commands import Change, Command, Output, Probe, output_to_json
-from tastyops.engine.holding import Claim, Hold
+from tastyops.engine.host_hold import Claim, Hold
 from tastyops.errors import LinkLost, NoRoom, SudoRefused, TastyopsError, Unreachable
-from tastyops.inventory import Host
+from tastyops.journal.connection_events import HANDS, Connected
 from tastyops.journal.events import Address, Settled
-from tastyops.journal.ways import HANDS, Connected
+from tastyops.model.commands import Change, Command, Output, Probe, output_to_json
+from tastyops.model.inventory import Host
 from tastyops.ports import Capture, Dialer, Ended, Session, Tail
-from tastyops.shell import Hello
+from tastyops.protocol.framing import Hello
 
 RECONNECT_PATIENCE = 90.0
 """Seconds a host that was reachable in this run may stay away before a step gives up on it."""

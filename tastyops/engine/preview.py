@@ -13,21 +13,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from tastyops.advance.core import advance
-from tastyops.advance.live import LiveLanes
-from tastyops.advance.moves import Append, Parked, Perform
-from tastyops.advance.wording import ended_entry
-from tastyops.commands import Change, Probe, Sleep, describe
 from tastyops.engine.links import needs_sudo, settled
-from tastyops.engine.outofband import NoWays, Outside, spoken
+from tastyops.engine.out_of_band import NoWays, Outside, spoken
 from tastyops.errors import Locked, Unreachable
-from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, Answered, Body, Reported, Settled, StepEnded
 from tastyops.journal.state import LaneKey, RunState
+from tastyops.model.commands import Change, Probe, Sleep, describe
+from tastyops.model.inventory import Host
 from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
-from tastyops.plan import Plan, lane_names
+from tastyops.plan.advance import advance
+from tastyops.plan.generator_cache import LiveLanes
+from tastyops.plan.log_sentences import ended_entry
+from tastyops.plan.moves import Append, Parked, Perform
+from tastyops.plan.plan import Plan, lane_names
 from tastyops.ports import Capture, Clock, Dialer, OutOfBand, Prober
 
 WOULD_RUN = "would run"

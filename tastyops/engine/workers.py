@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tastyops.advance.moves import Perform, PickUp
-from tastyops.commands import Blob, Change, Offline, Output, Probe, describe, output_to_json
 from tastyops.engine.links import MOST_LOSSES, NO_STATUS, Kept, Link, NotBegun, partial, settled
-from tastyops.engine.outofband import Outside
+from tastyops.engine.out_of_band import Outside
 from tastyops.errors import (
     Fenced,
     JournalUnwritable,
@@ -24,11 +22,13 @@ from tastyops.errors import (
     Unreachable,
     WaitsForPerson,
 )
+from tastyops.facts.parsers import parse
+from tastyops.journal.connection_events import HANDS, Disconnected
 from tastyops.journal.events import Address, Body, FellSilent, Settled
 from tastyops.journal.state import LaneKey
-from tastyops.journal.ways import HANDS, Disconnected
+from tastyops.model.commands import Blob, Change, Offline, Output, Probe, describe, output_to_json
+from tastyops.plan.moves import Perform, PickUp
 from tastyops.ports import Capture, Clock, Ended, JournalSink, Listener
-from tastyops.probes.parsing import parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tastyops.errors import JournalDamaged
+from tastyops.journal.connection_events import WAY_EVENTS
 from tastyops.journal.events import EVENTS, Address, Body, Unrecognised
-from tastyops.journal.ways import WAY_EVENTS
 
 KINDS: dict[str, type[Body]] = {cls.kind: cls for cls in (*EVENTS, *WAY_EVENTS)}
 """Every kind of event this version knows."""

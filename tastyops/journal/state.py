@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tastyops.commands import Ask, Command, Offline, Output, Report, Sleep, blob_from_json, digest
+from tastyops.journal.connection_events import HANDS, Connected
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     TYPED,
@@ -36,10 +36,19 @@ from tastyops.journal.events import (
     WorkEnded,
     WorkStarted,
 )
-from tastyops.journal.ways import HANDS, Connected
-from tastyops.journal.window import Trouble, Window
+from tastyops.journal.period_state import Trouble, Window
+from tastyops.model.commands import (
+    Ask,
+    Command,
+    Offline,
+    Output,
+    Report,
+    Sleep,
+    blob_from_json,
+    digest,
+)
 from tastyops.model.outcome import Outcome
-from tastyops.shell.typeable import LEAVE
+from tastyops.protocol.typed_command import LEAVE
 
 LaneKey = tuple[str, str]
 """A host and a step's id."""

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tastyops.commands import Blob, Output
 from tastyops.errors import LabFailed, UsageError
+from tastyops.facts import apt
 from tastyops.lab import places, processes
 from tastyops.lab.golden import Say
-from tastyops.probes import apt
+from tastyops.model.commands import Blob, Output
 
 INSTALL_SECONDS = 900
 

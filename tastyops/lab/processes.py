@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tastyops.errors import LabFailed
-from tastyops.shell import proc
+from tastyops.protocol import process_stat
 
 POLL = 0.1
 
@@ -48,7 +48,7 @@ def start_time(pid: int) -> int | None:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
         return None
-    started = proc.start_time(stat, remains=False)
+    started = process_stat.start_time(stat, remains=False)
     return int(started) if started else None
 
 

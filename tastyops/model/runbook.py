@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tastyops.errors import Place
-from tastyops.model.secret import SecretSource
+from tastyops.model.secret_source import SecretSource
 
 ANOTHER_OPERATOR = "another operator"
 """Whose yes a ``confirm`` may want besides the operator's own."""

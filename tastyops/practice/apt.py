@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from tastyops.facts import apt
 from tastyops.practice import initramfs
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.files import Files, NotModelled
@@ -12,7 +13,6 @@ from tastyops.practice.grub import Grub
 from tastyops.practice.kalimdor import image_head
 from tastyops.practice.packages import Package, Packages
 from tastyops.practice.processes import Killed, Process, Processes
-from tastyops.probes import apt
 
 _SITE = "http://deb.practice.example"
 _LOCK = "/var/lib/dpkg/lock-frontend"

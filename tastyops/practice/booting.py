@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tastyops.practice import initramfs
-from tastyops.practice.deadends import DEAD_ENDS
+from tastyops.practice.dead_ends import DEAD_ENDS
 from tastyops.practice.files import Files
-from tastyops.practice.grubcfg import Entry
+from tastyops.practice.grub_cfg import Entry
 
 PANIC = DEAD_ENDS["panic"]
 

@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.files import FileProblem, Files, NotModelled
-from tastyops.practice.grubcfg import ADVANCED, ADVANCED_TITLE, Entry, config_of, menu_of
+from tastyops.practice.grub_cfg import ADVANCED, ADVANCED_TITLE, Entry, config_of, menu_of
 
 CONFIG = "/boot/grub/grub.cfg"
 ENVIRONMENT = "/boot/grub/grubenv"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import posixpath
 
+from tastyops.facts import initrd
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.files import FileProblem, Files, NotModelled
 from tastyops.practice.processes import Processes
-from tastyops.probes import initrd
 
 WHOLE = 1_000_000
 """Bytes below which one is truncated."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tastyops.practice.deadends import DEAD_ENDS
+from tastyops.practice.dead_ends import DEAD_ENDS
 from tastyops.practice.packages import Package
 from tastyops.practice.units import Unit
 

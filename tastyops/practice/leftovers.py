@@ -13,7 +13,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from tastyops.shell.proc import start_time
+from tastyops.protocol.process_stat import start_time
 
 PREFIX = "tastyops-practice-"
 _OWNER = "owner"

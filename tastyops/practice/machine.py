@@ -9,17 +9,17 @@ from typing import Any
 
 from tastyops.practice import kalimdor
 from tastyops.practice.apt import DPKG_HOLDER, LISTS_HOLDER, Apt
-from tastyops.practice.bootreadings import BootReadings
+from tastyops.practice.boot_readings import BootReadings
 from tastyops.practice.calls import Call, Command, Input, program_name
 from tastyops.practice.clock import PracticeClock
-from tastyops.practice.consoleshell import IN_THE_INITRAMFS
+from tastyops.practice.console_shell import IN_THE_INITRAMFS
+from tastyops.practice.file_tools import FileTools
 from tastyops.practice.files import FileProblem, NotModelled
-from tastyops.practice.filetools import FileTools
-from tastyops.practice.interpreter import Interpreter
-from tastyops.practice.life import Life
+from tastyops.practice.power_state import Life
 from tastyops.practice.processes import Killed, Process
+from tastyops.practice.sh.interpreter import Interpreter
 from tastyops.practice.system import System
-from tastyops.practice.texttools import TextTools
+from tastyops.practice.text_tools import TextTools
 from tastyops.practice.tools import Tools
 
 

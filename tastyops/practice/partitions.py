@@ -7,11 +7,11 @@ import json
 import re
 from collections.abc import Callable
 
+from tastyops.facts import disk_use
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.disks import FIRST_SECTOR, SECTOR, Disk, Disks, Partition
 from tastyops.practice.files import NotModelled
 from tastyops.practice.mirrors import Mirrors
-from tastyops.probes import diskuse
 
 _LINE = re.compile(
     r"(?P<node>/dev/\S+) : start=(?P<start>\d+), size=(?P<size>\d+), type=(?P<type>\w+)"
@@ -32,7 +32,7 @@ class Partitions:
 
     def scripts(self) -> Commands:
         """The look at who holds a disk, by the text of its script."""
-        return {diskuse.SCRIPT: self._holders}
+        return {disk_use.SCRIPT: self._holders}
 
     def _udevadm(self, call: Call) -> int:
         """``settle``, and the names udev made for a device (udevadm(8))."""

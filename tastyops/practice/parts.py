@@ -10,15 +10,15 @@ from tastyops.practice import initramfs, kalimdor
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.files import Files
 from tastyops.practice.grub import Grub
-from tastyops.practice.grubcfg import entry_path
+from tastyops.practice.grub_cfg import entry_path
 from tastyops.practice.initramfs import Initramfs
 from tastyops.practice.logind import Logind
-from tastyops.practice.looking import Looking
 from tastyops.practice.packages import Packages
 from tastyops.practice.processes import Processes
 from tastyops.practice.storage import Storage
 from tastyops.practice.timers import Timers
 from tastyops.practice.units import Units
+from tastyops.practice.usage_tools import Looking
 from tastyops.practice.users import Terminal, Users
 
 

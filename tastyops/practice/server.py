@@ -15,16 +15,16 @@ from typing import Any, Self
 import paramiko
 from paramiko import common
 
-from tastyops import shell
-from tastyops.inventory import Host
-from tastyops.model.outofband import ConsoleWay
+from tastyops.model.inventory import Host
+from tastyops.model.out_of_band import ConsoleWay
 from tastyops.practice import leftovers
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.keys import KeyFiles, make_keys
 from tastyops.practice.machine import Machine
 from tastyops.practice.processes import Killed
+from tastyops.practice.protocol_server import Misframed, Speaker
 from tastyops.practice.serial import PracticePower, SerialConsole
-from tastyops.practice.speaker import Misframed, Speaker
+from tastyops.protocol import framing
 
 ADDRESS = "127.0.0.1"
 USER = "root"
@@ -257,7 +257,7 @@ class PracticeHost:
             self._sessions.add(thread)
 
     def _serve(self, channel: paramiko.Channel, command: str) -> None:
-        nonce = shell.opening_nonce(command)
+        nonce = framing.opening_nonce(command)
         status = 1
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             try:

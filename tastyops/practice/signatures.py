@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from tastyops.facts.signatures import signatures
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.disks import SECTOR, Disk, Disks, Partition
 from tastyops.practice.files import NotModelled
 from tastyops.practice.mirrors import Mirrors
 from tastyops.practice.mounts import Mounts
 from tastyops.practice.volumes import Volumes
-from tastyops.probes.signatures import signatures
 
 _LISTS = {"-n", "--no-act", "-J", "--json", "--noheadings"}
 _ERASES = {"-a", "--all", "-q", "--quiet"}

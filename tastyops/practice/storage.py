@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import uuid
 
-from tastyops.practice.bootcode import BootCode
+from tastyops.practice.boot_code import BootCode
 from tastyops.practice.calls import Commands
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.disks import SECTOR, Disk, Disks
 from tastyops.practice.files import Files
-from tastyops.practice.fstools import FsTools
+from tastyops.practice.filesystem_tools import FsTools
 from tastyops.practice.lsblk import Lsblk
 from tastyops.practice.mdadm import MEMBER, Mdadm
 from tastyops.practice.mirrors import Leg, Mirror, Mirrors

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from tastyops.practice.calls import Call, Command, Commands, Input
-from tastyops.practice.conditions import holds
 from tastyops.practice.files import FileProblem, Files, NotModelled
-from tastyops.practice.printing import encode, escapes, printf
 from tastyops.practice.processes import Killed, Processes, signal_number
+from tastyops.practice.sh.conditions import holds
+from tastyops.practice.sh.printing import encode, escapes, printf
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 

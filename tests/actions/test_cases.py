@@ -20,12 +20,22 @@ from typing import Any
 import pytest
 import yaml
 
-from tastyops.catalogue import registry
-from tastyops.commands import Ask, Blob, Change, Offline, Output, Probe, Report, Sleep, Unknown
+from tastyops.app.registry import registry
 from tastyops.errors import ActionStopped, CannotKnow, Failed, ProbeFailed, Refused
+from tastyops.facts.parsers import parse
 from tastyops.model.action import Facts
-from tastyops.probes.parsing import parse
-from tastyops.validate.values import coerce
+from tastyops.model.coercion import coerce
+from tastyops.model.commands import (
+    Ask,
+    Blob,
+    Change,
+    Offline,
+    Output,
+    Probe,
+    Report,
+    Sleep,
+    Unknown,
+)
 
 CASES = [
     pytest.param(case, id=f"{file.stem}: {case['case']}")

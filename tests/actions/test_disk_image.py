@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tastyops.catalogue import registry
-from tastyops.commands import Change
+from tastyops.app.registry import registry
 from tastyops.errors import Stopped
+from tastyops.model.commands import Change
 from tests.actions.test_cases import CASES, facts_of, value_of
 
 

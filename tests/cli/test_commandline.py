@@ -11,7 +11,7 @@ from tastyops.cli import conduct
 from tastyops.cli import run as run_verb
 from tastyops.practice import kalimdor
 from tastyops.practice.server import PracticeHost
-from tastyops.terminal import menu, people
+from tastyops.ui import failure_menu, prompts
 from tests.cli.conftest import Result, Run
 from tests.cli.project import Project
 
@@ -260,7 +260,7 @@ def test_exit_3_a_person_says_no(
     said = iter(["no", "abort"])
     for module in (run_verb, conduct):
         monkeypatch.setattr(module, "may_ask", lambda _: True)
-    for module in (people, menu):
+    for module in (prompts, failure_menu):
         monkeypatch.setattr(module, "typed", lambda *_: next(said))
     assert run("run", project.runbook("confirm: Really?", "run: echo hi")).code == 3
     assert "- The work (Cancelled: step 1.1 (confirm) was cancelled)" in project.page()

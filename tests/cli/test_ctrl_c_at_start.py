@@ -34,9 +34,9 @@ STARTS = {
 
 MODULES = [
     "tastyops.cli.program", "tastyops.cli", "argparse", "difflib", "tastyops.cli.output",
-    "tastyops.cli.signals", "tastyops.cli.verbs", "tastyops.errors", "tastyops.model.text",
-    "tastyops.cli.check", "tastyops.cli.project", "tastyops.catalogue", "jinja2", "yaml",
-    "tastyops.journal.envelope", "tastyops.store.runs",
+    "tastyops.cli.signals", "tastyops.cli.verbs", "tastyops.errors", "tastyops.model.public_text",
+    "tastyops.cli.check", "tastyops.cli.project", "tastyops.app.registry", "jinja2", "yaml",
+    "tastyops.journal.envelope", "tastyops.records.runs",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.store.runs import JOURNAL
+from tastyops.records.runs import JOURNAL
 from tests.cli.conftest import Run
 from tests.cli.project import Project
 

@@ -10,9 +10,9 @@ from datetime import timedelta
 import pytest
 
 from tastyops.journal.events import Noted, Reported, RunOpened, StepEnded, StepStarted, WorkStarted
-from tastyops.plan import Plan
-from tastyops.terminal.plain import PlainLines
-from tastyops.terminal.view import RunView
+from tastyops.plan.plan import Plan
+from tastyops.ui.plain_lines import PlainLines
+from tastyops.ui.run_view import RunView
 from tests.cli.test_terminal import ASKING, QUESTION, START, WIDE, Address, Screen, event
 from tests.core.driving import plan_of
 

@@ -12,7 +12,7 @@ ACTION = """
 from dataclasses import dataclass
 from pathlib import Path
 from tastyops.actions import action, param
-from tastyops.commands import Steps
+from tastyops.model.commands import Steps
 from tastyops.model.action import Facts
 
 with open({ran!r}, "a") as file:

@@ -9,8 +9,8 @@ import pytest
 
 from tastyops.cli.hostpower import switch_on
 from tastyops.errors import PowerUnreachable
-from tastyops.inventory import Host
 from tastyops.journal.events import Body, Noted
+from tastyops.model.inventory import Host
 from tests.cli.project import PATIENCE, Project
 from tests.core.outside import FakeWays
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import tastyops.schema
+import tastyops
 from tests.cli.conftest import Run
 from tests.cli.project import Project
 
-SHIPPED = Path(tastyops.schema.__file__).parent / "runbook.json"
+SHIPPED = Path(tastyops.__file__).parent / "schema/runbook.json"
 
 
 def test_the_verb_prints_it_and_with_a_folder_its_own_actions_too(

@@ -14,9 +14,9 @@ from tastyops.cli import secrets
 from tastyops.cli.secrets import resolve_secrets
 from tastyops.cli.sources import LONGEST_SECRET, UnfitError, fetch
 from tastyops.errors import NeedsPerson, SecretUnavailable
-from tastyops.inventory import Host
+from tastyops.model.inventory import Host
 from tastyops.model.runbook import Runbook
-from tastyops.model.secret import SecretSource
+from tastyops.model.secret_source import SecretSource
 from tastyops.redact import MASK, forms
 from tests.cli.conftest import Run
 from tests.cli.project import Project

@@ -17,6 +17,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from tastyops.facts.disks import BLOCK_DEVICES
+from tastyops.journal.connection_events import Connected, Disconnected
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     Address,
@@ -31,15 +33,13 @@ from tastyops.journal.events import (
     WorkEnded,
     WorkStarted,
 )
-from tastyops.journal.ways import Connected, Disconnected
-from tastyops.plan import Plan
-from tastyops.probes.disks import BLOCK_DEVICES
-from tastyops.terminal import people
-from tastyops.terminal.live import LiveScreen
-from tastyops.terminal.losable import Losable
-from tastyops.terminal.people import AtTerminal, Unattended, typed
-from tastyops.terminal.plain import PlainLines
-from tastyops.terminal.view import RunView
+from tastyops.plan.plan import Plan
+from tastyops.ui import prompts
+from tastyops.ui.live_screen import LiveScreen
+from tastyops.ui.plain_lines import PlainLines
+from tastyops.ui.prompts import AtTerminal, Unattended, typed
+from tastyops.ui.run_view import RunView
+from tastyops.ui.tolerant_listener import Losable
 from tests.cli.project import wait_for
 from tests.core.driving import drive, plan_of
 from tests.core.fake import FakeHost
@@ -267,7 +267,7 @@ class Keyboard:
         os.set_blocking(self.ours, False)
         self._file = os.fdopen(theirs, "r+b", buffering=0)
         self.input = io.TextIOWrapper(self._file, encoding="utf-8", write_through=True)
-        monkeypatch.setattr(people, "sys", SimpleNamespace(stdin=self.input, stderr=self.input))
+        monkeypatch.setattr(prompts, "sys", SimpleNamespace(stdin=self.input, stderr=self.input))
         self.seen = ""
 
     def wait(self, text: str) -> None:

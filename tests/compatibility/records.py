@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tastyops.journal.chain import unseal
+from tastyops.journal.connection_events import Connected
 from tastyops.journal.envelope import Event, event_from_json
 from tastyops.journal.events import Intended, Settled
-from tastyops.journal.ways import Connected
 from tastyops.practice.machine import Machine
+from tastyops.practice.protocol_server import _LOCK
 from tastyops.practice.server import PracticeHost
-from tastyops.practice.speaker import _LOCK
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "journals-2026-11"
 UNFINISHED = sorted(path.name for path in (DATA / "unfinished").iterdir())

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.advance.core import advance
-from tastyops.advance.live import LiveLanes
-from tastyops.advance.moves import Append, Perform
-from tastyops.catalogue import registry
+from tastyops.app.registry import registry
 from tastyops.cli.program import main
-from tastyops.commands import Change
-from tastyops.inventory import Host
 from tastyops.journal.chain import seal, unseal
 from tastyops.journal.envelope import event_from_json, event_to_json
 from tastyops.journal.events import Intended, RunOpened, StepEnded
-from tastyops.journal.public import public_from_json
+from tastyops.journal.public_events import public_from_json
 from tastyops.journal.state import fold
-from tastyops.plan import Plan, make_plan
-from tastyops.store.blobs import read_blob
-from tastyops.validate import validate
+from tastyops.model.commands import Change
+from tastyops.model.inventory import Host
+from tastyops.plan.advance import advance
+from tastyops.plan.generator_cache import LiveLanes
+from tastyops.plan.moves import Append, Perform
+from tastyops.plan.plan import Plan, make_plan
+from tastyops.records.blobs import read_blob
+from tastyops.runbook.validation import validate
 from tests.cli.project import isolated
 from tests.compatibility.records import (
     DATA,

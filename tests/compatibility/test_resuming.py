@@ -11,7 +11,7 @@ import pytest
 
 from tastyops.cli.program import main
 from tastyops.journal.events import Answered
-from tastyops.store.runs import hand_in, read_state
+from tastyops.records.runs import hand_in, read_state
 from tests.cli.project import isolated
 from tests.compatibility.records import DATA, UNFINISHED, Hosts, events_of, put_back
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.inventory import Host
+from tastyops.model.inventory import Host
 from tastyops.ports import Dialer, Session
 from tastyops.practice.server import PracticeHost
-from tastyops.shell.lock import Holder
-from tastyops.ssh.session import SshDialer
+from tastyops.protocol.host_lock import Holder
+from tastyops.transport.ssh.session import SshDialer
 from tests.console.terminals import ConsoleDialer
 from tests.lab.machine import SESSION_SECONDS, Lab
 from tests.lab.machine import lab as lab  # a fixture

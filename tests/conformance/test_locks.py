@@ -11,8 +11,8 @@ import pytest
 
 from tastyops.errors import LinkLost
 from tastyops.ports import Session
-from tastyops.shell import Fate
-from tastyops.shell.lock import Holder, Lock
+from tastyops.protocol.framing import Fate
+from tastyops.protocol.host_lock import Holder, Lock
 from tests.conformance.conftest import Target
 from tests.conformance.test_sessions import Sink
 

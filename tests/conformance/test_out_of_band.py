@@ -12,15 +12,15 @@ import pytest
 from tastyops.cli import places
 from tastyops.cli.devices import device_passwords
 from tastyops.cli.secrets import Secrets
-from tastyops.commands import Blob, Output
 from tastyops.errors import ConsoleHeld, PowerUnreachable
-from tastyops.inventory import Host
+from tastyops.facts.console_screen import WAITING, Screen
+from tastyops.facts.parsers import parse
 from tastyops.lab.bmc import USER
-from tastyops.model.outofband import ConsoleWay, Ipmi, PowerWay
-from tastyops.model.secret import SecretSource
+from tastyops.model.commands import Blob, Output
+from tastyops.model.inventory import Host
+from tastyops.model.out_of_band import ConsoleWay, Ipmi, PowerWay
+from tastyops.model.secret_source import SecretSource
 from tastyops.ports import Console, OutOfBand
-from tastyops.probes.console import WAITING, Screen
-from tastyops.probes.parsing import parse
 from tests.conformance.test_sessions import Sink
 from tests.lab.machine import SESSION_SECONDS, Lab
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tastyops.errors import LinkLost, Unreachable
-from tastyops.lab import life
+from tastyops.facts.system import logind_call
+from tastyops.lab import lifecycle
 from tastyops.ports import Session
 from tastyops.practice.server import PracticeHost
-from tastyops.probes.system import logind_call
-from tastyops.shell import Fate
-from tastyops.shell.lock import Holder
-from tastyops.ssh.session import SshDialer
+from tastyops.protocol.framing import Fate
+from tastyops.protocol.host_lock import Holder
+from tastyops.transport.ssh.session import SshDialer
 from tests.conformance.conftest import Target
 from tests.conformance.test_sessions import Sink
 from tests.lab.machine import SESSION_SECONDS
@@ -40,7 +40,7 @@ def practice_host_of_its_own(tmp_path: Path) -> Iterator[Target]:
 
 def booted_again(target: Target, run: str, boot_id: str) -> Session:
     """The first session that another boot gives."""
-    due = time.monotonic() + life.BOOT_SECONDS
+    due = time.monotonic() + lifecycle.BOOT_SECONDS
     while time.monotonic() < due:
         try:
             session = target.dialer.session(target.host, run)

@@ -13,7 +13,7 @@ import pytest
 
 from tastyops.errors import LinkLost
 from tastyops.ports import Session
-from tastyops.shell import Fate
+from tastyops.protocol.framing import Fate
 from tests.conformance.conftest import Target
 
 

@@ -20,15 +20,15 @@ from typing import Any
 
 import pytest
 
-from tastyops.engine.byhand import Typists
-from tastyops.engine.typed import TypedSession, typed_session
+from tastyops.engine.manual_typing import Typists
+from tastyops.engine.typed_session import TypedSession, typed_session
 from tastyops.engine.workers import Done
 from tastyops.errors import Unreachable, WaitsForPerson
-from tastyops.inventory import Host
 from tastyops.journal.events import TYPED, Address, Answered
 from tastyops.journal.state import RunState
+from tastyops.model.inventory import Host
+from tastyops.records.runs import RunJournal
 from tastyops.redact import Masker
-from tastyops.store.runs import RunJournal
 from tests.conformance.conftest import Target
 from tests.conformance.test_sessions import (
     Sink,

@@ -16,11 +16,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tastyops.console.attached import Attached
-from tastyops.console.session import prober, session
-from tastyops.inventory import Host
-from tastyops.ssh.session import SshProber, SshSession
-from tastyops.ssh.timing import Timing
+from tastyops.model.inventory import Host
+from tastyops.transport.console.attached import Attached
+from tastyops.transport.console.session import prober, session
+from tastyops.transport.ssh.session import SshProber, SshSession
+from tastyops.transport.ssh.timing import Timing
 
 NOISE = (
     b"[   12.345678] usb 1-1: new high-speed USB device number 2 using xhci_hcd\r\n",

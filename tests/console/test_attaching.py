@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.commands import Blob, Output
-from tastyops.console.attached import Attached
-from tastyops.console.lines import SocketLine, Telnet
-from tastyops.console.opening import attach
 from tastyops.errors import ConsoleHeld, ConsoleUnreachable
-from tastyops.inventory import Host
-from tastyops.model.outofband import ConsoleWay, Ipmi
+from tastyops.facts.console_screen import Screen
+from tastyops.facts.parsers import parse
+from tastyops.model.commands import Blob, Output
+from tastyops.model.inventory import Host
+from tastyops.model.out_of_band import ConsoleWay, Ipmi
 from tastyops.ports import Ended
-from tastyops.probes.console import Screen
-from tastyops.probes.parsing import parse
 from tastyops.redact import Masker
+from tastyops.transport.console.attached import Attached
+from tastyops.transport.console.opening import attach
+from tastyops.transport.console.transports import SocketLine, Telnet
 from tests.unix_sockets import path_of
 from tests.unix_sockets import served as listening
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.commands import Blob, Output
-from tastyops.console.drawing import Drawing
 from tastyops.errors import ProbeFailed
-from tastyops.probes import console
-from tastyops.probes.console import Screen
-from tastyops.probes.parsing import parse
+from tastyops.facts import console_screen
+from tastyops.facts.console_screen import Screen
+from tastyops.facts.parsers import parse
+from tastyops.model.commands import Blob, Output
+from tastyops.transport.console.screen import Drawing
 
 SCREENS = Path(__file__).parent / "screens"
 ENTRIES = ("Debian GNU/Linux", "Advanced options for Debian GNU/Linux")
@@ -130,10 +130,10 @@ def test_a_look_that_ends_early_knows_what_to_end_for() -> None:
     for name in ("boot-menu", "grub-prompt", "panic", "initramfs", "rescue", "emergency", "login"):
         drawing = Drawing()
         drawing.feed(said(name))
-        assert any(re.search(wanted, drawing.text) for wanted in console.WAITING), name
+        assert any(re.search(wanted, drawing.text) for wanted in console_screen.WAITING), name
     drawing = Drawing()
     drawing.feed(said("booting"))
-    assert not any(re.search(wanted, drawing.text) for wanted in console.WAITING)
+    assert not any(re.search(wanted, drawing.text) for wanted in console_screen.WAITING)
 
 
 @pytest.mark.parametrize("junk", [b"", b"[]", b'{"rows": 1}', b'{"rows":[],"marked":["x"]}'])

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.console.attached import Attached
-from tastyops.console.carrier import ConsoleCarrier, Patience
-from tastyops.console.session import session
 from tastyops.errors import HostUnsuitable, LinkLost
-from tastyops.inventory import Host
-from tastyops.shell import Fate
-from tastyops.shell.armour import BROKEN, READY, Reply, Sieve, cksum, order
-from tastyops.shell.lock import Holder
-from tastyops.ssh.session import SshSession
-from tastyops.ssh.timing import Timing
+from tastyops.model.inventory import Host
+from tastyops.protocol.framing import Fate
+from tastyops.protocol.host_lock import Holder
+from tastyops.protocol.serial_mux import BROKEN, READY, Reply, Sieve, cksum, order
+from tastyops.transport.console.attached import Attached
+from tastyops.transport.console.carrier import ConsoleCarrier, Patience
+from tastyops.transport.console.session import session
+from tastyops.transport.ssh.session import SshSession
+from tastyops.transport.ssh.timing import Timing
 from tests.conformance.test_sessions import Sink
 from tests.console.terminals import Cable, PtyLine
 

@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 
-from tastyops.catalogue import registry
+from tastyops.app.registry import registry
 from tastyops.engine.drive import Drive
 from tastyops.engine.preview import Preview, preview
 from tastyops.errors import WaitsForPerson
-from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, RunOpened
 from tastyops.journal.state import RunState
-from tastyops.plan import Plan, make_plan
+from tastyops.model.inventory import Host
+from tastyops.plan.plan import Plan, make_plan
 from tastyops.ports import Operator, OutOfBand
+from tastyops.records.blobs import OutputCapture
+from tastyops.records.logs import LogBook, LogFile, LogHead, LogKeeper
+from tastyops.records.runs import RunJournal, read_events
 from tastyops.redact import Masker
-from tastyops.store.blobs import OutputCapture
-from tastyops.store.logs import LogBook, LogFile, LogHead, LogKeeper
-from tastyops.store.runs import RunJournal, read_events
-from tastyops.terminal.people import Unattended
-from tastyops.validate import validate
+from tastyops.runbook.validation import validate
+from tastyops.ui.prompts import Unattended
 from tests.core.fake import FakeClock, FakeDialer, FakeHost
 from tests.schemas import refused
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from tastyops.errors import LinkLost, Unreachable
-from tastyops.inventory import Host
+from tastyops.facts.md import ARRAYS
+from tastyops.facts.mounts import FSTAB, MOUNTED
+from tastyops.model.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
-from tastyops.probes.md import ARRAYS
-from tastyops.probes.mounts import FSTAB, MOUNTED
-from tastyops.shell import Fate, Hello
-from tastyops.shell.lock import Holder, Lock
+from tastyops.protocol.framing import Fate, Hello
+from tastyops.protocol.host_lock import Holder, Lock
 
 Answer = tuple[int, str] | tuple[int, str, str] | Exception | Callable[[], "Answer"]
 

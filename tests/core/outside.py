@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tastyops.errors import ConsoleUnreachable, PowerUnreachable, TastyopsError
-from tastyops.inventory import Host
+from tastyops.model.inventory import Host
 from tastyops.ports import Ended, Session, Sink
 
 

@@ -14,8 +14,8 @@ from tastyops.cli.persons import need_another_operator, need_nobody
 from tastyops.errors import NeedsPerson, WaitsForPerson
 from tastyops.journal.events import Answered
 from tastyops.practice.hands import Hands
-from tastyops.store.desk import BOARD, DeskKeeper, desk_of, laid_on, put_answer, read_board
-from tastyops.store.runs import hand_in
+from tastyops.records.mailbox import BOARD, DeskKeeper, desk_of, laid_on, put_answer, read_board
+from tastyops.records.runs import hand_in
 from tests.core.driving import Ran, drive, dry, plan_of
 from tests.core.fake import FakeClock, FakeHost
 

@@ -15,13 +15,13 @@ from tastyops.engine.drive import Drive
 from tastyops.errors import WaitsForPerson
 from tastyops.journal.events import Address, Answered, CancelAsked, StopAsked
 from tastyops.journal.state import RunState
-from tastyops.plan import Plan
+from tastyops.plan.plan import Plan
 from tastyops.ports import Operator
+from tastyops.protocol.framing import Fate
+from tastyops.protocol.serial_mux import cksum
+from tastyops.records.runs import RunJournal, hand_in, read_events, read_state, taken
 from tastyops.redact import Masker
-from tastyops.shell import Fate
-from tastyops.shell.armour import cksum
-from tastyops.store.runs import RunJournal, hand_in, read_events, read_state, taken
-from tastyops.terminal.people import Unattended
+from tastyops.ui.prompts import Unattended
 from tests.core.driving import Ran, drive, dry, plan_of
 from tests.core.fake import FakeClock, FakeDialer, FakeHost, FakeSession, lost
 from tests.core.outside import FakeWays

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tastyops.advance.core import advance
-from tastyops.advance.live import LiveLanes
-from tastyops.advance.moves import Append
 from tastyops.journal.events import CancelAsked
 from tastyops.journal.state import fold
-from tastyops.store.runs import hand_in
+from tastyops.plan.advance import advance
+from tastyops.plan.generator_cache import LiveLanes
+from tastyops.plan.moves import Append
+from tastyops.records.runs import hand_in
 from tests.core.driving import drive, plan_of
 from tests.core.fake import SOUND, START, FakeClock, FakeHost
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tastyops.probes.filesystems import FSTAB, MOUNTS
-from tastyops.terminal.view import RunView
+from tastyops.facts.filesystems import FSTAB, MOUNTS
+from tastyops.ui.run_view import RunView
 from tests.core.driving import Ran, drive, plan_of
 from tests.core.fake import SOUND, FakeHost
 

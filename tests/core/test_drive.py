@@ -12,8 +12,8 @@ import pytest
 from tastyops.errors import HostUnsuitable, JournalUnwritable, NoRoom, SudoRefused, Unreachable
 from tastyops.journal.events import CancelAsked, Noted
 from tastyops.journal.state import fold
-from tastyops.shell import Fate
-from tastyops.store.runs import RunJournal, hand_in
+from tastyops.protocol.framing import Fate
+from tastyops.records.runs import RunJournal, hand_in
 from tests.core.driving import drive, plan_of
 from tests.core.fake import SOUND, START, Answer, FakeClock, FakeDialer, FakeHost, lost
 from tests.core.test_cancel import LOGIND, SCHEDULED

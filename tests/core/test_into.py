@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tastyops.document.build import Document
 from tastyops.engine.drive import Drive
 from tastyops.journal.events import RunOpened
-from tastyops.journal.public import Closed, WorkAdded, WorkStatus
+from tastyops.journal.public_events import Closed, WorkAdded, WorkStatus
 from tastyops.journal.state import RunState
-from tastyops.plan import Plan
+from tastyops.plan.plan import Plan
+from tastyops.records.document.build import Document
+from tastyops.records.logs import LogBook, LogFile, LogHead, LogKeeper
+from tastyops.records.runs import RunJournal
+from tastyops.records.verify import verify_run
 from tastyops.redact import Masker
-from tastyops.store.logs import LogBook, LogFile, LogHead, LogKeeper
-from tastyops.store.runs import RunJournal
-from tastyops.store.verify import verify_run
-from tastyops.terminal.people import Unattended
+from tastyops.ui.prompts import Unattended
 from tests.core.driving import plan_of
 from tests.core.fake import FakeClock, FakeDialer, FakeHost
 

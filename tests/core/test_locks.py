@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.engine.holding import Claim, Hold
+from tastyops.engine.host_hold import Claim, Hold
 from tastyops.errors import Fenced, Locked, SameMachine
-from tastyops.shell import Fate
-from tastyops.shell.lock import Holder
+from tastyops.protocol.framing import Fate
+from tastyops.protocol.host_lock import Holder
 from tests.core.driving import drive, plan_of
 from tests.core.fake import FakeHost, FakeSession, lost
 

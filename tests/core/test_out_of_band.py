@@ -11,9 +11,9 @@ import pytest
 
 from tastyops.engine.drive import Drive
 from tastyops.errors import ConsoleHeld, JournalUnwritable, PowerUnreachable, WaitsForPerson
+from tastyops.records.runs import RunJournal
 from tastyops.redact import Masker
-from tastyops.store.runs import RunJournal
-from tastyops.terminal.people import Unattended
+from tastyops.ui.prompts import Unattended
 from tests.core.driving import Ran, drive, dry, plan_of
 from tests.core.fake import FakeClock, FakeDialer, FakeHost
 from tests.core.outside import FakeWays

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.console.attached import Attached
-from tastyops.inventory import Host
+from tastyops.model.inventory import Host
+from tastyops.transport.console.attached import Attached
 from tests.console.terminals import PtyLine
 from tests.core.driving import Ran, drive, dry, plan_of
 from tests.core.fake import FakeHost, FakeSession

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tastyops.engine.links import needs_sudo
-from tastyops.inventory import Host
+from tastyops.model.inventory import Host
 from tests.core.driving import dry, plan_of
 from tests.core.fake import FakeHost
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from tastyops.advance.core import advance
-from tastyops.advance.live import LiveLanes
-from tastyops.advance.moves import Append, Parked, Perform, PickUp
-from tastyops.commands import (
+from tastyops.journal.envelope import Event
+from tastyops.journal.events import Asked, Intended, Reported, Settled, StepEnded
+from tastyops.journal.state import Past, fold
+from tastyops.model.action import ActionSpec
+from tastyops.model.commands import (
     Ask,
     Change,
     Command,
@@ -23,12 +24,11 @@ from tastyops.commands import (
     describe,
     digest,
 )
-from tastyops.journal.envelope import Event
-from tastyops.journal.events import Asked, Intended, Reported, Settled, StepEnded
-from tastyops.journal.state import Past, fold
-from tastyops.model.action import ActionSpec
-from tastyops.model.text import PublicText
-from tastyops.plan import Plan
+from tastyops.model.public_text import PublicText
+from tastyops.plan.advance import advance
+from tastyops.plan.generator_cache import LiveLanes
+from tastyops.plan.moves import Append, Parked, Perform, PickUp
+from tastyops.plan.plan import Plan
 from tests.core.driving import Ran, drive, plan_of
 from tests.core.fake import FakeHost
 

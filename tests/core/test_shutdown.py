@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tastyops.cli.shutdowns import note_executed
-from tastyops.document.build import Line
-from tastyops.journal.shutdowns import Scheduled, still_to_come
-from tastyops.store.logs import LogBook
+from tastyops.journal.scheduled_shutdowns import Scheduled, still_to_come
+from tastyops.records.document.build import Line
+from tastyops.records.logs import LogBook
 from tests.core.driving import Ran, drive, plan_of
 from tests.core.fake import SOUND, START, Answer, FakeHost, lost
 

@@ -11,8 +11,8 @@ from tastyops.errors import HostUnsuitable
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Answered, CancelAsked, InputChanged, StopAsked
 from tastyops.journal.state import fold
-from tastyops.shell import Fate
-from tastyops.store.runs import hand_in
+from tastyops.protocol.framing import Fate
+from tastyops.records.runs import hand_in
 from tests.core.driving import Ran, drive, plan_of
 from tests.core.fake import FakeClock, FakeHost, lost
 
@@ -113,7 +113,7 @@ def test_another_input_then_retry(tmp_path: Path) -> None:
 
 
 def test_what_is_in_doubt_may_have_been_done(tmp_path: Path) -> None:
-    from tastyops.shell import Fate
+    from tastyops.protocol.framing import Fate
     from tests.core.fake import lost
 
     host = FakeHost({"first 1": lost(), "after": (0, ""), "second": (0, "")})
@@ -169,7 +169,7 @@ def test_an_answer_comes_from_another_terminal(tmp_path: Path) -> None:
 
 
 def events(directory: Path) -> Sequence[Event]:
-    from tastyops.store.runs import read_events
+    from tastyops.records.runs import read_events
 
     return list(read_events(directory))
 

@@ -15,10 +15,10 @@ from tastyops.errors import WaitsForPerson
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Resumed, RunOpened
 from tastyops.journal.state import RunState
-from tastyops.plan import Plan
+from tastyops.plan.plan import Plan
+from tastyops.records.runs import RunJournal, read_events
 from tastyops.redact import Masker
-from tastyops.store.runs import RunJournal, read_events
-from tastyops.terminal.people import Unattended
+from tastyops.ui.prompts import Unattended
 from tests.core.driving import plan_of
 from tests.core.fake import FakeClock, FakeDialer, FakeHost
 

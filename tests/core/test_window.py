@@ -15,8 +15,8 @@ from tastyops.journal.envelope import stamp
 from tastyops.journal.events import CancelAsked, StopAsked, WindowSet
 from tastyops.journal.state import fold
 from tastyops.ports import Operator
-from tastyops.store.runs import hand_in
-from tastyops.terminal.people import Unattended
+from tastyops.records.runs import hand_in
+from tastyops.ui.prompts import Unattended
 from tests.core.driving import Ran, drive, plan_of
 from tests.core.fake import FakeClock, FakeHost
 

@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tastyops.inventory import Host
 from tastyops.journal.envelope import Event
-from tastyops.store.runs import read_events, run_directories
+from tastyops.model.inventory import Host
+from tastyops.records.runs import read_events, run_directories
 from tests.cli.project import ROOT, isolated
 from tests.durable import forked
 

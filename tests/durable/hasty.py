@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from tastyops.cli import places
 from tastyops.cli.program import main
-from tastyops.ssh import session
+from tastyops.transport.ssh import session
 from tests.sshd.watching import HASTY
 
 STOPPED = HASTY.heart_limit + HASTY.heart_every + 1.0

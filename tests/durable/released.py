@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tastyops.cli.program import main
-from tastyops.store.runs import RunJournal
+from tastyops.records.runs import RunJournal
 
 CLOSE_IT = "close-it"
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.document.markdown import render_markdown
 from tastyops.journal.events import RunClosed, StepEnded
+from tastyops.records.document.markdown import render_markdown
+from tastyops.records.logs import LogFile
 from tastyops.redact import Masker
-from tastyops.store.logs import LogFile
 from tests.durable.conftest import read_here
 from tests.durable.harness import Attempt, Site, perform, prepare, start
 from tests.durable.wire import Cut, Wire, cuts

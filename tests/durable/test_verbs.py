@@ -17,7 +17,7 @@ import pytest
 
 from tastyops.errors import JournalDamaged
 from tastyops.practice.server import PracticeHost
-from tastyops.store.following import Following
+from tastyops.records.journal_follower import Following
 from tests.cli.project import ROOT, isolated
 from tests.durable.harness import (
     EXPECTED,

@@ -12,8 +12,8 @@ import signal
 import sys
 
 from tastyops.cli.program import main
-from tastyops.store.files import append_all
-from tastyops.store.runs import RunJournal
+from tastyops.records.files import append_all
+from tastyops.records.runs import RunJournal
 
 
 def die_at(moment: int) -> None:

@@ -17,11 +17,12 @@ import pexpect
 import pytest
 
 from tastyops.errors import TastyopsError
-from tastyops.inventory import Host
-from tastyops.inventory.reading import read_inventory
-from tastyops.lab import golden, known, life, needs, record
+from tastyops.lab import golden, lifecycle, needs, record
+from tastyops.lab import inventory as known
 from tastyops.lab.guest import Guest
 from tastyops.lab.record import Record
+from tastyops.model.inventory import Host
+from tastyops.runbook.inventory_file import read_inventory
 from tests.missing import missing
 
 SESSION_SECONDS = 2400
@@ -56,7 +57,7 @@ class Lab:
 
     def reset(self, *, cold: bool = False) -> None:
         """A pristine machine."""
-        self.made = life.reset(_quiet, cold=cold)
+        self.made = lifecycle.reset(_quiet, cold=cold)
         known.write(self.made, self.inventory.parent)
 
     def tastyops(
@@ -115,7 +116,7 @@ def shared(folder: Path) -> Lab:
         install = os.environ.get("CI") == "true"
         building = not golden.expected().complete
         needs.see_to(_quiet, record.writable() / "needs.log", building=building, install=install)
-        made = life.up(_quiet)
+        made = lifecycle.up(_quiet)
     except TastyopsError as error:
         why = "\n".join(error.lines())
         missing(f"the lab cannot run here: {why}")
@@ -131,7 +132,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     yield shared(tmp_path_factory.getbasetemp() / "lab")
     found = record.read()
     if found is not None:
-        life.down(_quiet)
+        lifecycle.down(_quiet)
     for name, value in kept.items():
         os.environ.pop(name, None)
         if value is not None:

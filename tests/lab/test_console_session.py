@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tastyops.console.attached import Attached
-from tastyops.console.opening import attach
-from tastyops.console.session import prober
-from tastyops.inventory import Host
-from tastyops.ssh.session import SshProber, SshSession
+from tastyops.model.inventory import Host
+from tastyops.transport.console.attached import Attached
+from tastyops.transport.console.opening import attach
+from tastyops.transport.console.session import prober
+from tastyops.transport.ssh.session import SshProber, SshSession
 from tests.conformance import test_sessions as suite
 from tests.conformance.conftest import Target
 from tests.conformance.conftest import run as run  # a fixture

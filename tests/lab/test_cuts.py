@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.lab import life
+from tastyops.lab import lifecycle
 from tastyops.lab.qmp import Qmp
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
 
@@ -79,7 +79,7 @@ def test_a_power_cut(pristine: Lab, tmp_path: Path) -> None:
     with begun(pristine, tmp_path) as run:
         assert pristine.tastyops("lab.break", "power").returncode == 0
         subprocess.run(pristine.host.power.commands["on"], check=True, timeout=120)
-        pristine.guest.wait(life.BOOT_SECONDS)
+        pristine.guest.wait(lifecycle.BOOT_SECONDS)
         code, said = ends(run)
     assert code == 5, said
     assert pristine.guest.run("cat /home/ops/begun") == "once\n"

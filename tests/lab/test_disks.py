@@ -13,7 +13,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from tastyops.lab import life
+from tastyops.lab import lifecycle
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
@@ -201,7 +201,7 @@ def test_the_machine_boots_from_the_new_disk_alone(pristine: Lab, tmp_path: Path
     answers = pristine.guest.run("debconf-show grub-pc | grep install_devices:")
     assert f"_{NEW}" in answers
     disk(pristine, "alone", NEW)
-    pristine.guest.wait(life.BOOT_SECONDS)
+    pristine.guest.wait(lifecycle.BOOT_SECONDS)
     assert serials(pristine) == {NEW}
     mdstat = pristine.guest.run("cat /proc/mdstat")
     assert mdstat.count("[_U") + mdstat.count("[U_") + mdstat.count("[__U]") >= 2, mdstat
@@ -265,7 +265,7 @@ def test_a_failing_disk_is_replaced_and_the_machine_boots_from_the_new_one_alone
     assert pristine.guest.run("cat /proc/mdstat").count("[UUU]") == 2
 
     disk(pristine, "alone", NEW)
-    pristine.guest.wait(life.BOOT_SECONDS)
+    pristine.guest.wait(lifecycle.BOOT_SECONDS)
     assert serials(pristine) == {NEW}
     assert pristine.guest.run("cat /proc/mdstat").count(" active raid1 ") == 2
     assert "/boot" in pristine.guest.run("findmnt -no TARGET /boot")

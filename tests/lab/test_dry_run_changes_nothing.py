@@ -21,10 +21,10 @@ from typing import Any
 
 import pytest
 
-import tastyops.probes
+import tastyops.facts
+from tastyops.facts.disk_use import EXCLUSIVE
+from tastyops.facts.readings import Reading
 from tastyops.lab.guest import Guest
-from tastyops.probes.diskuse import EXCLUSIVE
-from tastyops.probes.reading import Reading
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab
 from tests.lab.tracing import Started, descendants, started
 
@@ -76,7 +76,7 @@ SHELLS = {"sh", "bash", "dash", "env", "sudo", "setsid"}
 """Programs that are only the way to others, which are traced themselves."""
 
 SESSION = {"cat", "rm", "base64", "tail", "sleep", "mkfifo", "ln", "mv", "id", "mkdir", "chmod"}
-"""What tastyops' own shells on a host start (``tastyops.shell.script``), in ``OWN`` only."""
+"""What tastyops' own shells on a host start (``tastyops.protocol.bootstrap``), in ``OWN`` only."""
 
 OWN = ("/run/", "/dev/shm/")
 
@@ -136,7 +136,7 @@ OUT_OF_BAND = ("console", "power")
 
 def readings() -> Iterator[Reading]:
     """Every reading there is: those that stand in a module, and those a function makes."""
-    for info in pkgutil.iter_modules(tastyops.probes.__path__, "tastyops.probes."):
+    for info in pkgutil.iter_modules(tastyops.facts.__path__, "tastyops.facts."):
         if info.name.rpartition(".")[2] in OUT_OF_BAND:
             continue
         for thing in vars(importlib.import_module(info.name)).values():

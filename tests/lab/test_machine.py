@@ -9,7 +9,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tastyops.lab import life, processes, recipe, record
+from tastyops.lab import lifecycle, processes, recipe, record
 from tests.lab.machine import SESSION_SECONDS, Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(SESSION_SECONDS)]
@@ -64,7 +64,7 @@ def test_a_crashed_lab_is_cleaned_up(pristine: Lab) -> None:
     assert crashed.qemu
     crashed.qemu.end()
     assert pristine.tastyops("lab.status").returncode == 1
-    pristine.made = life.up(lambda _: None)
+    pristine.made = lifecycle.up(lambda _: None)
     assert crashed.hub
     assert not crashed.hub.alive
     assert pristine.made.guest.answers()
@@ -87,7 +87,7 @@ def test_hands_on_the_console(pristine: Lab) -> None:
 def test_down_ends_everything(pristine: Lab) -> None:
     found = pristine.record()
     started = [found.qemu, found.hub, found.bmc]
-    life.down(lambda _: None)
+    lifecycle.down(lambda _: None)
     assert record.read() is None
     assert not found.folder.exists()
     for process in started:

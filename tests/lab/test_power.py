@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pexpect
 import pytest
 
-from tastyops.lab import life, recipe, record
-from tastyops.lab.known import POWER_WORDS
+from tastyops.lab import lifecycle, recipe, record
+from tastyops.lab.inventory import POWER_WORDS
 from tastyops.lab.processes import Process
 from tests.lab.machine import SESSION_SECONDS, Lab, until
 
@@ -74,7 +74,7 @@ def test_off_and_on(pristine: Lab) -> None:
     power(pristine, "on")
     until(lambda: another(pristine, first), 120, "it is switched on")
     told(pristine, ON)
-    pristine.guest.wait(life.BOOT_SECONDS)
+    pristine.guest.wait(lifecycle.BOOT_SECONDS)
     assert pristine.guest.run(BOOT_ID) != boot_id
 
 
@@ -94,7 +94,7 @@ def test_a_cycle_and_the_older_kernel_at_the_boot_menu(
     fallback = pristine.made.golden.kernels["fallback"]
     console.expect(f"Linux version {fallback} ")
     console.expect("kalimdor login: ")
-    pristine.guest.wait(life.BOOT_SECONDS)
+    pristine.guest.wait(lifecycle.BOOT_SECONDS)
     assert pristine.guest.run("uname -r").strip() == fallback
     assert pristine.guest.run(BOOT_ID) != boot_id
     told(pristine, ON)

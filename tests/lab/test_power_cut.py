@@ -13,7 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tastyops.lab import faults, life
+from tastyops.lab import faults, lifecycle
 from tests.lab.machine import SESSION_SECONDS, Lab, read_along, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)]
@@ -76,7 +76,7 @@ def test_noticed_within_30_seconds_said_so_and_recovered(pristine: Lab, tmp_path
         screen.expect("Step 2.1 .kernel.install. is in doubt")
         screen.expect("What now")
         subprocess.run(pristine.host.power.commands["on"], check=True, timeout=120)
-        pristine.guest.wait(life.BOOT_SECONDS)
+        pristine.guest.wait(lifecycle.BOOT_SECONDS)
         screen.sendline("n")
         screen.expect("Note for the log")
         screen.sendline("The power had failed, and was switched on again over IPMI.")

@@ -17,13 +17,14 @@ import pytest
 
 from tastyops.cli.project import load_inventory
 from tastyops.errors import LabFailed
-from tastyops.inventory.reading import read_inventory
-from tastyops.lab import known, life, places, processes, qemu, record
+from tastyops.lab import inventory as known
+from tastyops.lab import lifecycle, places, processes, qemu, record
 from tastyops.lab.golden import Golden, locked
 from tastyops.lab.processes import Process
 from tastyops.lab.qemu import pristine
 from tastyops.lab.qmp import Qmp
 from tastyops.lab.record import RECORD, Ports, Record
+from tastyops.runbook.inventory_file import read_inventory
 from tests.unix_sockets import path_of
 
 
@@ -163,10 +164,10 @@ def test_a_damaged_record_is_none(made: Record, text: str) -> None:
 
 
 def test_a_lab_of_dead_processes_does_not_run(made: Record) -> None:
-    assert not life.running(made)
+    assert not lifecycle.running(made)
     dead = replace(made, hub=Process(1, 0), bmc=Process(1, 0))
-    assert not life.running(dead)
-    life.stop(dead)
+    assert not lifecycle.running(dead)
+    lifecycle.stop(dead)
 
 
 def test_a_crashed_lab_is_cleaned_up_and_a_running_one_found(
@@ -175,20 +176,20 @@ def test_a_crashed_lab_is_cleaned_up_and_a_running_one_found(
     helpers = [sleeper(tmp_path), sleeper(tmp_path)]
     crashed = replace(made, hub=helpers[0], bmc=helpers[1])
     crashed.save()
-    monkeypatch.setattr(life, "build", lambda say: made.golden)
+    monkeypatch.setattr(lifecycle, "build", lambda say: made.golden)
     monkeypatch.setattr(Golden, "accelerator", lambda self: "tcg")
     fresh = replace(made, folder=tmp_path / "fresh")
     begun: list[Ports] = []
     monkeypatch.setattr(
-        life, "_cold", lambda golden, accelerator, ports, say: begun.append(ports) or fresh
+        lifecycle, "_cold", lambda golden, accelerator, ports, say: begun.append(ports) or fresh
     )
-    assert life.up(lambda _: None, cold=True) == fresh  # hub and switch run, the machine does not
+    assert lifecycle.up(lambda _: None, cold=True) == fresh  # hub and switch run, the machine does not
     assert not any(helper.alive for helper in helpers)
     assert begun == [made.ports]  # so that the inventory stays true
-    monkeypatch.setattr(life, "running", lambda found: True)
+    monkeypatch.setattr(lifecycle, "running", lambda found: True)
     fresh.save()
     said: list[str] = []
-    assert life.up(said.append, cold=True) == fresh
+    assert lifecycle.up(said.append, cold=True) == fresh
     assert "already" in said[0]
     assert begun == [made.ports]
 
@@ -202,11 +203,11 @@ def test_half_a_lab_is_not_left_behind(
         replace(made, hub=helper).save()
         raise LabFailed("it did not boot")
 
-    monkeypatch.setattr(life, "build", lambda say: made.golden)
+    monkeypatch.setattr(lifecycle, "build", lambda say: made.golden)
     monkeypatch.setattr(Golden, "accelerator", lambda self: "tcg")
-    monkeypatch.setattr(life, "_cold", fails)
+    monkeypatch.setattr(lifecycle, "_cold", fails)
     with pytest.raises(LabFailed, match="did not boot"):
-        life.reset(lambda _: None, cold=True)
+        lifecycle.reset(lambda _: None, cold=True)
     assert not helper.alive
     assert record.read() is None
 
@@ -214,7 +215,7 @@ def test_half_a_lab_is_not_left_behind(
 def test_a_booted_machine_that_cannot_be_restored_is_made_again(
     made: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ready = life.Ready(tmp_path / "ready")
+    ready = lifecycle.Ready(tmp_path / "ready")
     ready.folder.mkdir()
     (tmp_path / "cache/tastyops/lab").mkdir(parents=True)
     done: list[str] = []
@@ -225,14 +226,14 @@ def test_a_booted_machine_that_cannot_be_restored_is_made_again(
             raise LabFailed("short read")
         return made
 
-    monkeypatch.setattr(life, "build", lambda say: made.golden)
+    monkeypatch.setattr(lifecycle, "build", lambda say: made.golden)
     monkeypatch.setattr(Golden, "accelerator", lambda self: "tcg")
-    monkeypatch.setattr(life, "ready_for", lambda *_: ready)
-    monkeypatch.setattr(life, "_restored", restored)
-    monkeypatch.setattr(life, "_cold", lambda *_: done.append("boot") or made)
-    monkeypatch.setattr(life, "_put_aside", lambda *_: done.append("put aside"))
+    monkeypatch.setattr(lifecycle, "ready_for", lambda *_: ready)
+    monkeypatch.setattr(lifecycle, "_restored", restored)
+    monkeypatch.setattr(lifecycle, "_cold", lambda *_: done.append("boot") or made)
+    monkeypatch.setattr(lifecycle, "_put_aside", lambda *_: done.append("put aside"))
     said: list[str] = []
-    assert life.up(said.append) == made
+    assert lifecycle.up(said.append) == made
     assert done == ["restore", "boot", "put aside", "restore"]
     assert "short read" in said[0]
     assert not ready.folder.exists()
@@ -338,10 +339,10 @@ def test_the_lab_has_room_for_its_sockets_whatever_tmpdir_is(
     place = path_of(short_path, size, "tmp")
     place.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(place))
-    folder = life.folder_for_sockets()
+    folder = lifecycle.folder_for_sockets()
     try:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert folder.is_relative_to(place) == (size <= life.LONGEST_TMPDIR)
+        assert folder.is_relative_to(place) == (size <= lifecycle.LONGEST_TMPDIR)
         for name in ("console", "serial", "qmp"):
             with socket.socket(socket.AF_UNIX) as server:
                 server.bind(str(folder / name))

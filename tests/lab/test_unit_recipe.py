@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tastyops.errors import InvalidFile, UsageError
-from tastyops.inventory.reading import read_inventory
 from tastyops.lab import mirror, recipe
 from tastyops.lab.faults import FAULTS
 from tastyops.lab.mirror import Mirror
+from tastyops.runbook.inventory_file import read_inventory
 
 ISSUE = ["disk1", "initrd", "array", "xfs-home", "fill-var", "power", "console", "network"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.lab import life
+from tastyops.lab import lifecycle
 from tests.lab.machine import SESSION_SECONDS, Lab, until
 from tests.lab.test_disks import HALF_A_MIRROR, NEW, OLD, SECOND, TABLE, THIRD, disk
 from tests.lab.test_raid import book, device, said_by
@@ -78,7 +78,7 @@ def test_a_copy_that_is_not_forgotten_comes_up_with_old_data(pristine: Lab, tmp_
     assert said.endswith("exit 0"), said
     pristine.guest.run("echo new > /home/visitor/letter; sync")
     disk(pristine, "alone", OLD)
-    pristine.guest.wait(life.BOOT_SECONDS)
+    pristine.guest.wait(lifecycle.BOOT_SECONDS)
     assert pristine.guest.run("cat /home/visitor/letter 2>&1 || true").endswith(
         "No such file or directory\n"
     )

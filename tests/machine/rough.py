@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tastyops.errors import Unreachable
-from tastyops.inventory import Host
+from tastyops.model.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
-from tastyops.shell import Fate
+from tastyops.protocol.framing import Fate
 from tests.core.fake import FakeHost, FakeSession, lost
 
 Fault = Literal["", "before", "after", "meanwhile"]

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from tastyops.advance.moves import Parked
 from tastyops.engine.drive import Drive
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, Body
-from tastyops.store.files import append_all
-from tastyops.store.runs import RunJournal
+from tastyops.plan.moves import Parked
+from tastyops.records.files import append_all
+from tastyops.records.runs import RunJournal
 
 
 class Killed(BaseException):

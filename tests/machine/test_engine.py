@@ -21,7 +21,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tastyops.document.text import render_text
 from tastyops.engine import drive as drive_module
 from tastyops.engine import links as links_module
 from tastyops.errors import TastyopsError
@@ -39,10 +38,11 @@ from tastyops.journal.events import (
     StopAsked,
 )
 from tastyops.journal.state import RunState
+from tastyops.records.document.text import render_text
+from tastyops.records.logs import LogBook, LogFile, LogHead, LogKeeper
+from tastyops.records.runs import hand_in, read_events, waiting
+from tastyops.records.verify import verify_run
 from tastyops.redact import Masker
-from tastyops.store.logs import LogBook, LogFile, LogHead, LogKeeper
-from tastyops.store.runs import hand_in, read_events, waiting
-from tastyops.store.verify import verify_run
 from tests.core.driving import plan_of
 from tests.core.fake import FakeClock
 from tests.machine import truths

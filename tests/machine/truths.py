@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tastyops.advance.core import CANCELLED, COMPLETED, NOT_COMPLETED, NOT_PART
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import (
     Answered,
@@ -24,9 +23,10 @@ from tastyops.journal.events import (
 )
 from tastyops.journal.state import Lane, RunState, fold
 from tastyops.model.outcome import Outcome
-from tastyops.plan import Plan
-from tastyops.store.blobs import read_blob
-from tastyops.store.runs import BLOBS
+from tastyops.plan.advance import CANCELLED, COMPLETED, NOT_COMPLETED, NOT_PART
+from tastyops.plan.plan import Plan
+from tastyops.records.blobs import read_blob
+from tastyops.records.runs import BLOBS
 from tests.machine.rough import RoughHost
 
 

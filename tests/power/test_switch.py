@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tastyops.errors import PowerUnreachable
-from tastyops.inventory import Host
-from tastyops.model.outofband import Ipmi, PowerWay
+from tastyops.model.inventory import Host
+from tastyops.model.out_of_band import Ipmi, PowerWay
 from tastyops.ports import Ended
-from tastyops.power import switch
-from tastyops.power.switch import Said, Switch
+from tastyops.transport import power_switch
+from tastyops.transport.power_switch import Said, Switch
 
 HOST = Host("kalimdor")
 
@@ -86,7 +86,7 @@ def test_a_switch_that_can_cycle_does() -> None:
 
 
 def test_one_that_cannot_is_switched_off_and_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switch, "OFF_FOR", 0.0)
+    monkeypatch.setattr(power_switch, "OFF_FOR", 0.0)
     ended, said, asked = turned(PDU, "cycle", ON, DONE, DONE)
     assert (ended.state, said, asked) == ("ended", "cycle\n", ["pdu status", "pdu off", "pdu on"])
     ended, _, _ = turned(PDU, "cycle", ON, DONE, OSError(2, "gone"))
@@ -125,10 +125,10 @@ def test_ipmi_gets_its_password_where_ps_does_not_see_it() -> None:
 def test_a_tool_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
     script = tmp_path / "tool.py"
     script.write_text("import subprocess\nsubprocess.run(['sleep', '600'])\n")
-    said = switch.run((sys.executable, str(script)), {}, 1.0)
+    said = power_switch.run((sys.executable, str(script)), {}, 1.0)
     assert said.status is None
 
 
 def test_a_tool_that_runs() -> None:
-    said = switch.run(("sh", "-c", 'echo "is on"; echo "$SAID" >&2; exit 3'), {"SAID": "why"}, 30)
+    said = power_switch.run(("sh", "-c", 'echo "is on"; echo "$SAID" >&2; exit 3'), {"SAID": "why"}, 30)
     assert said == Said(3, "is on\n", "why\n")

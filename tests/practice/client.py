@@ -7,8 +7,8 @@ from typing import Self
 
 import paramiko
 
-from tastyops import shell
-from tastyops.inventory import Host
+from tastyops.model.inventory import Host
+from tastyops.protocol import framing
 
 _COUNT = itertools.count()
 
@@ -21,13 +21,13 @@ class Talk:
         assert transport
         self.channel = transport.open_session(timeout=60)
         self.channel.settimeout(60)
-        self.channel.exec_command(shell.opening("nOpen1"))
+        self.channel.exec_command(framing.opening("nOpen1"))
         self._held = b""
-        assert self._until(b"\n") == f"{shell.GREETING} nOpen1\n".encode()
-        self.channel.sendall(shell.bootstrap(run, "nHello1").encode())
+        assert self._until(b"\n") == f"{framing.GREETING} nOpen1\n".encode()
+        self.channel.sendall(framing.bootstrap(run, "nHello1").encode())
         greeting = self._until(b"\n").decode()
         assert greeting.startswith("\0nHello1 ")
-        self.hello = shell.parse_hello(greeting.partition(" ")[2].rstrip("\n"))
+        self.hello = framing.parse_hello(greeting.partition(" ")[2].rstrip("\n"))
         assert self.ask("l", "1", "1", "kalimdor", "")[0].startswith(b"taken\n")
 
     def _until(self, mark: bytes) -> bytes:
@@ -41,11 +41,11 @@ class Talk:
 
     def send(self, verb: str, *words: str) -> str:
         nonce = f"n{next(_COUNT):06d}"
-        self.channel.sendall(shell.request(verb, nonce, words))
+        self.channel.sendall(framing.request(verb, nonce, words))
         return nonce
 
     def answer(self, nonce: str) -> tuple[bytes, bytes, str]:
-        reader = shell.AnswerReader(nonce)
+        reader = framing.AnswerReader(nonce)
         got = {"out": bytearray(), "err": bytearray(), "end": bytearray()}
         while not reader.ended:
             data = self._held or self.channel.recv(262_144)

@@ -7,13 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from tastyops.commands import Ask, Blob, Change, Command, Offline, Output, Probe, Report, Sleep
-from tastyops.console.drawing import Drawing
+from tastyops.facts.parsers import parse
 from tastyops.model.action import ActionSpec, Facts
+from tastyops.model.commands import (
+    Ask,
+    Blob,
+    Change,
+    Command,
+    Offline,
+    Output,
+    Probe,
+    Report,
+    Sleep,
+)
 from tastyops.practice.hands import Hands
 from tastyops.practice.machine import Machine
 from tastyops.practice.serial import PracticePower, SerialConsole
-from tastyops.probes.parsing import parse
+from tastyops.transport.console.screen import Drawing
 
 
 class Serial:

@@ -14,11 +14,11 @@ from tastyops.actions.services_snapshot import services_snapshot
 from tastyops.actions.services_verify import services_verify
 from tastyops.actions.wall import wall
 from tastyops.errors import Failed, Refused
+from tastyops.facts.system import logind_call
 from tastyops.model.action import Facts
 from tastyops.practice import kalimdor
 from tastyops.practice.calls import Call, Input
 from tastyops.practice.machine import Machine
-from tastyops.probes.system import logind_call
 from tests.practice.conftest import Make
 from tests.practice.driver import Driver, until, up
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
+from tastyops.facts.system import logind_call
 from tastyops.practice import kalimdor
 from tastyops.practice.machine import Machine
 from tastyops.practice.serial import SerialConsole
-from tastyops.probes.system import logind_call
 from tests.practice.conftest import Make
 from tests.practice.driver import until, up
 

@@ -9,11 +9,11 @@ import pytest
 from tastyops.actions.disk_identify import disk_identify
 from tastyops.actions.raid_drop import raid_drop
 from tastyops.errors import Refused
+from tastyops.facts.boot_source import BOOT_SIDE, BootSide
+from tastyops.facts.signatures import signatures
 from tastyops.model.action import Facts
 from tastyops.practice.hands import Hands, Helping
 from tastyops.practice.machine import Machine
-from tastyops.probes.bootside import BOOT_SIDE, BootSide
-from tastyops.probes.signatures import signatures
 from tests.practice.conftest import Make
 from tests.practice.driver import Driver
 from tests.practice.test_machine import ask

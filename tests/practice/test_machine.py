@@ -8,15 +8,15 @@ import threading
 import pytest
 
 from tastyops.actions import APT_GET, DPKG_CONFIGURE
-from tastyops.commands import Change, Probe
+from tastyops.facts import grub, system
+from tastyops.facts.readings import Reading
 from tastyops.model.action import Facts
+from tastyops.model.commands import Change, Probe
 from tastyops.practice import kalimdor
 from tastyops.practice.calls import Call, Input
-from tastyops.practice.grubcfg import ADVANCED, ADVANCED_TITLE
+from tastyops.practice.grub_cfg import ADVANCED, ADVANCED_TITLE
 from tastyops.practice.machine import Machine
 from tastyops.practice.processes import signal_number
-from tastyops.probes import boot, system
-from tastyops.probes.reading import Reading
 from tests.practice.conftest import Make
 from tests.practice.driver import Driver, until, up
 
@@ -241,9 +241,9 @@ def test_the_package_lock_is_waited_for_and_its_holder_named(make: Make) -> None
 # -- grub ---------------------------------------------------------------------------------------
 
 
-def menu_of(machine: Machine) -> boot.BootMenu:
-    menu = ask(machine, boot.BOOT_MENU)
-    assert isinstance(menu, boot.BootMenu)
+def menu_of(machine: Machine) -> grub.BootMenu:
+    menu = ask(machine, grub.BOOT_MENU)
+    assert isinstance(menu, grub.BootMenu)
     return menu
 
 
@@ -262,8 +262,8 @@ def test_the_boot_menu(machine: Machine) -> None:
 
 def test_the_default_is_kept_in_grubs_environment(machine: Machine) -> None:
     change(machine, *APT_GET, "install", "linux-image-amd64")
-    block = ask(machine, boot.BOOT_ENVIRONMENT)
-    assert isinstance(block, boot.BootEnvironment)
+    block = ask(machine, grub.BOOT_ENVIRONMENT)
+    assert isinstance(block, grub.BootEnvironment)
     assert OLD in block.settings["saved_entry"]
     wanted = menu_of(machine).starting(NEW)
     assert wanted
@@ -314,8 +314,8 @@ def test_what_is_read_of_the_default_is_what_starts(make: Make, default: str, ke
     machine = make(grub_default=default if kept == "configuration" else "saved")
     if kept != "configuration":
         machine.grub.set("saved_entry" if kept == "saved" else "next_entry", default)
-    menu = menu_of(machine).with_custom(ask(machine, boot.BOOT_CUSTOM))
-    read = menu.chosen(ask(machine, boot.BOOT_ENVIRONMENT))
+    menu = menu_of(machine).with_custom(ask(machine, grub.BOOT_CUSTOM))
+    read = menu.chosen(ask(machine, grub.BOOT_ENVIRONMENT))
     assert read.entry
     started = machine.grub.choice()
     assert started
@@ -329,7 +329,7 @@ def test_what_is_read_of_the_default_is_what_starts(make: Make, default: str, ke
 def test_a_machine_without_an_environment_block(make: Make) -> None:
     machine = make()
     change(machine, "rm", "/boot/grub/grubenv")
-    assert ask(machine, boot.BOOT_ENVIRONMENT) == boot.NO_BLOCK
+    assert ask(machine, grub.BOOT_ENVIRONMENT) == grub.NO_BLOCK
 
 
 def test_a_one_shot_entry_stays_since_boot_is_on_a_mirror(machine: Machine) -> None:

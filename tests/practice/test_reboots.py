@@ -10,10 +10,10 @@ import pytest
 from tastyops.actions.kernel_install import kernel_install
 from tastyops.actions.reboot import reboot
 from tastyops.actions.shutdown import shutdown
-from tastyops.commands import Command, Sleep
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
-from tastyops.practice.deadends import DEAD_ENDS
+from tastyops.model.commands import Command, Sleep
+from tastyops.practice.dead_ends import DEAD_ENDS
 from tastyops.practice.machine import Machine
 from tests.practice.conftest import Make
 from tests.practice.driver import Driver

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.console.lines import SocketLine
 from tastyops.practice.serial import SerialConsole
 from tastyops.practice.server import PracticeHost
+from tastyops.transport.console.transports import SocketLine
 from tests.cli.project import wait_for
 from tests.unix_sockets import path_of
 

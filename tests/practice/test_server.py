@@ -19,11 +19,11 @@ from collections.abc import Iterator
 import paramiko
 import pytest
 
-from tastyops import shell
-from tastyops.inventory import Host
+from tastyops.facts.system import logind_call
+from tastyops.model.inventory import Host
 from tastyops.practice import kalimdor
 from tastyops.practice.server import PracticeHost
-from tastyops.probes.system import logind_call
+from tastyops.protocol import framing
 from tests.practice.client import Client, Talk
 
 
@@ -44,8 +44,8 @@ def talk(client: Client) -> Talk:
     return client.talk()
 
 
-def fate(talk: Talk, name: str) -> shell.Fate:
-    return shell.parse_fate(talk.ask("q", name)[0].decode())
+def fate(talk: Talk, name: str) -> framing.Fate:
+    return framing.parse_fate(talk.ask("q", name)[0].decode())
 
 
 def wait_until(deadline: float = 60.0) -> Iterator[None]:
@@ -98,19 +98,19 @@ def test_an_unknown_command_is_loud(talk: Talk) -> None:
 
 def test_a_change_keeps_its_fate(talk: Talk) -> None:
     assert talk.ask("c", "s1", "sh", "-c", "echo done; exit 5") == (b"done\n", b"", "5")
-    assert fate(talk, "s1") == shell.Fate("ended", 5)
+    assert fate(talk, "s1") == framing.Fate("ended", 5)
     assert talk.ask("f", "s1") == (b"done\n", b"", "5")
     assert talk.ask("t", "s1") == (b"done\n", b"", "0")
     assert talk.ask("c", "s1", "true")[2] == "claimed"
     talk.send("d", "s1")
-    assert fate(talk, "s1") == shell.Fate("never")
+    assert fate(talk, "s1") == framing.Fate("never")
     assert talk.ask("f", "s1")[2] == "lost"
 
 
 def test_standard_input(talk: Talk) -> None:
     data = bytes(range(256)) * 300
-    for at in range(0, len(data), shell.UPLOAD_BYTES):
-        talk.send("u", "s1", base64.b64encode(data[at : at + shell.UPLOAD_BYTES]).decode())
+    for at in range(0, len(data), framing.UPLOAD_BYTES):
+        talk.send("u", "s1", base64.b64encode(data[at : at + framing.UPLOAD_BYTES]).decode())
     assert talk.ask("c", "s1", "cat") == (data, b"", "0")
     assert talk.ask("c", "s2", "cat") == (b"", b"", "0")
 
@@ -123,12 +123,12 @@ def test_the_password_line(talk: Talk) -> None:
 
 def test_a_killed_change_is_lost(talk: Talk) -> None:
     assert talk.ask("c", "s1", "sh", "-c", "kill -s KILL 0")[2] == "lost"
-    assert fate(talk, "s1") == shell.Fate("lost")
+    assert fate(talk, "s1") == framing.Fate("lost")
     for _ in wait_until():
         if talk.ask("k", "TERM", "s1")[2] == "1":
             break
     assert talk.ask("c", "s2", "sh", "-c", "kill -s TERM $$")[2] == "143"
-    assert fate(talk, "s2") == shell.Fate("ended", 143)
+    assert fate(talk, "s2") == framing.Fate("ended", 143)
 
 
 def test_late_output_stays_out_of_the_next_answer(talk: Talk) -> None:
@@ -151,7 +151,7 @@ def test_a_second_channel_tails_and_kills(client: Client, talk: Talk) -> None:
     for _ in wait_until():
         if second.ask("t", "s1")[0] == b"up\n":
             break
-    assert fate(second, "s1") == shell.Fate("running")
+    assert fate(second, "s1") == framing.Fate("running")
     assert second.ask("h")[2] == "0"
     assert second.ask("p", "echo", "beside")[0] == b"beside\n"
     second.ask("k", "TERM", "s1")
@@ -182,7 +182,7 @@ def test_a_stopped_change_goes_on(client: Client, talk: Talk) -> None:
     second.ask("k", "STOP", "s1")
     assert b" T " in second.ask("q", "s1")[0]
     second.ask("p", "sleep", "120")
-    assert fate(second, "s1") == shell.Fate("running")
+    assert fate(second, "s1") == framing.Fate("running")
     second.ask("k", "CONT", "s1")
     assert talk.answer(nonce) == (b"up\non\n", b"", "0")
 
@@ -198,7 +198,7 @@ def test_a_change_outlives_its_link(practice: PracticeHost) -> None:
                 break
         with first:
             pass
-        assert fate(other, "s1") == shell.Fate("running")
+        assert fate(other, "s1") == framing.Fate("running")
         assert other.ask("f", "s1") == (b"begun\nended\n", b"", "0")
 
 
@@ -229,7 +229,7 @@ def test_a_person_who_logs_in_is_told(client: Client) -> None:
 def test_another_bootstrap_is_refused(client: Client) -> None:
     channel = client.transport.open_session(timeout=60)
     channel.settimeout(20)
-    channel.exec_command(shell.opening("nOpen1"))
+    channel.exec_command(framing.opening("nOpen1"))
     channel.sendall(b"R=x; H=nHello1; rm -rf /\n")
     assert channel.recv_exit_status() == 1
     assert b"own version only" in channel.recv_stderr(1000)
@@ -299,7 +299,7 @@ def test_a_reboot_cuts_the_link_and_comes_back() -> None:
         with back(practice.host) as again:
             fresh = again.talk()
             assert fresh.hello.boot_id != talk.hello.boot_id
-            assert fate(fresh, "s1") == shell.Fate("never")
+            assert fate(fresh, "s1") == framing.Fate("never")
             for _ in wait_until():
                 if fresh.ask("p", "systemctl", "is-system-running")[0] == b"running\n":
                     break
@@ -314,7 +314,7 @@ def test_a_change_cut_by_a_reboot_is_gone(practice: PracticeHost, client: Client
     practice.machine.power_cycle()
     assert talk.channel.recv(1) == b""
     with back(practice.host) as again:
-        assert fate(again.talk(), "s1") == shell.Fate("never")
+        assert fate(again.talk(), "s1") == framing.Fate("never")
 
 
 def test_a_machine_that_panics_refuses_connections() -> None:

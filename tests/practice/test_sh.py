@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tastyops.practice import script
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.files import NotModelled
 from tastyops.practice.machine import Machine
+from tastyops.practice.sh import grammar
 from tests.practice.conftest import Make
 
 SAME = [
@@ -154,8 +154,8 @@ def test_what_stays_in_the_background_goes_on(make: Make) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.text("ab $'\"\\;&|()<>{}#!=\n\t`*~", max_size=30))
 def test_no_script_breaks_the_reader(text: str) -> None:
-    with contextlib.suppress(script.SyntaxProblem, NotModelled):
-        script.parse(text)
+    with contextlib.suppress(grammar.SyntaxProblem, NotModelled):
+        grammar.parse(text)
 
 
 @settings(max_examples=100, deadline=None)

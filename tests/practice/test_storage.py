@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from tastyops.facts.disks import BLOCK_DEVICES, Disks
+from tastyops.facts.md import ARRAYS, Array
 from tastyops.practice.machine import Machine
-from tastyops.probes.disks import BLOCK_DEVICES, Disks
-from tastyops.probes.md import ARRAYS, Array
 from tests.practice.driver import until, up
 from tests.practice.test_machine import ask, change, run
 

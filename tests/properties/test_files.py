@@ -13,15 +13,15 @@ import pytest
 import yaml
 from hypothesis import given
 
-from tastyops import source
-from tastyops.catalogue import registry
+from tastyops.app.registry import registry
 from tastyops.errors import InvalidFile, TastyopsError
-from tastyops.inventory import Inventory
-from tastyops.inventory.reading import read_inventory
+from tastyops.model.inventory import Inventory
 from tastyops.model.runbook import Runbook
-from tastyops.plan import make_plan
-from tastyops.source.tree import Mapping, Scalar, Sequence
-from tastyops.validate import validate
+from tastyops.plan.plan import make_plan
+from tastyops.runbook import yaml_reader
+from tastyops.runbook.inventory_file import read_inventory
+from tastyops.runbook.validation import validate
+from tastyops.runbook.yaml_tree import Mapping, Scalar, Sequence
 from tests.properties.mutations import TRIED, anything, examples, mutated
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,7 @@ HOSTS = read_inventory(b"hosts: {web: {vars: {rack: 1}}, db: , kalimdor: }\ngrou
 
 def check(error: InvalidFile) -> None:
     """Every problem has its place, and they can be shown: few, and each on one line."""
-    assert 1 <= len(error.problems) <= source.MAX_PROBLEMS + 2
+    assert 1 <= len(error.problems) <= yaml_reader.MAX_PROBLEMS + 2
     for problem in error.problems:
         assert problem.place.line >= 1
         assert problem.place.column >= 1
@@ -136,12 +136,12 @@ def timely(what: str, read: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
 def test_the_tree(loader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With libyaml and, where Python was built without it, with PyYAML's own parser."""
-    monkeypatch.setattr(source, "_LOADER", getattr(yaml, loader))
+    monkeypatch.setattr(yaml_reader, "_LOADER", getattr(yaml, loader))
 
     @examples(200)
     @given(anything() | mutated([*RUNBOOKS, *INVENTORIES]))
     def reads(data: bytes) -> None:
-        found = timely("to the YAML reader", lambda: source.parse(data, "f.yml"))
+        found = timely("to the YAML reader", lambda: yaml_reader.parse(data, "f.yml"))
         assert isinstance(found, (Mapping, Sequence, Scalar, InvalidFile))
 
     reads()
@@ -182,11 +182,11 @@ HUGE = """
 import resource, sys, time
 limit = 700 * 1024 * 1024
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-from tastyops.catalogue import registry
+from tastyops.app.registry import registry
 from tastyops.errors import TastyopsError
-from tastyops.inventory.reading import read_inventory
-from tastyops.source import MAX_BYTES
-from tastyops.validate import validate
+from tastyops.runbook.inventory_file import read_inventory
+from tastyops.runbook.yaml_reader import MAX_BYTES
+from tastyops.runbook.validation import validate
 known = registry()
 head = "title: T\\nhosts: a\\nworks:\\n  - work: W\\n    steps:\\n      - run: "
 for token in ("[", "- ", "&a [*a, ", "- a\\n", "{{ ", "{{ ((", "9", "|\\n"):

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from tastyops.errors import JournalDamaged
 from tastyops.journal.chain import GENESIS, seal, unseal
 from tastyops.journal.envelope import Event, event_from_json
-from tastyops.journal.public import PublicEvent, public_from_json
+from tastyops.journal.public_events import PublicEvent, public_from_json
 from tastyops.journal.state import RunState
+from tastyops.records.logs import LogFile
+from tastyops.records.runs import JOURNAL, read_events, read_state
+from tastyops.records.verify import verify_run
 from tastyops.redact import Masker
-from tastyops.store.logs import LogFile
-from tastyops.store.runs import JOURNAL, read_events, read_state
-from tastyops.store.verify import verify_run
 from tests.core.driving import Ran, drive, plan_of
 from tests.core.fake import FakeHost
 from tests.properties.mutations import JSON, TRIED, anything, changed, examples, mutated

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.shell.lock import Holder
-from tastyops.ssh.session import SshDialer, SshSession
-from tastyops.ssh.timing import Timing
+from tastyops.protocol.host_lock import Holder
+from tastyops.transport.ssh.session import SshDialer, SshSession
+from tastyops.transport.ssh.timing import Timing
 from tests.sshd.dialling import RUN
 from tests.sshd.server import Sshd
 from tests.sshd.watching import wait_for

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tastyops import errors
-from tastyops.inventory import Host
-from tastyops.ssh.session import SshDialer
+from tastyops.model.inventory import Host
+from tastyops.transport.ssh.session import SshDialer
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.shell import Fate
-from tastyops.ssh.session import SshProber, SshSession
+from tastyops.protocol.framing import Fate
+from tastyops.transport.ssh.session import SshProber, SshSession
 from tests.sshd.conftest import Open
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected, Counted, wait_for
@@ -185,7 +185,7 @@ def test_probes_leave_few_files(session: SshSession) -> None:
 
 
 def test_a_prober_leaves_nothing(sshd: Sshd) -> None:
-    from tastyops.ssh.session import SshDialer
+    from tastyops.transport.ssh.session import SshDialer
 
     prober = SshDialer(sshd.ssh_config).prober(sshd.host(), "a-run")
     directory = prober.hello.directory

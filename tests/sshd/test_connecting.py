@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tastyops import errors
-from tastyops.inventory import Host
-from tastyops.ssh.timing import Timing
+from tastyops.model.inventory import Host
+from tastyops.transport.ssh.timing import Timing
 from tests.sshd.accounts import Accounts
 from tests.sshd.dialling import RUN, dialer, hello, refusal
 from tests.sshd.server import Sshd

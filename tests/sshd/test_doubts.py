@@ -13,7 +13,7 @@ import pytest
 
 from tastyops.cli.program import main
 from tastyops.journal.events import Settled, StepEnded
-from tastyops.store.runs import read_events, read_state, run_directories
+from tastyops.records.runs import read_events, read_state, run_directories
 from tests.sshd.accounts import Accounts
 from tests.sshd.server import Sshd
 from tests.sshd.test_runs import page, wait_for, write_runbook

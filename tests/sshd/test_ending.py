@@ -15,9 +15,9 @@ import pytest
 
 from tastyops.errors import SudoRefused
 from tastyops.ports import Ended
-from tastyops.shell import Fate
-from tastyops.ssh.session import SshSession
-from tastyops.ssh.timing import Timing
+from tastyops.protocol.framing import Fate
+from tastyops.transport.ssh.session import SshSession
+from tastyops.transport.ssh.timing import Timing
 from tests.sshd.accounts import Accounts
 from tests.sshd.conftest import Open
 from tests.sshd.server import Sshd

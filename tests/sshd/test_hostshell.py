@@ -10,7 +10,7 @@ import pytest
 from tastyops.cli import hostshell
 from tastyops.cli.program import main
 from tastyops.journal.events import Body, FellSilent, Noted
-from tastyops.store.runs import read_events, run_directories
+from tastyops.records.runs import read_events, run_directories
 from tests.core.driving import plan_of
 from tests.sshd.server import Sshd
 from tests.sshd.test_runs import project as project  # a fixture

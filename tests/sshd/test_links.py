@@ -13,9 +13,9 @@ import pytest
 
 from tastyops.errors import LinkLost
 from tastyops.ports import Ended
-from tastyops.shell import Fate
-from tastyops.ssh.session import SshDialer, SshSession
-from tastyops.ssh.timing import Timing
+from tastyops.protocol.framing import Fate
+from tastyops.transport.ssh.session import SshDialer, SshSession
+from tastyops.transport.ssh.timing import Timing
 from tests.sshd.conftest import Open, holding, run_name
 from tests.sshd.server import Sshd
 from tests.sshd.watching import HASTY, Collected, running, wait_for

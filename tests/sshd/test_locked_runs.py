@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tastyops.cli.program import main
+from tastyops.journal.connection_events import Connected
 from tastyops.journal.events import StepEnded
-from tastyops.journal.ways import Connected
-from tastyops.store.runs import read_events, run_directories
+from tastyops.records.runs import read_events, run_directories
 from tests.sshd.server import Sshd
 from tests.sshd.test_runs import project as project  # a fixture
 from tests.sshd.test_runs import wait_for, write_inventory, write_runbook

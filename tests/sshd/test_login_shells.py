@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tastyops.ssh.timing import Timing
+from tastyops.transport.ssh.timing import Timing
 from tests.sshd.accounts import Accounts
 from tests.sshd.conftest import Open
 from tests.sshd.server import Sshd
@@ -41,7 +41,7 @@ def shell(request: pytest.FixtureRequest, accounts: Accounts) -> str:
 
 
 def works(session: object) -> None:
-    from tastyops.ssh.session import SshSession
+    from tastyops.transport.ssh.session import SshSession
 
     assert isinstance(session, SshSession)
     sink = Collected()

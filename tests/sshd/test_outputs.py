@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tastyops.cli.program import main
-from tastyops.commands import PARSE_LIMIT
 from tastyops.journal.events import Settled, StepEnded
-from tastyops.store.runs import BLOBS, read_events, run_directories
+from tastyops.model.commands import PARSE_LIMIT
+from tastyops.records.runs import BLOBS, read_events, run_directories
 from tests.sshd.test_runs import project as project  # a fixture
 from tests.sshd.test_runs import write_runbook
 

@@ -11,8 +11,8 @@ import pytest
 from tastyops.cli.program import main
 from tastyops.errors import NoRoom
 from tastyops.journal.events import Settled, StepEnded
-from tastyops.shell import Fate
-from tastyops.store.runs import read_events, run_directories
+from tastyops.protocol.framing import Fate
+from tastyops.records.runs import read_events, run_directories
 from tests.sshd.conftest import Open
 from tests.sshd.server import Sshd
 from tests.sshd.test_runs import project as project  # a fixture

@@ -14,7 +14,7 @@ import pytest
 
 from tastyops.cli.program import main
 from tastyops.journal.events import Settled, StepEnded
-from tastyops.store.runs import read_events, run_directories
+from tastyops.records.runs import read_events, run_directories
 from tests.sshd.server import Sshd
 
 pytestmark = pytest.mark.sshd

@@ -14,8 +14,8 @@ import pytest
 
 from tastyops.cli import settle
 from tastyops.cli.program import main
-from tastyops.store.runs import JOURNAL, read_state, run_directories
-from tastyops.store.settlement import SETTLEMENT
+from tastyops.records.runs import JOURNAL, read_state, run_directories
+from tastyops.records.settlement import SETTLEMENT
 from tests.sshd.server import Sshd
 from tests.sshd.test_runs import page, wait_for, write_inventory, write_runbook
 from tests.sshd.test_runs import project as project  # a fixture

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tastyops.ssh.timing import Timing
+from tastyops.transport.ssh.timing import Timing
 
 
 class Collected:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from tastyops.cli import project
 from tastyops.errors import UsageError
-from tastyops.lab import golden, known, needs, record
+from tastyops.lab import golden, inventory, needs, record
 from tastyops.lab.record import Record
 
 
@@ -33,7 +33,7 @@ def refuse_dry(verb: str, *, dry: bool) -> None:
 
 def introduce(made: Record) -> None:
     """Writes the inventory and says how to reach the machine."""
-    path = known.write(made, project.known_inventories())
+    path = inventory.write(made, project.known_inventories())
     project.say(f"The lab is up on 127.0.0.1 port {made.ports.ssh}; its inventory is {path}.")
     project.say("Try `invoke run runbooks/kernel-upgrade.yml --inventory lab --yes`.")
     project.say("`invoke lab.down` ends it.")

@@ -8,7 +8,7 @@ from tastyops.cli import project
 from tastyops.cli.lab import common
 from tastyops.errors import ExitCode
 from tastyops.lab import recipe, terminal
-from tastyops.terminal.joined import raw
+from tastyops.ui.console_join import raw
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from tastyops.cli import project
 from tastyops.cli.lab import common
 from tastyops.errors import ExitCode, UsageError
-from tastyops.lab import bays, life
+from tastyops.lab import bays, lifecycle
 from tastyops.lab.record import Record
 
 
@@ -43,9 +43,9 @@ def perform(args: Namespace, *, dry: bool) -> int:
 
 def _done(args: Namespace) -> Record:
     if args.what == "alone":
-        return life.alone(args.serial, project.say)
+        return lifecycle.alone(args.serial, project.say)
     if args.what == "pull":
-        return life.changed(partial(bays.pull, serial=args.serial))
-    return life.changed(
+        return lifecycle.changed(partial(bays.pull, serial=args.serial))
+    return lifecycle.changed(
         partial(bays.insert, serial=args.serial, size=args.size, sector=args.sector)
     )

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from tastyops.cli import project
 from tastyops.cli.lab import common
 from tastyops.errors import ExitCode
-from tastyops.lab import life
+from tastyops.lab import lifecycle
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -17,5 +17,5 @@ def arguments(parser: ArgumentParser) -> None:
 def perform(args: Namespace, *, dry: bool) -> int:
     """Ends it; returns the exit code."""
     common.refuse_dry("lab.down", dry=dry)
-    life.down(project.say)
+    lifecycle.down(project.say)
     return int(ExitCode.COMPLETED)

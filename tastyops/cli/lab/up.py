@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from tastyops.cli import project
 from tastyops.cli.lab import common
 from tastyops.errors import ExitCode
-from tastyops.lab import life
+from tastyops.lab import lifecycle
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -20,5 +20,5 @@ def perform(args: Namespace, *, dry: bool) -> int:
     """Starts the lab, or finds the one that runs; returns the exit code."""
     common.refuse_dry("lab.up", dry=dry)
     common.see_to_needs(args)
-    common.introduce(life.up(project.say, cold=args.cold))
+    common.introduce(lifecycle.up(project.say, cold=args.cold))
     return int(ExitCode.COMPLETED)

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from tastyops.cli.program import main
 from tastyops.practice.server import PracticeHost
-from tastyops.store.files import append_all
-from tastyops.store.runs import RunJournal
+from tastyops.records.files import append_all
+from tastyops.records.runs import RunJournal
 
 HERE = Path(__file__).resolve().parent
 LEDGER = "/root/ledger"

@@ -1,1 +1,0 @@
-"""Calls the operators when a run waits for one or did not end well."""

@@ -1,0 +1,1 @@
+"""Use cases without a terminal: load, run, resume, preview, edit a log."""

@@ -1,0 +1,1 @@
+"""What several actions share: RAID, storage, booting."""

@@ -1,0 +1,1 @@
+"""This machine: plain files, accounts, sockets, and the process that drives a run."""

@@ -1,0 +1,1 @@
+"""The shell of the practice host: its language, and the commands it runs itself."""

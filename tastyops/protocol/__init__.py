@@ -1,0 +1,1 @@
+"""The remote shell: how requests and answers are framed, as bytes in and bytes out."""

@@ -1,0 +1,265 @@
+"""``runs/.desk-<run id>/``: what another account may hand to a run.
+
+A run's directory is its account's alone. Until the run is over there is a desk beside it:
+``board.json``, for anybody of the machine to read, says whose run it is and what it asks another
+operator; answers and notes are files that any account may put there and none but the run's may
+list, or remove another's (mode 1733). Whose one is, its owner says, which the kernel recorded; a
+name in it counts for nothing. Nothing else is taken, and each is of at most 4 KiB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import json
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tastyops.journal.envelope import NOT_AN_EVENT, Event
+from tastyops.journal.events import Address, Answered, Asked, Joined, Noted, RunClosed
+from tastyops.journal.state import RunState
+from tastyops.local.accounts import login_name
+from tastyops.local.controller import Controller, this_controller
+from tastyops.model.public_text import one_line
+from tastyops.ports import HandedIn
+from tastyops.records.files import must_write, write_whole
+
+BOARD = "board.json"
+MODE = 0o1733
+MOST_BYTES = 4096
+MOST_AT_ONCE = 100
+"""Answers looked at in one go: an account that floods the desk must not stop the run."""
+LARGEST_BOARD = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One that waits for another operator. ``at`` as in an event; ``digest`` tells it apart."""
+
+    host: str
+    step: str
+    attempt: int
+    n: int
+    digest: str
+    text: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Whose run it is and what it asks, for accounts that cannot read its journal."""
+
+    run: str
+    log: str
+    title: str
+    hosts: tuple[str, ...]
+    started_by: str
+    own: tuple[int, ...]
+    questions: tuple[Question, ...]
+    process: Controller | None = None
+    """The one that carries the run on, or did when the board was written."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether that process still runs, as far as it can be seen from here."""
+        return self.process is not None and self.process.lives() is True
+
+
+def desk_of(run: Path) -> Path:
+    """The desk of a run, by its directory."""
+    return run.parent / f".desk-{run.name}"
+
+
+class DeskKeeper:
+    """A listener that keeps the desk: there until the run is over."""
+
+    def __init__(self, run: Path, state: RunState) -> None:
+        self._run, self._state = run, state
+        self._shown: Board | None = None
+        self._stale = True
+
+    def event(self, event: Event) -> None:
+        """One event; after some the questions may be others."""
+        asked = isinstance(event.body, Asked) and bool(event.body.by)
+        waiting = self._shown is not None and bool(self._shown.questions)
+        self._stale |= asked or waiting or isinstance(event.body, RunClosed)
+
+    def caught_up(self) -> None:
+        """Writes the board anew, or takes the desk away. Raises JournalUnwritable."""
+        if not self._stale:
+            return
+        self._stale = False
+        if self._state.closed is not None:
+            remove_desk(self._run)
+            return
+        board = _board(self._run.name, self._state)
+        if board != self._shown:
+            _put_up(desk_of(self._run), board)
+        self._shown = board
+
+    def running(self, at: Address, out: bytes, err: bytes) -> None:
+        """Not its business."""
+
+
+def remove_desk(run: Path) -> None:
+    """Takes a run's desk away, with all that still lies on it."""
+    shutil.rmtree(desk_of(run), ignore_errors=True)
+
+
+def _board(run: str, state: RunState) -> Board:
+    opened, asked = state.opened, state.questions()
+    return Board(
+        run, opened.log if opened else "", opened.title if opened else "",
+        tuple(opened.hosts) if opened else (), state.started_by,
+        (opened.account, opened.login) if opened else (),
+        tuple(
+            Question(
+                at.host, at.step, at.attempt, at.n, question.digest, one_line(question.text),
+                question.by,
+            )
+            for at, question in asked if question.by
+        ),
+        this_controller(),
+    )  # fmt: skip
+
+
+def _put_up(desk: Path, board: Board) -> None:
+    with must_write(desk):
+        with contextlib.suppress(FileExistsError):
+            desk.mkdir(mode=0o700)
+        there = desk.lstat()
+        if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "it is not this account's directory")
+        desk.chmod(MODE)  # mkdir's mode is less the umask
+        write_whole(desk / BOARD, json.dumps(asdict(board)).encode(), 0o644)
+        (desk / BOARD).chmod(0o644)
+
+
+# -- the other account's side ----------------------------------------------------------------
+
+
+def boards(runs: Path) -> Iterator[tuple[Path, Board]]:
+    """The desks there are beside the runs in this directory, and what is asked there."""
+    try:
+        desks = sorted(path for path in runs.iterdir() if path.name.startswith(".desk-"))
+    except OSError:
+        return
+    for desk in desks:
+        board = read_board(desk)
+        if board is not None:
+            yield desk, board
+
+
+def read_board(desk: Path) -> Board | None:
+    """What is asked there; None where nothing is, or it is not the word of the desk's owner."""
+    try:
+        there = desk.lstat()
+        fd = os.open(desk / BOARD, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(fd, "rb") as file:
+            own = os.fstat(fd)
+            if own.st_uid != there.st_uid or not stat.S_ISREG(own.st_mode):
+                return None
+            data = json.loads(file.read(LARGEST_BOARD))
+        questions = tuple(Question(**each) for each in data.pop("questions"))
+        hosts, uids = tuple(data.pop("hosts")), (*data.pop("own"), there.st_uid)
+        process = Controller(**data.pop("process"))
+        return Board(hosts=hosts, own=uids, questions=questions, process=process, **data)
+    except (OSError, *NOT_AN_EVENT):
+        return None
+
+
+def put_answer(desk: Path, board: Board, question: Question, value: str) -> Path:
+    """Lays an answer on the desk, as this process's account; gives the file. Raises OSError."""
+    return _put(desk, {
+        "run": board.run, "value": value, "question": question.digest, "host": question.host,
+        "step": question.step, "attempt": question.attempt, "n": question.n,
+    })  # fmt: skip
+
+
+def put_note(desk: Path, board: Board, note: Noted) -> Path:
+    """Lays a note on the desk; gives the file. Raises OSError, ValueError for one too long."""
+    told = {"text": note.text, "public": note.public, "at": note.at, "id": note.id}
+    return _put(desk, {"run": board.run, "note": told})
+
+
+def put_joining(desk: Path, board: Board) -> Path:
+    """Has the run know that this process's account attends. Raises OSError."""
+    return _put(desk, {"run": board.run, "joins": True})
+
+
+def _put(desk: Path, data: dict[str, Any]) -> Path:
+    whole = json.dumps(data).encode()
+    if len(whole) > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES:,} bytes")
+    name = secrets.token_hex(8)
+    draft, path = desk / f".{name}", desk / f"{name}.json"
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(whole)
+        file.flush()
+        os.fchmod(fd, 0o644)
+        os.fsync(fd)
+    draft.rename(path)
+    return path
+
+
+# -- the run's side ----------------------------------------------------------------------------
+
+
+def laid_on(run: Path) -> list[tuple[Path, HandedIn]]:
+    """The answers and notes that lie on a run's desk; what is neither is removed."""
+    desk = desk_of(run)
+    try:
+        with os.scandir(desk) as entries:
+            files = (e for e in entries if e.name.endswith(".json") and e.name != BOARD)
+            some = list(itertools.islice(files, MOST_AT_ONCE))
+    except OSError:
+        return []
+    found = []
+    for entry in some:
+        path = desk / entry.name
+        handed = _laid(path, run.name)
+        if handed is not None:
+            found.append((path, handed))
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    return found
+
+
+def _laid(path: Path, run: str) -> HandedIn | None:
+    """What was laid there for this run, by the account that owns the file.
+
+    A second link could be another account's own file, put here by somebody else.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(fd, "rb") as file:
+            own = os.fstat(fd)
+            if not stat.S_ISREG(own.st_mode) or own.st_nlink != 1 or own.st_size > MOST_BYTES:
+                return None
+            data: dict[str, Any] = json.loads(file.read(MOST_BYTES + 1))
+        if data["run"] != run:
+            return None
+        return _word(data, login_name(own.st_uid), own.st_uid)
+    except (OSError, *NOT_AN_EVENT):
+        return None
+
+
+def _word(data: dict[str, Any], who: str, uid: int) -> HandedIn:
+    if "note" in data:
+        note = data["note"]
+        text, when, mark = one_line(str(note["text"])), str(note["at"]), str(note["id"])
+        return HandedIn(who, Noted(text, note["public"] is True, when, mark), account=uid)
+    if "joins" in data:
+        return HandedIn(who, Joined(who), account=uid)
+    at = Address(str(data["host"]), str(data["step"]), int(data["attempt"]), int(data["n"]))
+    answer = Answered(one_line(str(data["value"])))
+    return HandedIn(who, answer, at, uid, str(data["question"]))

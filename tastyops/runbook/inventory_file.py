@@ -1,0 +1,333 @@
+"""The inventory file, checked as strictly as a runbook. Reads bytes, no files."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import zoneinfo
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from tastyops.errors import InvalidFile, did_you_mean, shown
+from tastyops.model.inventory import Host, Inventory
+from tastyops.model.out_of_band import ConsoleWay, Ipmi, PowerWay
+from tastyops.model.secret_source import SecretSource
+from tastyops.runbook.findings import Findings, TooManyError, is_null
+from tastyops.runbook.out_of_band import read_console, read_power
+from tastyops.runbook.secret_sources import read_secret_source
+from tastyops.runbook.yaml_reader import scan
+from tastyops.runbook.yaml_tree import Mapping as Tree
+from tastyops.runbook.yaml_tree import Node, Scalar, Sequence, exact_value, plain_value
+
+KEYS = ("timezone", "practice", "operators", "logs", "runs", "hosts", "groups", "announce")
+HOST_KEYS = (
+    "address", "port", "user", "identity_file", "known_hosts", "sudo", "connection", "console",
+    "power", "vars",
+)  # fmt: skip
+_SSH_ONLY = ("address", "port", "user", "identity_file", "console", "power")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
+_RESERVED = ("none", "hosts", "host")
+
+_Fields = dict[str, tuple[Scalar, Node]]
+
+
+def read_inventory(data: bytes, path: str) -> Inventory:
+    """The inventory in a file. Raises InvalidFile with every problem found."""
+    tree, problems = scan(data, path)
+    reader = _Reader(Findings(problems), path)
+    inventory = None
+    if tree is not None:
+        try:
+            inventory = reader.inventory(tree)
+        except TooManyError:
+            inventory = None
+    if reader.findings.problems or inventory is None:
+        raise InvalidFile(reader.findings.problems)
+    return inventory
+
+
+@dataclass
+class _Reader:
+    findings: Findings
+    path: str
+
+    def inventory(self, tree: Node) -> Inventory | None:
+        fields = self.findings.fields(tree, "an inventory", KEYS)
+        if fields is None:
+            return None
+        hosts = self._hosts(fields, tree)
+        if self._practice(fields):
+            hosts = {name: replace(host, practice=True) for name, host in hosts.items()}
+        return Inventory(
+            path=self.path,
+            timezone=self._timezone(fields),
+            operators=self._operators(fields),
+            logs=self._beside(self._text(fields, "logs") or "logs"),
+            runs=self._beside(self._text(fields, "runs") or "runs"),
+            hosts=hosts,
+            groups=self._groups(fields, hosts),
+            announce=self._announce(fields),
+        )
+
+    def _announce(self, fields: _Fields) -> tuple[str, ...]:
+        if "announce" not in fields or is_null(fields["announce"][1]):
+            return ()
+        hint = "write {command: [program, argument, …]}"
+        known = self.findings.fields(fields["announce"][1], "'announce'", ("command",)) or {}
+        node = known["command"][1] if "command" in known else fields["announce"][1]
+        if not isinstance(node, Sequence) or not node.items:
+            self.findings.expected(node, "'announce'", "a command as a list", hint)
+            return ()
+        words = [self.findings.text(item, "a word of 'announce'") for item in node.items]
+        return tuple(word for word in words if word is not None)
+
+    def _text(self, fields: _Fields, name: str) -> str | None:
+        """A text that may be left out but not left empty."""
+        if name not in fields:
+            return None
+        node = fields[name][1]
+        text = self.findings.text(node, shown(name))
+        if text is not None and not text.strip():
+            self.findings.add(node.place, f"{shown(name)} is empty")
+            return None
+        if text is not None and ("\n" in text or text.startswith("-")):
+            # ssh would take it for an option
+            self.findings.add(node.place, f"{shown(text)} cannot be the {name}")
+        return text
+
+    def _beside(self, file: str) -> str:
+        """A path of the inventory's, from where the inventory is."""
+        return file if file.startswith("~") else posixpath.join(posixpath.dirname(self.path), file)
+
+    def _timezone(self, fields: _Fields) -> str:
+        name = self._text(fields, "timezone") or "UTC"
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            place = fields["timezone"][1].place
+            hint = did_you_mean(name, zoneinfo.available_timezones()) or "for example Europe/London"
+            self.findings.add(place, f"there is no time zone {shown(name)}", hint)
+        return name
+
+    def _practice(self, fields: _Fields) -> bool:
+        if "practice" not in fields:
+            return False
+        node = fields["practice"][1]
+        value = plain_value(node) if isinstance(node, Scalar) else None
+        if not isinstance(value, bool):
+            self.findings.expected(node, "'practice'", "true or false")
+        return value is True
+
+    def _operators(self, fields: _Fields) -> tuple[str, ...]:
+        if "operators" not in fields or is_null(fields["operators"][1]):
+            return ()
+        items = self.findings.items(fields["operators"][1], "'operators'")
+        names = [self.findings.text(item, "an operator's name") for item in items]
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    def _hosts(self, fields: _Fields, tree: Node) -> dict[str, Host]:
+        if "hosts" not in fields:
+            self.findings.add(tree.place, "the inventory has no hosts", "add 'hosts:'")
+            return {}
+        node = fields["hosts"][1]
+        if not isinstance(node, Tree) or not node.entries:
+            self.findings.expected(node, "'hosts'", "a mapping of at least one host")
+            return {}
+        return {key.text: self._host(key, value) for key, value in node.entries}
+
+    def _name(self, key: Scalar, what: str) -> None:
+        if key.text in _RESERVED:
+            self.findings.add(key.place, f"{what} cannot be called {shown(key.text)}")
+        elif not _NAME.fullmatch(key.text):
+            hint = "letters, digits, '.', '-' and '_', beginning with a letter or digit"
+            self.findings.add(key.place, f"{shown(key.text)} cannot be {what}'s name", hint)
+
+    def _host(self, key: Scalar, node: Node) -> Host:
+        self._name(key, "a host")
+        if is_null(node):
+            return Host(key.text)
+        what = f"the host {shown(key.text)}"
+        fields = self.findings.fields(node, what, HOST_KEYS) or {}
+        return Host(
+            name=key.text,
+            address=self._text(fields, "address"),
+            port=self._port(fields),
+            user=self._text(fields, "user"),
+            identity_file=self._file(fields, "identity_file"),
+            known_hosts=self._file(fields, "known_hosts"),
+            sudo=self._sudo(fields),
+            sudo_password=self._sudo_password(fields),
+            connection=self._connection(fields),
+            console=self._console(fields),
+            power=self._power(fields),
+            vars=self._vars(fields),
+        )
+
+    def _file(self, fields: _Fields, name: str) -> str | None:
+        text = self._text(fields, name)
+        return self._beside(text) if text else None
+
+    def _port(self, fields: _Fields) -> int | None:
+        if "port" not in fields:
+            return None
+        node = fields["port"][1]
+        value = plain_value(node) if isinstance(node, Scalar) else None
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
+            return value
+        self.findings.expected(node, "'port'", "a number from 1 to 65535")
+        return None
+
+    def _sudo(self, fields: _Fields) -> bool | Literal["ask"]:
+        if "sudo" not in fields:
+            return False
+        node = fields["sudo"][1]
+        if isinstance(node, Scalar) and node.text == "ask":
+            return "ask"
+        if isinstance(node, Tree):
+            return "ask"
+        value = plain_value(node) if isinstance(node, Scalar) else None
+        if isinstance(value, bool):
+            return value
+        hint = "or {password: {env: NAME}}, with {file: PATH} or {command: […]} as well"
+        self.findings.expected(node, "'sudo'", "true, false or ask", hint)
+        return False
+
+    def _sudo_password(self, fields: _Fields) -> SecretSource | None:
+        """Where the password comes from, for a ``sudo`` that says so; a file is beside this one."""
+        node = fields["sudo"][1] if "sudo" in fields else None
+        if not isinstance(node, Tree):
+            return None
+        known = self.findings.fields(node, "'sudo'", ("password",)) or {}
+        if "password" not in known:
+            hint = "write {password: {env: NAME}}, or `sudo: ask`"
+            self.findings.add(node.place, "'sudo' does not say its password's source", hint)
+            return None
+        source = read_secret_source(self.findings, known["password"][1], "'password'")
+        return self._source_beside(source)
+
+    def _connection(self, fields: _Fields) -> Literal["ssh", "practice"]:
+        if "connection" not in fields:
+            return "ssh"
+        node = fields["connection"][1]
+        text = self.findings.text(node, "'connection'")
+        if text != "practice":
+            if text is not None and text != "ssh":
+                self.findings.unknown(node.place, "the connection", text, ("ssh", "practice"))
+            return "ssh"
+        for name in _SSH_ONLY:
+            if name in fields:
+                message = f"a practice host has no {shown(name)}"
+                self.findings.add(fields[name][0].place, message, "leave it out")
+        return "practice"
+
+    def _console(self, fields: _Fields) -> ConsoleWay | None:
+        """The console, its files beside this one."""
+        if "console" not in fields or is_null(fields["console"][1]):
+            return None
+        way = read_console(self.findings, fields["console"][1])
+        if way is None:
+            return None
+        place = self._beside(way.socket) if isinstance(way.socket, str) else way.socket
+        password = self._source_beside(way.password)
+        return replace(way, socket=place, ipmi=self._ipmi(way.ipmi), password=password)
+
+    def _power(self, fields: _Fields) -> PowerWay | None:
+        """The power switch, its files beside this one."""
+        if "power" not in fields or is_null(fields["power"][1]):
+            return None
+        way = read_power(self.findings, fields["power"][1])
+        return replace(way, ipmi=self._ipmi(way.ipmi)) if way else None
+
+    def _ipmi(self, found: Ipmi | None) -> Ipmi | None:
+        return replace(found, password=self._source_beside(found.password)) if found else None
+
+    def _source_beside(self, source: SecretSource | None) -> SecretSource | None:
+        if source is not None and source.kind == "file":
+            return replace(source, words=(self._beside(source.words[0]),))
+        return source
+
+    def _vars(self, fields: _Fields) -> dict[str, Any]:
+        if "vars" not in fields or is_null(fields["vars"][1]):
+            return {}
+        node = fields["vars"][1]
+        if not isinstance(node, Tree):
+            self.findings.expected(node, "'vars'", "a mapping (name: value)")
+            return {}
+        for key, _ in node.entries:
+            if self.findings.identifier(key, "the variable") and key.text in _RESERVED:
+                self.findings.add(key.place, f"the name {shown(key.text)} is taken")
+        for key, value in node.entries:
+            self.findings.untyped(value, f"the variable {shown(key.text)}")
+        return {key.text: _plain(value) for key, value in node.entries}
+
+    def _groups(self, fields: _Fields, hosts: Mapping[str, Host]) -> dict[str, tuple[str, ...]]:
+        """Each group's hosts, groups inside it opened up."""
+        if "groups" not in fields or is_null(fields["groups"][1]):
+            return {}
+        node = fields["groups"][1]
+        if not isinstance(node, Tree):
+            self.findings.expected(node, "'groups'", "a mapping (name: list of hosts)")
+            return {}
+        names = {key.text for key, _ in node.entries}
+        members: dict[str, list[Scalar]] = {}
+        for key, value in node.entries:
+            self._name(key, "a group")
+            if key.text in hosts:
+                self.findings.add(key.place, f"{shown(key.text)} is a host already")
+            members[key.text] = self._members(key, value, {*hosts, *names})
+        if self.findings.problems:
+            return {}
+        sound = [name for name in members if self._sound(name, members)]
+        return {name: tuple(_opened(name, members)) for name in sound}
+
+    def _members(self, key: Scalar, node: Node, known: Collection[str]) -> list[Scalar]:
+        items = self.findings.items(node, f"the group {shown(key.text)}")
+        found = []
+        for item in items:
+            text = self.findings.text(item, "a member of a group")
+            if text is not None and text not in known:
+                self.findings.unknown(item.place, "the host or group", text, known)
+            elif isinstance(item, Scalar) and text is not None:
+                found.append(item)
+        if not items and isinstance(node, Sequence):
+            self.findings.add(node.place, f"the group {shown(key.text)} is empty")
+        return found
+
+    def _sound(self, name: str, members: Mapping[str, list[Scalar]]) -> bool:
+        """Whether a group does not hold itself; a problem where it does."""
+        waiting = list(members[name])
+        seen = set()
+        while waiting:
+            member = waiting.pop()
+            if member.text == name:
+                self.findings.add(member.place, f"the group {shown(name)} holds itself")
+                return False
+            if member.text not in seen:
+                seen.add(member.text)
+                waiting.extend(members.get(member.text, ()))
+        return True
+
+
+def _opened(name: str, members: Mapping[str, list[Scalar]]) -> Iterator[str]:
+    """The hosts of a group in the order written; each group is opened once, so a ring ends."""
+    waiting, seen = [name], set()
+    while waiting:
+        each = waiting.pop(0)
+        if each in seen:
+            continue
+        seen.add(each)
+        if each in members:
+            waiting[:0] = [member.text for member in members[each]]
+        else:
+            yield each
+
+
+def _plain(node: Node) -> Any:
+    """A value as plain JSON."""
+    match node:
+        case Tree():
+            return {key.text: _plain(value) for key, value in node.entries}
+        case Sequence():
+            return [_plain(item) for item in node.items]
+    return exact_value(node)

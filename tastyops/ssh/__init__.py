@@ -1,1 +1,0 @@
-"""Links to real hosts: Fabric carries SSH, ``tastyops.shell`` frames what is said over it."""

@@ -1,0 +1,1 @@
+"""Ways to a host: SSH, its console, its power switch."""

@@ -1,0 +1,1 @@
+"""Links to real hosts: Fabric carries SSH, ``tastyops.protocol`` frames what is said over it."""

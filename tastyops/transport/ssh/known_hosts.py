@@ -1,0 +1,200 @@
+"""known_hosts files: reading, looking a key up, and adding one (sshd(8), SSH_KNOWN_HOSTS).
+
+paramiko's own reader knows neither patterns nor ``@revoked``, and stops at a damaged line; its
+client prefers only the first recorded key type, so that a host with two keys looks like an
+impostor. So the files are read here, and paramiko is only told the outcome.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fcntl
+import hashlib
+import hmac
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from tastyops.errors import HostKeyChanged, UsageError
+from tastyops.local.plain_files import make_private_directory, open_plain, read_plain
+
+SSH_PORT = 22
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """The public half of a host's key. ``kind`` is its type, as in ``ssh-ed25519``."""
+
+    kind: str
+    blob: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """As ``ssh-keygen -l`` prints it: ``SHA256:`` and base64 without padding."""
+        digest = hashlib.sha256(self.blob).digest()
+        return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One usable line. ``marker`` is empty or ``@revoked``."""
+
+    marker: str
+    patterns: tuple[str, ...]
+    key: HostKey
+    place: str
+
+    def names(self, name: str) -> bool:
+        """Whether this line is about ``name``; a negated pattern wins."""
+        matched = False
+        for pattern in self.patterns:
+            if pattern.startswith("!"):
+                if _glob(name, pattern[1:].lower()):
+                    return False
+            elif pattern.startswith("|1|"):
+                matched |= _hashed(name, pattern)
+            else:
+                matched |= _glob(name, pattern.lower())
+        return matched
+
+
+def _glob(name: str, pattern: str) -> bool:
+    """ssh knows ``*`` and ``?`` only; brackets are part of ``[host]:port``."""
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
+
+
+def _hashed(name: str, pattern: str) -> bool:
+    try:
+        salt, expected = (base64.b64decode(part) for part in pattern.split("|")[2:4])
+    except (ValueError, binascii.Error):
+        return False
+    digest = hmac.new(salt, name.encode(), hashlib.sha1).digest()
+    return hmac.compare_digest(digest, expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the files say of an offered key; ``recorded`` are that name's keys of any type."""
+
+    state: Literal["known", "unknown", "changed", "revoked"]
+    recorded: tuple[Entry, ...]
+
+
+def written_name(host: str, port: int) -> str:
+    """How a host is named in the files: bare on port 22, ``[host]:port`` elsewhere."""
+    host = host.lower()
+    return host if port == SSH_PORT else f"[{host}]:{port}"
+
+
+def read(paths: Iterable[Path]) -> list[Entry]:
+    """The usable lines of those files that exist. Certificate authorities are left out.
+
+    Raises UsageError for a file that exists and cannot be read.
+    """
+    entries: list[Entry] = []
+    for path in paths:
+        try:
+            text = read_plain(path).decode("utf-8", "replace")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UsageError(
+                f"The known_hosts file {path} cannot be read: {error.strerror}.",
+                still_true="Nothing was sent to any host.",
+            ) from error
+        for number, line in enumerate(text.splitlines(), 1):
+            entry = _entry(line, f"{path}:{number}")
+            if entry:
+                entries.append(entry)
+    return entries
+
+
+def _entry(line: str, place: str) -> Entry | None:
+    fields = line.split()
+    marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
+    if len(fields) < 3 or fields[0].startswith("#") or marker not in ("", "@revoked"):
+        return None
+    try:
+        blob = base64.b64decode(fields[2], validate=True)
+    except (ValueError, binascii.Error):
+        return None
+    return Entry(marker, tuple(fields[0].split(",")), HostKey(fields[1], blob), place)
+
+
+def recorded(entries: Sequence[Entry], host: str, port: int) -> tuple[Entry, ...]:
+    """Every line about that host and port."""
+    name = written_name(host, port)
+    return tuple(entry for entry in entries if entry.names(name))
+
+
+def judge(entries: Sequence[Entry], host: str, port: int, offered: HostKey) -> Verdict:
+    """Whether the offered key is that host's. Like ssh, a key on record for the bare name is
+    accepted on another port, but never held against it there.
+    """
+    about = recorded(entries, host, port)
+    bare = recorded(entries, host, SSH_PORT)
+    same = [entry for entry in (*about, *bare) if entry.key == offered]
+    if any(entry.marker for entry in same):
+        return Verdict("revoked", about)
+    if same:
+        return Verdict("known", about)
+    if any(entry.key.kind == offered.kind and not entry.marker for entry in about):
+        return Verdict("changed", about)
+    return Verdict("unknown", about)
+
+
+def add(path: Path, host: str, port: int, key: HostKey) -> bool:
+    """Records the key in that file (0600, its directory made 0700). False if it was there.
+
+    Raises HostKeyChanged when another key of that type is on record for the name or the key is
+    marked revoked, UsageError when the file cannot be written.
+    """
+    try:
+        make_private_directory(path.parent)
+        descriptor = open_plain(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        with os.fdopen(descriptor, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            verdict = judge(read([path]), host, port, key)
+            if verdict.state in ("changed", "revoked"):
+                raise changed(host, key, verdict)
+            if any(entry.key == key for entry in verdict.recorded):
+                return False
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            glue = b"" if size == 0 or file.read(1) == b"\n" else b"\n"
+            file.write(glue + _line(host, port, key).encode())
+    except OSError as error:
+        raise UsageError(
+            f"The key cannot be recorded in {path}: {error.strerror}.",
+            still_true="The file was not changed.",
+        ) from error
+    return True
+
+
+def _line(host: str, port: int, key: HostKey) -> str:
+    return f"{written_name(host, port)} {key.kind} {base64.b64encode(key.blob).decode()}\n"
+
+
+def changed(host: str, offered: HostKey, verdict: Verdict) -> HostKeyChanged:
+    """The error for a key that contradicts the record, with both fingerprints."""
+    still = "Nothing was sent to it."
+    if verdict.state == "revoked":
+        return HostKeyChanged(
+            f"{host} offered a key that is marked as revoked: {offered.kind} "
+            f"{offered.fingerprint}.",
+            still_true=still,
+            next_step="Find out why the host still has this key; do not connect to it.",
+        )
+    old = next(entry for entry in verdict.recorded if entry.key.kind == offered.kind)
+    return HostKeyChanged(
+        f"{host} offered another key than the one on record: offered {offered.kind} "
+        f"{offered.fingerprint}, on record {old.key.fingerprint} ({old.place}).",
+        still_true=still,
+        next_step="Either the host was reinstalled or something stands between. Ask whoever "
+        f"runs it; only if the new key is right, remove the line {old.place} and run "
+        "`invoke trust` again.",
+    )
