@@ -130,7 +130,7 @@ def state(guest: Guest) -> dict[str, list[str]]:
     return found
 
 
-OUT_OF_BAND = ("console", "power")
+OUT_OF_BAND = ("console_screen", "power_state")
 """Readings whose words are no programs."""
 
 
