@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import os
 import sys
+import time
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NoReturn
@@ -18,6 +19,10 @@ from tastyops.model.public_text import one_line
 
 DRY = "INVOKE_RUN_DRY"
 """Invoke's own variable for its ``--dry``; the ``tastyops`` program heeds it too."""
+
+
+LAST_SECOND = 9_223_372_036
+"""11 April 2262: Python counts the nanoseconds since 1970 in 63 bits."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -85,6 +90,7 @@ def _dispatch(arguments: list[str], program: str, dry: bool) -> int:
 
         print(f"tastyops {__version__}")  # noqa: T201
         return int(ExitCode.COMPLETED)
+    _refuse_impossible_clock()
     name, *rest = arguments
     verb = BY_NAME.get(name)
     if verb is None:
@@ -96,6 +102,19 @@ def _dispatch(arguments: list[str], program: str, dry: bool) -> int:
     module.arguments(parser)
     signals.loaded()
     return int(module.perform(parser.parse_args(rest), dry=dry))
+
+
+def _refuse_impossible_clock() -> None:
+    """Raises UsageError: with such a clock neither a wait nor a time in the log can be right."""
+    try:
+        possible = 0 <= time.time() < LAST_SECOND
+    except OverflowError:
+        possible = False
+    if not possible:
+        raise UsageError(
+            "This machine's clock is before 1970 or after 2261. Nothing was done.",
+            next_step="Set the clock (`timedatectl`, or `date -s`) and run the command again.",
+        )
 
 
 def _overview(program: str) -> None:
