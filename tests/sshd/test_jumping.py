@@ -10,8 +10,8 @@ import pytest
 
 from tastyops import errors
 from tastyops.transport.ssh import trust
+from tastyops.transport.ssh.carrier import SshCarrier
 from tastyops.transport.ssh.timing import Timing
-from tastyops.transport.ssh.wire import SshCarrier
 from tests.sshd.dialling import RUN, dialer, hello, known, refusal, trusts
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected

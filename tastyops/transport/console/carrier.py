@@ -104,6 +104,10 @@ class ConsoleCarrier:
         """Whether it still answers, as far as is known."""
         return not self._gone and not self._closing
 
+    def bell(self) -> Bell:
+        """The thread that reads the console sets it."""
+        return Bell()
+
     # -- the beginning and the end -------------------------------------------------------------
 
     def open(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from tastyops.errors import HostUnsuitable, TastyopsError
+from tastyops.errors import HostUnsuitable, NoLogins, TastyopsError
 from tastyops.ports import Sink
 from tastyops.protocol.framing import (
     GREETING,
@@ -20,11 +20,9 @@ from tastyops.protocol.framing import (
     parse_hello,
     request,
 )
-from tastyops.transport.ssh.refusals import no_logins
 from tastyops.transport.ssh.timing import GREETING_NOISE
-from tastyops.transport.ssh.wire import Bell, Carrier, GoneError
+from tastyops.transport.ssh.wire import NOISE_BYTES, Bell, Carrier, GoneError
 
-_KEPT_NOISE = 4096
 _NOLOGIN_STATUS = 254
 """What sshd's session exits with when /etc/nologin forbids it (OpenSSH session.c, do_nologin)."""
 
@@ -141,7 +139,7 @@ class Shell:
         status = self._wire.status()
         if not self._greeted and status == -1 and not self._carrier.active:
             raise GoneError("the connection was closed while the shell started")
-        text = (self._wire.noise + self._early[-_KEPT_NOISE:]).decode("utf-8", "replace").strip()
+        text = (self._wire.noise + self._early[-NOISE_BYTES:]).decode("utf-8", "replace").strip()
         if status == _NOLOGIN_STATUS and text:
             raise no_logins(self._where, text)
         raise self.unsuitable(f"its login shell ended with status {status}")
@@ -191,3 +189,12 @@ class Shell:
     def close(self) -> None:
         """Ends its input, so that the shell ends; never raises."""
         self._wire.close()
+
+
+def no_logins(where: str, said: str) -> NoLogins:
+    """sshd refuses logins for now (nologin(5), pam_nologin): it starts, stops, or was told to."""
+    return NoLogins(
+        f"{where} accepts no logins now: {' '.join(said.split())}",
+        still_true="It is up; nothing was run on it.",
+        next_step="Wait until it has started, or remove /etc/nologin there.",
+    )

@@ -20,7 +20,7 @@ from tastyops.transport.ssh.ending import Ending
 from tastyops.transport.ssh.order import Order, State, Watch, ended, link_lost
 from tastyops.transport.ssh.sudo import Sudo, refused
 from tastyops.transport.ssh.timing import Timing
-from tastyops.transport.ssh.wire import Bell, Carrier, GoneError
+from tastyops.transport.ssh.wire import Carrier, GoneError
 
 _PROBES_KEPT = 64
 _LARGE_BYTES = 1 << 20
@@ -45,7 +45,7 @@ class Link:
         self._run = run
         self._timing = timing
         self._sudo = Sudo(password)
-        self._bell = Bell()
+        self._bell = carrier.bell()
         self._lock = threading.Lock()
         self._running = self._stopping = False
         self._lost: LinkLost | None = None

@@ -13,7 +13,8 @@ from paramiko import (
 )
 from paramiko.ssh_exception import IncompatiblePeer, NoValidConnectionsError
 
-from tastyops.errors import AuthenticationFailed, NoLogins, TastyopsError, Unreachable
+from tastyops.errors import AuthenticationFailed, TastyopsError, Unreachable
+from tastyops.transport.ssh.channel import no_logins
 
 NOTHING_SENT = "Nothing was sent to it."
 
@@ -43,15 +44,6 @@ def unreachable(
     if proxy_said:
         what += f" The ProxyCommand said: {proxy_said}"
     return Unreachable(f"{where}: {what}", still_true=NOTHING_SENT, next_step=next_step)
-
-
-def no_logins(where: str, said: str) -> NoLogins:
-    """sshd refuses logins for now (nologin(5), pam_nologin): it starts, stops, or was told to."""
-    return NoLogins(
-        f"{where} accepts no logins now: {' '.join(said.split())}",
-        still_true="It is up; nothing was run on it.",
-        next_step="Wait until it has started, or remove /etc/nologin there.",
-    )
 
 
 def _banner(transport: Transport | None) -> str:

@@ -14,13 +14,13 @@ from tastyops.ports import Ended, Sink, Tail
 from tastyops.protocol.framing import UPLOAD_BYTES, Fate, Hello, parse_fate
 from tastyops.protocol.host_lock import Holder, Lock, parse_lock
 from tastyops.transport.ssh import ssh_config
+from tastyops.transport.ssh.carrier import SshCarrier
 from tastyops.transport.ssh.connect import check_identity, connection
 from tastyops.transport.ssh.link import Link
 from tastyops.transport.ssh.order import Order
 from tastyops.transport.ssh.ssh_config import Configuration
 from tastyops.transport.ssh.sudo import Refusal, refused
 from tastyops.transport.ssh.timing import Timing
-from tastyops.transport.ssh.wire import SshCarrier
 
 _SYNC_BYTES = 512 * 1024
 """Bytes of standard input under way before the host has said that it took them."""
