@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft7Validator
 
-from tastyops.app.registry import built_in
+from tastyops.app.registry import BUILT_IN
 from tastyops.model.action import Registry
 from tastyops.runbook import yaml_reader
 from tastyops.runbook.schema import runbook_schema
@@ -22,7 +22,7 @@ def validator(registry: Registry) -> Draft7Validator:
 
 @cache
 def shipped() -> Draft7Validator:
-    return validator(built_in())
+    return validator(BUILT_IN)
 
 
 def refused(text: str, schema: Draft7Validator | None = None) -> list[str]:

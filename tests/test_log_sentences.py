@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tastyops.app.registry import built_in
+from tastyops.app.registry import BUILT_IN
 from tastyops.errors import InvalidFile, Place
 from tastyops.model.action import ActionSpec
 from tastyops.model.outcome import Outcome
@@ -24,7 +24,7 @@ from tests.core.fake import FakeHost
 SO = " (Already so; nothing was changed.)"
 ENDINGS = [
     pytest.param(spec, word, text, id=f"{spec.name}: {word}")
-    for spec in built_in().values()
+    for spec in BUILT_IN.values()
     for word, text in spec.endings.items()
 ]
 
@@ -38,7 +38,7 @@ def entry(
     return ended_entry(plan, first, {"host": "web1"}, registered, outcome, unknown)
 
 
-@pytest.mark.parametrize("spec", built_in().values(), ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", BUILT_IN.values(), ids=lambda spec: spec.name)
 def test_an_action_that_may_change_nothing_has_words_for_it(spec: ActionSpec) -> None:
     unchanged = '"changed"' in inspect.getsource(spec.perform)
     assert ("changed" in spec.returns or unchanged) <= ("already" in spec.endings)
@@ -145,14 +145,14 @@ def test_a_runbook_has_a_sentence_for_each_ending(
 def test_sentences_that_will_not_do(log: str, why: str) -> None:
     text = f"title: T\nhosts: web1\nworks: [{{work: W, steps: [{{fs.mount: /srv, log: {log}}}]}}]\n"
     with pytest.raises(InvalidFile) as error:
-        validate(text.encode(), "test.yml", built_in(), {"web1": None}, frozenset())
+        validate(text.encode(), "test.yml", BUILT_IN, {"web1": None}, frozenset())
     assert why in str(error.value)
 
 
 def test_an_action_without_other_endings_has_one_sentence() -> None:
     text = b"title: T\nhosts: web1\nworks: [{work: W, steps: [{run: x, log: {already: y}}]}]\n"
     with pytest.raises(InvalidFile, match="already"):
-        validate(text, "test.yml", built_in(), {"web1": None}, frozenset())
+        validate(text, "test.yml", BUILT_IN, {"web1": None}, frozenset())
 
 
 def test_a_dry_run_does_not_tell_what_a_withheld_change_would_have_made_different() -> None:
@@ -201,6 +201,6 @@ CHOICES = [
 def test_what_an_action_found_chooses_its_sentence(
     name: str, found: dict[str, object], ending: str
 ) -> None:
-    spec = built_in()[name]
+    spec = BUILT_IN[name]
     assert spec.ending(found) == ending
     assert ending == "done" or spec.endings[ending] not in ("", spec.sentence)

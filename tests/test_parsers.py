@@ -16,3 +16,4 @@ def test_every_parser_is_in_the_table_once() -> None:
         if info.name != "tastyops.facts.parsers":
             names.update(list(getattr(importlib.import_module(info.name), "PARSERS", {})))
     assert names == Counter(list(PARSERS))
+    assert all(callable(parser) for parser in PARSERS.values())

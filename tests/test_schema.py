@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.app.registry import built_in
+from tastyops.app.registry import BUILT_IN
 from tastyops.runbook.inputs import KEYS as INPUT_KEYS
 from tastyops.runbook.schema import render, runbook_schema
 from tastyops.runbook.steps import KEYS as STEP_KEYS
@@ -25,7 +25,7 @@ HEAD = "title: T\nhosts: kalimdor\nworks:\n- work: W\n  steps:\n"
 
 
 def test_the_shipped_schema_is_what_would_be_generated_now() -> None:
-    assert SHIPPED.read_text("utf-8") == render(runbook_schema(built_in())), (
+    assert SHIPPED.read_text("utf-8") == render(runbook_schema(BUILT_IN)), (
         "keys or actions have changed: `invoke schema > tastyops/schema/runbook.json`"
     )
 
@@ -36,8 +36,8 @@ def test_it_has_every_key_and_every_parameter() -> None:
     assert list(schema["properties"]) == list(KEYS)
     assert list(parts["work"]["properties"]) == list(WORK_KEYS)
     assert list(parts["input"]["properties"]) == list(INPUT_KEYS)
-    assert set(parts["step"]["properties"]) == {*STEP_KEYS, *built_in()}
-    for name, spec in built_in().items():
+    assert set(parts["step"]["properties"]) == {*STEP_KEYS, *BUILT_IN}
+    for name, spec in BUILT_IN.items():
         shape = parts["step"]["properties"][name]
         shapes = [shape, *shape.get("anyOf", [])]  # a bare value beside the parameters by name
         known = next((each["properties"] for each in shapes if "properties" in each), {})

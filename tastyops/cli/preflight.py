@@ -6,7 +6,7 @@ import json
 from argparse import Namespace
 from contextlib import ExitStack
 
-from tastyops.app.registry import built_in
+from tastyops.app.registry import BUILT_IN
 from tastyops.cli import places, project, secrets
 from tastyops.cli.dryrun import masking_capture
 from tastyops.engine.preview import preview
@@ -23,12 +23,12 @@ def perform(args: Namespace) -> int:
     inventory = project.load_inventory(args.inventory)
     hosts = inventory.select(args.host)
     names = {**inventory.hosts, **inventory.groups}
-    runbook = validate(_runbook([host.name for host in hosts]), "preflight", built_in(), names)
+    runbook = validate(_runbook([host.name for host in hosts]), "preflight", BUILT_IN, names)
     hidden = secrets.resolve_secrets(runbook, hosts, ask=False)
     masker = hidden.masker()
     with ExitStack() as stack, secrets.masked_errors(masker.text):
         place = places.enter(stack, hosts, hidden)
-        plan = make_plan(runbook, hosts, {}, built_in(), controller=boot_id())
+        plan = make_plan(runbook, hosts, {}, BUILT_IN, controller=boot_id())
         found = preview(
             plan, place.dialer, place.clock, masking_capture(masker), place.ways
         )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from tastyops.app.registry import built_in, declared, installed, registry
+from tastyops.app.registry import BUILT_IN, declared, installed, registry
 from tastyops.cli.another import not_ours
 from tastyops.errors import InvalidFile, JournalDamaged, UsageError, did_you_mean, shown
 from tastyops.journal.state import RunState
@@ -161,10 +161,10 @@ def parse_runbook(
         return validate(data, str(path), actions, names, variables, frozenset(undefined))
 
     try:
-        return read(built_in())
+        return read(BUILT_IN)
     except InvalidFile:
         known, beside = installed(), declared(path.parent)
-        if not beside and known.keys() == built_in().keys():
+        if not beside and known.keys() == BUILT_IN.keys():
             raise  # there is no more to know
         if plugins == "none":
             return _without(beside, lambda: read(known))

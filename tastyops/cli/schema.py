@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
-from tastyops.app.registry import built_in, registry
+from tastyops.app.registry import BUILT_IN, registry
 from tastyops.cli import project
 from tastyops.errors import ExitCode, UsageError
 from tastyops.runbook.schema import render, runbook_schema
@@ -23,6 +23,6 @@ def perform(args: Namespace, *, dry: bool) -> int:
     """Prints it."""
     if args.folder is not None and not args.folder.is_dir():
         raise UsageError(f"{args.folder} is not a folder of runbooks.")
-    actions = built_in() if args.folder is None else registry(args.folder)
+    actions = BUILT_IN if args.folder is None else registry(args.folder)
     sys.stdout.write(render(runbook_schema(actions)))
     return int(ExitCode.COMPLETED)

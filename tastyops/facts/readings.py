@@ -38,7 +38,8 @@ class Reading(NamedTuple):
     parser: str
 
 
-Parsers = dict[str, Callable[[Any], Any]]
+Parser = Callable[[Any], Any]
+Parsers = dict[str, Parser]
 """A subject's parsers by the name a ``Probe`` has for them."""
 
 

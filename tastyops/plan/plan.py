@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -167,17 +167,28 @@ def _concealing(runbook: Runbook, inputs: Mapping[str, Any], registry: Registry)
     """The actions, each yielding commands whose descriptions have the secrets masked."""
     hidden = [name for name, wanted in runbook.inputs.items() if wanted.secret]
     secrets = [inputs[name] for name in hidden if isinstance(inputs.get(name), str)]
-    if not secrets:
-        return registry
-    masker = Masker(secrets)
+    return _Concealing(registry, Masker(secrets)) if secrets else registry
 
-    def hidden_by(spec: ActionSpec) -> ActionSpec:
+
+class _Concealing(Mapping[str, ActionSpec]):
+    """The actions with the secrets masked; one that no step uses is not loaded."""
+
+    def __init__(self, registry: Registry, masker: Masker) -> None:
+        self._registry, self._masker = registry, masker
+
+    def __getitem__(self, name: str) -> ActionSpec:
+        spec = self._registry[name]
+
         def perform(params: Any, facts: Facts) -> Steps:
-            return concealed(spec.perform(params, facts), masker)
+            return concealed(spec.perform(params, facts), self._masker)
 
         return replace(spec, perform=perform)
 
-    return {name: hidden_by(spec) for name, spec in registry.items()}
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registry)
+
+    def __len__(self) -> int:
+        return len(self._registry)
 
 
 def _lanes(
