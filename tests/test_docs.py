@@ -208,3 +208,15 @@ def test_every_operation_names_what_does_it_and_a_test_that_exists() -> None:
         assert tests or "open" in by, f"{when}: no test shows it"
         for file, name in tests:
             assert f"\ndef {name}(" in text(f"tests/{file}"), f"{when}: {file}::{name}"
+
+
+def test_the_index_of_decisions_has_each_with_its_number_and_its_title() -> None:
+    pages = sorted(path for path in (DOCS / "decisions").glob("[0-9]*.md"))
+    listed = re.findall(
+        r"^\| \[(\d{4})\]\(([^)]+)\) \| (.+?) \| .+ \|$", text("docs/decisions/README.md"), re.M
+    )
+    assert [name for _, name, _ in listed] == [path.name for path in pages]
+    for number, name, title in listed:
+        heading = text(f"docs/decisions/{name}").partition("\n")[0]
+        assert name.startswith(f"{number}-"), name
+        assert heading == f"# {int(number)}. {title}"
