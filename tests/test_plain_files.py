@@ -129,7 +129,7 @@ def test_a_known_hosts_file_that_is_none_is_refused(
 
 
 def test_no_known_hosts_file_at_all_is_read_and_not_written() -> None:
-    assert known_hosts.read([Path(os.devnull)]) == []
+    assert known_hosts.read([Path(os.devnull)]).about("web1", 22) == ()
     with pytest.raises(UsageError, match="not a plain file"):
         known_hosts.add(Path(os.devnull), "web1", 22, known_hosts.HostKey("ssh-ed25519", b"x"))
 

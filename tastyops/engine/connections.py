@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 
 from tastyops.engine.host_hold import Claim
 from tastyops.engine.links import Link
@@ -22,6 +23,9 @@ from tastyops.model.inventory import Host
 from tastyops.model.runbook import Step
 from tastyops.plan.plan import Plan
 from tastyops.ports import Dialer, JournalSink, OutOfBand, Session
+
+MOST_AT_ONCE = 32
+"""Hosts that are hung up at the same time."""
 
 
 class Reach:
@@ -126,9 +130,20 @@ class Reach:
             outside.close()
 
     def hang_up(self, *, forget: bool) -> None:
-        """Ends the links at the end of a run; with ``forget`` what it kept on the hosts goes."""
-        for link in self._links.values():
-            link.finish(forget=forget)
+        """Ends the links at the end of a run; with ``forget`` what it kept on the hosts goes.
+
+        Those over the network end at the same time. A console and a person are asked in turn.
+        """
+        links = list(self._links.values())
+        for link in links:
+            if not link.over_network:
+                link.finish(forget=forget)
+        ssh = [link for link in links if link.over_network]
+        if not ssh:
+            return
+        with ThreadPoolExecutor(min(len(ssh), MOST_AT_ONCE), "hang-up") as pool:
+            for _ in pool.map(lambda link: link.finish(forget=forget), ssh):
+                pass
 
 
 class _Beside:

@@ -131,6 +131,11 @@ class Link:
         """Whether the open session goes over the host's console."""
         return self._session is not None and self._over == "console"
 
+    @property
+    def over_network(self) -> bool:
+        """Whether there is an open session and it goes over ssh."""
+        return self._session is not None and not self._over
+
     def session_for(self, command: Command, at: Address) -> Session | None:
         """The open session, unless the command asks whether the host can be reached and the session
         goes beside the network, which says nothing of that. What a person types is asked for only

@@ -13,9 +13,11 @@ import fcntl
 import hashlib
 import hmac
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +25,9 @@ from tastyops.errors import HostKeyChanged, UsageError
 from tastyops.local.plain_files import make_private_directory, open_plain, read_plain
 
 SSH_PORT = 22
+
+_PATTERN = re.compile(r"[*?]|^!|^\|1\|")
+"""What makes a name more than a name: a wildcard, a negation, a hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +95,71 @@ def written_name(host: str, port: int) -> str:
     return host if port == SSH_PORT else f"[{host}]:{port}"
 
 
-def read(paths: Iterable[Path]) -> list[Entry]:
+class KnownHosts:
+    """The usable lines of some files, and which of them are about a host.
+
+    A line that names its hosts outright is found by that name. Only patterns, negations and hashed
+    names are compared one by one, so that many hosts in one file cost no more each.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._named: dict[str, list[tuple[int, Entry]]] = {}
+        self._patterns: list[tuple[int, Entry]] = []
+        for number, entry in enumerate(entries):
+            if any(_PATTERN.search(pattern) for pattern in entry.patterns):
+                self._patterns.append((number, entry))
+                continue
+            for name in {pattern.lower() for pattern in entry.patterns}:
+                self._named.setdefault(name, []).append((number, entry))
+
+    def about(self, host: str, port: int) -> tuple[Entry, ...]:
+        """Every line about that host and port, in the order of the files."""
+        name = written_name(host, port)
+        found = [*self._named.get(name, ())]
+        found += [each for each in self._patterns if each[1].names(name)]
+        return tuple(entry for _, entry in sorted(found, key=lambda each: each[0]))
+
+
+def read(paths: Iterable[Path]) -> KnownHosts:
     """The usable lines of those files that exist. Certificate authorities are left out.
 
     Raises UsageError for a file that exists and cannot be read.
     """
-    entries: list[Entry] = []
+    states = []
     for path in paths:
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        states.append((path, found.st_ino, found.st_size, found.st_mtime_ns))
+    return _read(tuple(states))
+
+
+@lru_cache(maxsize=32)
+def _read(states: tuple[tuple[Path, int, int, int], ...]) -> KnownHosts:
+    """The lines of files in a certain state: every host of a run asks, and they are read once."""
+    entries: list[Entry] = []
+    for path, *_ in states:
         try:
             text = read_plain(path).decode("utf-8", "replace")
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise UsageError(
-                f"The known_hosts file {path} cannot be read: {error.strerror}.",
-                still_true="Nothing was sent to any host.",
-            ) from error
+            raise _unreadable(path, error) from error
         for number, line in enumerate(text.splitlines(), 1):
             entry = _entry(line, f"{path}:{number}")
             if entry:
                 entries.append(entry)
-    return entries
+    return KnownHosts(entries)
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"The known_hosts file {path} cannot be read: {error.strerror}.",
+        still_true="Nothing was sent to any host.",
+    )
 
 
 def _entry(line: str, place: str) -> Entry | None:
@@ -125,18 +174,11 @@ def _entry(line: str, place: str) -> Entry | None:
     return Entry(marker, tuple(fields[0].split(",")), HostKey(fields[1], blob), place)
 
 
-def recorded(entries: Sequence[Entry], host: str, port: int) -> tuple[Entry, ...]:
-    """Every line about that host and port."""
-    name = written_name(host, port)
-    return tuple(entry for entry in entries if entry.names(name))
-
-
-def judge(entries: Sequence[Entry], host: str, port: int, offered: HostKey) -> Verdict:
+def judge(known: KnownHosts, host: str, port: int, offered: HostKey) -> Verdict:
     """Whether the offered key is that host's. Like ssh, a key on record for the bare name is
     accepted on another port, but never held against it there.
     """
-    about = recorded(entries, host, port)
-    bare = recorded(entries, host, SSH_PORT)
+    about, bare = known.about(host, port), known.about(host, SSH_PORT)
     same = [entry for entry in (*about, *bare) if entry.key == offered]
     if any(entry.marker for entry in same):
         return Verdict("revoked", about)

@@ -15,7 +15,7 @@ from tastyops.protocol.framing import UPLOAD_BYTES, Fate, Hello, parse_fate
 from tastyops.protocol.host_lock import Holder, Lock, parse_lock
 from tastyops.transport.ssh import ssh_config
 from tastyops.transport.ssh.carrier import SshCarrier
-from tastyops.transport.ssh.connect import check_identity, connection
+from tastyops.transport.ssh.connect import PinnedConnection, connection
 from tastyops.transport.ssh.link import Link
 from tastyops.transport.ssh.order import Order
 from tastyops.transport.ssh.ssh_config import Configuration
@@ -248,11 +248,12 @@ class SshDialer:
         self._now = now
         self._timing = timing or Timing()
         self._configuration: Configuration | None = None
+        self._checked: dict[str, PinnedConnection] = {}
+        """Connections to hosts by name, checked and not opened yet."""
 
     def check(self, host: Host) -> None:
         """Raises UsageError for what can be known to be wrong before any host is touched."""
-        check_identity(host)
-        connection(host, self.configuration, self._timing)
+        self._checked[host.name] = connection(host, self.configuration, self._timing)
 
     @property
     def configuration(self) -> Configuration:
@@ -273,7 +274,8 @@ class SshDialer:
         password = None
         if host.sudo == "ask" and self._sudo_password is not None:
             password = lambda: self._password(host)  # noqa: E731
-        opened = connection(host, self.configuration, self._timing)
+        fresh = self._checked.pop(host.name, None)
+        opened = fresh or connection(host, self.configuration, self._timing)
         carrier = SshCarrier(opened, self._timing)
         return Link(carrier, run, self._timing, password=password, now=self._now)
 
