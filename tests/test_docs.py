@@ -18,8 +18,9 @@ from tastyops.journal.envelope import KINDS
 from tastyops.journal.public_events import KINDS as PUBLIC_KINDS
 from tastyops.model.action import Param
 from tastyops.model.duration import format_duration
+from tastyops.runbook.inventory_file import read_inventory
 from tastyops.runbook.steps import KEYS as STEP_KEYS
-from tastyops.runbook.validation import KEYS, LATER_KEYS, WORK_KEYS
+from tastyops.runbook.validation import KEYS, LATER_KEYS, WORK_KEYS, validate
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -151,10 +152,20 @@ def test_a_table_that_defines_nothing_is_found(broken: str) -> None:
         table(f"\n{broken}", "kind")
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.strip().lower()).replace(" ", "-") for each in headings}
+
+
 def test_links_in_the_documentation_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]:
+        for target in re.findall(r"\]\(([^):]+)\)", page.read_text()):
+            path, _, anchor = target.partition("#")
+            goal = page.parent / path if path else page
+            assert goal.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in anchors(goal), f"{page.name}: {target}"
 
 
 def test_whom_wall_does_not_reach_is_said_with_the_cure() -> None:
@@ -220,3 +231,20 @@ def test_the_index_of_decisions_has_each_with_its_number_and_its_title() -> None
         heading = text(f"docs/decisions/{name}").partition("\n")[0]
         assert name.startswith(f"{number}-"), name
         assert heading == f"# {int(number)}. {title}"
+
+
+def examples(page: str, language: str = "yaml") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text(page), re.MULTILINE | re.DOTALL)
+
+
+def test_the_readmes_runbooks_and_inventory_are_valid() -> None:
+    shipped, inventory, own = examples("README.md")
+    assert text("runbooks/kernel-upgrade.yml").startswith(shipped)
+    hosts = read_inventory(inventory.encode(), "inventory.yml").hosts
+    assert validate(own.encode(), "restart-web.yml", registry(), {*hosts}).steps()
+
+
+@pytest.mark.parametrize("page", ["docs/inventory.md", "docs/practice.md"])
+def test_the_inventories_of_the_documentation_are_valid(page: str) -> None:
+    for number, example in enumerate(examples(page), 1):
+        assert read_inventory(example.encode(), f"{page}, example {number}").hosts
