@@ -1,4 +1,4 @@
-"""Shared by every suite: a real sshd where one is installed, and collecting sinks."""
+"""Shared by every suite: a real sshd if one is installed, and sinks that collect events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test needs and does not find: on CI a failure, elsewhere a skip that says so."""
+"""Missing requirements of a test: on CI a failure, elsewhere a skip with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A runbook against the JSON Schema, read as an editor would read it."""
+"""A runbook against the JSON Schema, as an editor checks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operators are called: when, with which words, and that no announcer harms a run."""
+"""Calling the operators: when, with which words, and that no announcer harms a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether anybody can pick at GRUB's menu: read from what grub-mkconfig writes."""
+"""Whether GRUB's menu can be used: read from what grub-mkconfig writes."""
 
 from __future__ import annotations
 

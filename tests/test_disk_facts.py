@@ -1,4 +1,4 @@
-"""What is made of sfdisk's, wipefs', smartctl's and od's words: also of words that are none."""
+"""Parsing the outputs of sfdisk, wipefs, smartctl and od, including unusable ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way udev names a disk leads to that disk, by udev's own word for it, or to a refusal."""
+"""Every name udev gives a disk leads to that disk, as udev confirms, or to a refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log document against the facts read off the seed."""
+"""The log document against facts of real logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of a shell command that a shell evaluates again: refused, and why that is right."""
+"""Values in a shell command that a shell evaluates again: refused, and why that is right."""
 
 from __future__ import annotations
 

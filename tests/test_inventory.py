@@ -1,4 +1,4 @@
-"""The inventory: what it gives, and everything it refuses at once."""
+"""The inventory: its values, and all its problems at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events, their chain and what they add up to."""
+"""Events, their chain and the state they fold to."""
 
 from __future__ import annotations
 

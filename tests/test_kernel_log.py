@@ -1,4 +1,4 @@
-"""What the kernel says when storage, memory or a filesystem fails, and what it says at any boot."""
+"""Kernel messages when storage, memory or a filesystem fails, and those of any boot."""
 
 from __future__ import annotations
 

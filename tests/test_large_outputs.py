@@ -1,4 +1,4 @@
-"""Outputs larger than what is read: their excerpts, and what is judged from one."""
+"""Outputs larger than the limit: their excerpts, and judgements based on one."""
 
 from __future__ import annotations
 

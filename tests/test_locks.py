@@ -1,4 +1,4 @@
-"""The controller's locks, with real second processes that hold them, let go of them and die."""
+"""The controller's locks, with real second processes that hold them, release them and die."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a log takes from people: corrections, works, a second run; and what its page then says."""
+"""What people add to a log: corrections, work items, a second run; and the resulting page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What mirrors are like, from what a real machine said; and mdadm.conf, reconciled."""
+"""The state of mirrors, from the files of a real machine; and mdadm.conf, reconciled."""
 
 from __future__ import annotations
 

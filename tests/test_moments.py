@@ -1,4 +1,4 @@
-"""Clock times as people say them, against clocks that go forward, back, and over midnight."""
+"""Clock times as people write them, against clocks that go forward, back, and over midnight."""
 
 from __future__ import annotations
 

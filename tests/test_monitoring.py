@@ -1,4 +1,4 @@
-"""Monitoring warnings: read whole or not at all, every bad line named."""
+"""Monitoring warnings: read whole or not at all, with every bad line reported."""
 
 from __future__ import annotations
 

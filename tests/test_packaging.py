@@ -1,4 +1,4 @@
-"""What an installed tastyops consists of: the wheel has every file, and works without a checkout."""
+"""The contents of an installed tastyops: the wheel has every file, and works without a checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is not a plain file is refused where a file belongs; private files have modes of their own."""
+"""Pipes and devices are refused in the place of a file; private files have their own modes."""
 
 from __future__ import annotations
 

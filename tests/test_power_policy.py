@@ -1,4 +1,4 @@
-"""What a power switch says it does when power returns, from ipmitool's own words."""
+"""What the machine does when power returns, read from ipmitool's output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs may go, and an archive in which every journal is whole."""
+"""Which runs may be removed, and an archive in which every journal is whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets of a runbook: what is refused in the file, and that no digest or event tells one."""
+"""Secrets of a runbook: what the file may not do with them; no digest or event reveals one."""
 
 from __future__ import annotations
 

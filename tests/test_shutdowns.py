@@ -1,4 +1,4 @@
-"""Which scheduled shutdowns `status` tells of."""
+"""The scheduled shutdowns that `status` lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes to a marked tree: what is refused, where it is said to stand, and that it always ends."""
+"""Bytes to a marked tree: what is refused, at which place, and that reading always ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates: what is refused before anything runs, and what values become."""
+"""Templates: what is refused before anything runs, and how values are rendered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes and one log; notes to a run that lives, ends or died; records that verify."""
+"""Several processes and one log; notes to a run that is live, ends or was killed; verification."""
 
 from __future__ import annotations
 

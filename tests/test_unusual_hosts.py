@@ -1,4 +1,4 @@
-"""Hosts with something unusual: it is read, or reported alone, and never hides the rest."""
+"""Hosts with unusual features: each is read or reported alone, and never hides the rest."""
 
 from __future__ import annotations
 

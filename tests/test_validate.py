@@ -1,4 +1,4 @@
-"""Runbooks: what a valid one becomes, and every problem of an invalid one, with its place."""
+"""Runbooks: the result for a valid file, and every problem of an invalid one, with its place."""
 
 from __future__ import annotations
 

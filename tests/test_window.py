@@ -1,4 +1,4 @@
-"""The at-risk period: which two moments its words mean."""
+"""The at-risk period: the two moments it stands for."""
 
 from __future__ import annotations
 

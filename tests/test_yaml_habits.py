@@ -1,4 +1,4 @@
-"""What older YAML takes for something else: yes and no, 1.20, 0644, 22:30, a tilde."""
+"""Values that older YAML reads as another type: yes and no, 1.20, 0644, 22:30, a tilde."""
 
 from __future__ import annotations
 

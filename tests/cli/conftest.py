@@ -1,4 +1,4 @@
-"""A project of its own for every test: nothing of the user's is read, nothing outside is touched."""
+"""A project for every test: nothing of the user's is read, and nothing outside is touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The issue's "Bad input", whole, through `run` and `check`: a place, exit 2, no host touched."""
+"""Bad input through `run` and `check`: an error with a place, exit code 2, no host touched."""
 
 from __future__ import annotations
 

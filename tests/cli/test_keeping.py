@@ -1,4 +1,4 @@
-"""`prune` and `backup`, as they are typed."""
+"""`prune` and `backup` on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs that write into a log by hand, and notes into runs that live, died or ended."""
+"""The verbs that write into a log by hand, and notes to live, killed and ended runs."""
 
 from __future__ import annotations
 

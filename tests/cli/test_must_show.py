@@ -1,4 +1,4 @@
-"""What the issue says must be shown: the kernel upgrade from end to end, and honest records."""
+"""The kernel upgrade from end to end, and honest records after accidents."""
 
 from __future__ import annotations
 

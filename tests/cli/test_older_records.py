@@ -1,4 +1,4 @@
-"""A record that is older than its log is refused by every verb that goes on or adds."""
+"""Every verb that continues or extends a record refuses one that is older than its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs a person is found before the first step; what will not begin needs nobody."""
+"""A missing operator is found before the first step; steps that cannot begin need none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where records lie when an inventory has practice hosts and real ones."""
+"""Where records are kept if an inventory has practice hosts and real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another operator's yes between two real accounts of this machine, as they meet it."""
+"""Another operator's yes between two real accounts of this machine."""
 
 from __future__ import annotations
 

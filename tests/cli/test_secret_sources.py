@@ -1,4 +1,4 @@
-"""Where secrets come from, and that a whole run tells none of them anywhere."""
+"""Sources of secrets, and that a whole run reveals no secret anywhere."""
 
 from __future__ import annotations
 

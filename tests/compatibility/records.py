@@ -1,4 +1,4 @@
-"""The records of an older version, and the hosts they were made on, put back as they were."""
+"""Restores the records of an older version, and the hosts they were made on."""
 
 from __future__ import annotations
 

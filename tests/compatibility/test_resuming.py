@@ -1,4 +1,4 @@
-"""Runs that the version of November 2026 left unfinished are resumed and end right."""
+"""Runs that the version of November 2026 left unfinished are resumed and end correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The targets every session has to work on alike. Add one by adding its fixture's name here."""
+"""The targets on which every session must behave alike. Add one by its fixture's name here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A console and a power switch: the practice host's and the lab's answer alike."""
+"""Consoles and power switches of the practice host and the lab answer alike."""
 
 from __future__ import annotations
 

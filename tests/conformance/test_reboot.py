@@ -1,4 +1,4 @@
-"""What a reboot is to a session, on the practice host and on the lab alike."""
+"""What a session observes of a reboot, on the practice host and on the lab."""
 
 from __future__ import annotations
 

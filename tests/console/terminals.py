@@ -1,4 +1,4 @@
-"""A root shell at a terminal, as a serial console has one: noisy, slow to say so, lossy if wanted."""
+"""A root shell at a terminal like that of a serial console: noisy, slow, and lossy on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consoles over programs and sockets of this machine: drained, looked at, typed at, let go of."""
+"""Consoles over programs and sockets of this machine: drained, read, typed at, released."""
 
 from __future__ import annotations
 

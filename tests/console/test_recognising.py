@@ -1,4 +1,4 @@
-"""What the console shows, told from bytes the lab machine's serial console really sent."""
+"""States of a console, recognised in bytes that the lab machine's serial console sent."""
 
 from __future__ import annotations
 

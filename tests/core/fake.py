@@ -1,4 +1,4 @@
-"""A host that answers what a test told it to, and fails loudly on anything else."""
+"""A host that gives the answers a test prepared, and fails loudly on anything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A console and a power switch that answer what a test told them to."""
+"""A console and a power switch that give the answers a test prepared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another operator's yes: who may give it, what it leaves in the log, who is never asked for it."""
+"""Another operator's yes: who may give it, its entry in the log, who is never asked."""
 
 from __future__ import annotations
 

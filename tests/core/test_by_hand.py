@@ -1,4 +1,4 @@
-"""A host with neither ssh nor a console: a person types there what the run shows, and tells it."""
+"""A host with neither ssh nor a console: a person types the shown commands and reports results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cancelled run: nothing new is begun, and what was set in motion is taken back."""
+"""A cancelled run begins nothing new, and takes back what was set in motion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the terminal shows of a step that failed: the command that failed, and not what was read."""
+"""A failed step shows the command that failed, and never a command that was only read."""
 
 from __future__ import annotations
 

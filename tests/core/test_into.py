@@ -1,4 +1,4 @@
-"""Runs that write into a log that is there: an incident, and a second attempt at it."""
+"""Runs that write into an existing log: an incident, and a second attempt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run per host: what a run does whose host another holds, at first or later."""
+"""One run per host: a run whose host is held by another, at first or later."""
 
 from __future__ import annotations
 

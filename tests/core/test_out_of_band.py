@@ -1,4 +1,4 @@
-"""Commands over the console and the power switch: journalled like any other, and no host needed."""
+"""Commands over the console and the power switch: journalled like any other, without a host."""
 
 from __future__ import annotations
 

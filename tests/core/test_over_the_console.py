@@ -1,4 +1,4 @@
-"""A host without ssh whose root shell is open on its console: the session goes over that."""
+"""A host without ssh whose root shell is open on its console: the session uses that shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dry run: what it says of each step, and that it cannot send a change."""
+"""The dry run: what it shows of each step, and that it cannot send a change."""
 
 from __future__ import annotations
 

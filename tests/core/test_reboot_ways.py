@@ -1,4 +1,4 @@
-"""The ways a reboot can go that take an engine: docs/reboots.md."""
+"""The ways a reboot can go that need an engine (docs/reboots.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replay: at every point of a journal, a fresh process says the very next thing that was done."""
+"""Replay: at every point of a journal, a fresh process finds the same next action."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shutdown at a clock time: scheduled, then seen to have been carried out, or taken back."""
+"""A shutdown at a clock time: scheduled, then found to have happened, or taken back."""
 
 from __future__ import annotations
 

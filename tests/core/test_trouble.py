@@ -1,4 +1,4 @@
-"""What a step that did not end well leads to: each choice, and what each leaves in the log."""
+"""A step that did not end well: each choice of the menu, and its entry in the log."""
 
 from __future__ import annotations
 

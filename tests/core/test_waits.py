@@ -1,4 +1,4 @@
-"""A wait of hours outlives its process: resumed, it takes what is left of it, no more, no less."""
+"""A wait of hours outlives its process: a resumed run waits exactly for the remainder."""
 
 from __future__ import annotations
 

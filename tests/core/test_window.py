@@ -1,4 +1,4 @@
-"""The at-risk period in a run: what waits for it, what its end holds up, and whose word counts."""
+"""The at-risk period in a run: what waits for it, what its end holds up, and who may decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a runbook, ends its controller somewhere on the way, resumes it, and looks what happened.
+"""Runs a runbook, ends its controller on the way, resumes the run, and compares the results.
 
 Every change of the runbook appends its own word to a ledger on the host, so that a change done
 twice, or not at all, can be counted.

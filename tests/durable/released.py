@@ -1,4 +1,4 @@
-"""The program, told to let go at one moment of its journal.
+"""The program, made to let go at one moment of its journal.
 
 ``python -m tests.durable.released HOW N VERB …``: event N has its number and its place in the chain,
 and its line is not written yet, when the signal comes (with -N just before event N has a number).

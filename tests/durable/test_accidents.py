@@ -1,4 +1,4 @@
-"""What else may happen between a kill and a resume: after it every change once, and the same log."""
+"""Accidents between a kill and a resume: every change once, and the same log."""
 
 from __future__ import annotations
 

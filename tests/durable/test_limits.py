@@ -1,4 +1,4 @@
-"""Files that are no records, however large: an error, and not more memory than there is."""
+"""Files that are not records, however large: an error, and bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shutdown for a clock time outlives the run that scheduled it: shown, and taken back."""
+"""A shutdown for a clock time outlives the run that scheduled it: it is shown, and taken back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A controller that is stopped in mid-step (SIGSTOP, a laptop's lid) and goes on later."""
+"""A controller that is stopped in mid-step (SIGSTOP, a laptop's lid) and continues later."""
 
 from __future__ import annotations
 

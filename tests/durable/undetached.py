@@ -1,4 +1,4 @@
-"""The program, where the process that is to go on with a run finds its inventory gone."""
+"""The program, with its inventory gone when the detached process starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wire between a controller and a host that breaks after so many bytes."""
+"""A wire between a controller and a host that breaks after a given number of bytes."""
 
 from __future__ import annotations
 

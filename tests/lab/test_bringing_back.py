@@ -1,4 +1,4 @@
-"""A machine that does not come back is got back: over its console and its power switch alone."""
+"""A machine that does not come back is recovered over its console and its power switch alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A change on a real machine whose cable is pulled, or whose power is cut, in the middle of it."""
+"""A change on a real machine whose cable is pulled, or whose power is cut, in the middle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which disk is meant, and what uses it, on the real machine: udev's names, gone disks, hidden use."""
+"""Names and uses of disks on the real machine: udev's names, missing disks, hidden use."""
 
 from __future__ import annotations
 

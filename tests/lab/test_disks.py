@@ -1,4 +1,4 @@
-"""Disks on the real machine: pulled, put in, partitioned, made bootable, and booted from alone."""
+"""Disks on the real machine: pulled, inserted, partitioned, made bootable, booted from alone."""
 
 from __future__ import annotations
 

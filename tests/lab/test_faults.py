@@ -1,4 +1,4 @@
-"""Every way to break the lab, and that a run afterwards neither hangs nor crashes."""
+"""Every way to break the lab; a run afterwards neither hangs nor crashes."""
 
 from __future__ import annotations
 

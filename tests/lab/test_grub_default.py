@@ -1,4 +1,4 @@
-"""What tastyops reads of GRUB's default is the kernel that a real GRUB then starts."""
+"""The kernel that tastyops reads as GRUB's default is the one that a real GRUB starts."""
 
 from __future__ import annotations
 

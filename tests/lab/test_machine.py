@@ -1,4 +1,4 @@
-"""The lab machine itself: what it is made of, its console, coming and going."""
+"""The lab machine itself: its parts, its console, starting and stopping."""
 
 from __future__ import annotations
 

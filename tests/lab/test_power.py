@@ -1,4 +1,4 @@
-"""The power switch and the console its inventory names: real IPMI, tried and not trusted."""
+"""The power switch and the console of the lab's inventory: real IPMI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The power cut in the middle of a run: noticed, told, switched on over IPMI, and gone on with."""
+"""A power cut in the middle of a run: noticed, reported, switched on over IPMI, resumed."""
 
 from __future__ import annotations
 

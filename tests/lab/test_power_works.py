@@ -1,4 +1,4 @@
-"""Electrical works: a shutdown at a clock time, dark, power again over IPMI, services verified."""
+"""Electrical works: a shutdown at a clock time, no power, power on over IPMI, services verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RAID1 mirrors on the lab: a bad disk leaves, never the last good member, and comes back whole."""
+"""RAID1 mirrors on the lab: a bad disk leaves, the last good member never, and it is rebuilt."""
 
 from __future__ import annotations
 

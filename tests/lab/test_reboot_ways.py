@@ -1,4 +1,4 @@
-"""Ways a reboot can go wrong on a real machine, seen on its console and told (docs/reboots.md)."""
+"""Ways a reboot can go wrong on a real machine, seen on its console (docs/reboots.md)."""
 
 from __future__ import annotations
 

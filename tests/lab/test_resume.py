@@ -1,4 +1,4 @@
-"""A controller killed while the real machine reboots: another shell goes on, with one true log."""
+"""A controller killed while the real machine reboots: another shell resumes, with one true log."""
 
 from __future__ import annotations
 

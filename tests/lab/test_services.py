@@ -1,4 +1,4 @@
-"""What failed on a real systemd is restarted or named; a small /run does not hide a status."""
+"""Failed units of a real systemd are restarted or named; a small /run does not hide a status."""
 
 from __future__ import annotations
 

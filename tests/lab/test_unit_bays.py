@@ -1,4 +1,4 @@
-"""Pulling and inserting disks: what is remembered of them, with a QEMU that only notes."""
+"""Pulling and inserting disks: what is remembered of them, with a QEMU that only records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the lab is made from: the digest, the mirror apt is set to."""
+"""The recipe of the lab: its digest, and the mirror apt uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernel upgrade, for real: a package installed by apt, a warning read, another kernel."""
+"""The kernel upgrade on the lab: a package from apt, a warning to users, another kernel."""
 
 from __future__ import annotations
 

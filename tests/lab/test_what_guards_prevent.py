@@ -1,4 +1,4 @@
-"""What befalls a real machine without the guards: done past them, where that harms nothing else."""
+"""What happens to a real machine without the guards, where showing it harms nothing else."""
 
 from __future__ import annotations
 

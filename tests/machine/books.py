@@ -1,4 +1,4 @@
-"""Random runbooks, as text, of the features that an engine can get wrong together."""
+"""Random runbooks, as text, with features that an engine can get wrong in combination."""
 
 from __future__ import annotations
 

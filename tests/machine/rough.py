@@ -1,4 +1,4 @@
-"""A host that keeps the fate of changes as a real one does, behind a link that fails when told to."""
+"""A host that keeps the fate of changes like a real one, behind a link that fails on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine with nothing left to chance: no threads, and a journal that dies where it is told to."""
+"""The engine without chance: no threads, and a journal that dies at a given place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random runs, random accidents: whatever happens, the journal is true and the run goes on or ends."""
+"""Random runs, random accidents: the journal is true, and the run continues or ends."""
 
 from __future__ import annotations
 

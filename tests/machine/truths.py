@@ -1,4 +1,4 @@
-"""What must be true of a journal, whatever became of its run."""
+"""What must be true of a journal, whatever happened to its run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Power switches worked by commands; a tool is a script here, which records what it was told."""
+"""Power switches worked by commands; a tool is a script here, which records its arguments."""
 
 from __future__ import annotations
 

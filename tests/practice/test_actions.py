@@ -1,4 +1,4 @@
-"""The built-in actions against the model: the kernel upgrade of the seed, without SSH."""
+"""The built-in actions against the model: the kernel upgrade, without SSH."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disks of the practice host by hand: pulled, put in, partitioned, made bootable, forgotten."""
+"""Disks of the practice host: pulled, inserted, partitioned, made bootable, removed."""
 
 from __future__ import annotations
 

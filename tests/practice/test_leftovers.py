@@ -1,4 +1,4 @@
-"""The keys' directory, and those of processes that were killed."""
+"""The directory of the keys, and directories left by killed processes."""
 
 from __future__ import annotations
 

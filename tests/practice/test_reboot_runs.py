@@ -1,4 +1,4 @@
-"""Ways a reboot of the practice host can go that only its own server can show, as whole runs."""
+"""Ways a reboot can go that only the practice host's own server can show, as whole runs."""
 
 from __future__ import annotations
 

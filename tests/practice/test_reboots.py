@@ -1,4 +1,4 @@
-"""The ways a reboot can go that the practice host can be made to go: docs/reboots.md."""
+"""The ways a reboot can go that the practice host can show (docs/reboots.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The modelled disks, mirrors, volumes and filesystems, read as a real host's are."""
+"""The modelled disks, mirrors, volumes and filesystems, read like those of a real host."""
 
 from __future__ import annotations
 

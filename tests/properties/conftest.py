@@ -1,4 +1,4 @@
-"""Tells at the end how many inputs the property tests tried; docs/promises.md quotes it."""
+"""Reports at the end how many inputs the property tests tried; docs/promises.md quotes it."""
 
 from __future__ import annotations
 

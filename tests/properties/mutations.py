@@ -1,4 +1,4 @@
-"""Valid files made wrong in the ways files go wrong, and a count of how many were tried."""
+"""Valid files, damaged in the ways files get damaged, and a count of the attempts."""
 
 from __future__ import annotations
 

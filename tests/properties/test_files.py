@@ -1,4 +1,4 @@
-"""Whatever stands in a YAML file, its reader gives a value or an error of ours, soon and small."""
+"""Whatever a YAML file contains, its reader gives a value or a documented error, soon and small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever became of a journal, its readers give events or an error of ours, and ``verify`` sees it."""
+"""Whatever happened to a journal, its readers give events or an error, and ``verify`` finds it."""
 
 from __future__ import annotations
 

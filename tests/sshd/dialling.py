@@ -1,4 +1,4 @@
-"""What the tests of connecting share: dialers with an ssh_config, and refusals."""
+"""Shared by the tests of connecting: dialers with an ssh_config, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands over a real sshd: what goes in, what comes out, and exactly how they ended."""
+"""Commands over a real sshd: their input, their output, and exactly how they ended."""
 
 from __future__ import annotations
 

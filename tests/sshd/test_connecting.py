@@ -1,4 +1,4 @@
-"""Who is on the other end, and what an operator is told when it is not the right one."""
+"""The identity of the host, and the error shown if it is not the right one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which address is dialled, and from where: ssh_config's AddressFamily and BindAddress."""
+"""The dialled address and its source: ssh_config's AddressFamily and BindAddress."""
 
 from __future__ import annotations
 

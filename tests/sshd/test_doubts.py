@@ -1,4 +1,4 @@
-"""What is known not to have been begun fails plainly; what is in doubt keeps its evidence and waits."""
+"""What is known not to have begun has failed; a change in doubt keeps its evidence and waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending a command: after a timeout or on request, nothing of it may be left; sudo included."""
+"""Ending a command: after a timeout or on request no process of it is left; sudo included."""
 
 from __future__ import annotations
 

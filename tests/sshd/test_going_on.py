@@ -1,4 +1,4 @@
-"""After an end without completion the last line is a command that does the steps which are left."""
+"""After an end without completion the last line is a command for the remaining steps."""
 
 from __future__ import annotations
 

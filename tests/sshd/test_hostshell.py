@@ -1,4 +1,4 @@
-"""The shell that the failure menu opens, and a command that says nothing for long."""
+"""The shell that the failure menu opens, and a command that is silent for long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links that die: how soon that is noticed, what is said, and how the outcome is picked up."""
+"""Dead links: how soon they are noticed, the message, and how the outcome is collected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole runs over a real sshd whose commands print more than can be read, or what is no text."""
+"""Whole runs over a real sshd whose commands print too much to be read, or no text."""
 
 from __future__ import annotations
 

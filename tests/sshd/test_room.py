@@ -1,4 +1,4 @@
-"""A host with little room for what its commands print: their status is known all the same."""
+"""A host with little room for outputs: the status of a command is known all the same."""
 
 from __future__ import annotations
 

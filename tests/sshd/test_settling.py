@@ -1,4 +1,4 @@
-"""Runs that were closed in doubt: shown, settled beside their journal, and their hosts let go."""
+"""Runs that were closed in doubt: shown, settled beside their journal, and their hosts released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small things the sshd tests share: sinks, waiting for a condition, looking at processes."""
+"""Helpers of the sshd tests: sinks, waiting for a condition, reading processes."""
 
 from __future__ import annotations
 
