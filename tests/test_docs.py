@@ -248,3 +248,10 @@ def test_the_readmes_runbooks_and_inventory_are_valid() -> None:
 def test_the_inventories_of_the_documentation_are_valid(page: str) -> None:
     for number, example in enumerate(examples(page), 1):
         assert read_inventory(example.encode(), f"{page}, example {number}").hosts
+
+
+@pytest.mark.parametrize("name", sorted(registry()))
+def test_the_log_sentences_of_every_action_are_documented(name: str) -> None:
+    page = " ".join(section(text("docs/runbooks.md"), f"### `{name}`").split())
+    for ending, sentence in registry()[name].endings.items():
+        assert f"“{' '.join(sentence.split())}”" in page, f"{name}, {ending}"
