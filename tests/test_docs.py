@@ -244,7 +244,7 @@ def test_the_readmes_runbooks_and_inventory_are_valid() -> None:
     assert validate(own.encode(), "restart-web.yml", registry(), {*hosts}).steps()
 
 
-@pytest.mark.parametrize("page", ["docs/inventory.md", "docs/practice.md"])
+@pytest.mark.parametrize("page", ["docs/inventory.md", "docs/practice.md", "docs/publishing.md"])
 def test_the_inventories_of_the_documentation_are_valid(page: str) -> None:
     for number, example in enumerate(examples(page), 1):
         assert read_inventory(example.encode(), f"{page}, example {number}").hosts

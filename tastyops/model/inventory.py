@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tastyops.errors import UsageError, did_you_mean, shown
 from tastyops.model.out_of_band import ConsoleWay, PowerWay
+from tastyops.model.publishing import Publishing, Service
 from tastyops.model.secret_source import SecretSource
 
 
@@ -68,6 +69,9 @@ class Inventory:
     groups: Mapping[str, tuple[str, ...]]
     announce: tuple[str, ...] = ()
     """The command that calls the operators; empty for none."""
+    publish: Publishing | None = None
+    services: tuple[Service, ...] = ()
+    """What users call the parts of the system; ``hosts`` has hosts, groups opened up."""
 
     def select(self, names: Iterable[str]) -> tuple[Host, ...]:
         """The hosts of these names and groups, in order, each once. Raises UsageError."""

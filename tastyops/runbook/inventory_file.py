@@ -12,15 +12,20 @@ from typing import Any, Literal
 from tastyops.errors import InvalidFile, did_you_mean, shown
 from tastyops.model.inventory import Host, Inventory
 from tastyops.model.out_of_band import ConsoleWay, Ipmi, PowerWay
+from tastyops.model.publishing import Service
 from tastyops.model.secret_source import SecretSource
 from tastyops.runbook.findings import Findings, TooManyError, is_null
 from tastyops.runbook.out_of_band import read_console, read_power
+from tastyops.runbook.publishing import read_publishing, read_services
 from tastyops.runbook.secret_sources import read_secret_source
 from tastyops.runbook.yaml_reader import scan
 from tastyops.runbook.yaml_tree import Mapping as Tree
 from tastyops.runbook.yaml_tree import Node, Scalar, Sequence, exact_value, plain_value
 
-KEYS = ("timezone", "practice", "operators", "logs", "runs", "hosts", "groups", "announce")
+KEYS = (
+    "timezone", "practice", "operators", "logs", "runs", "hosts", "groups", "announce", "publish",
+    "services",
+)  # fmt: skip
 HOST_KEYS = (
     "address", "port", "user", "identity_file", "known_hosts", "sudo", "connection", "console",
     "power", "vars",
@@ -59,6 +64,8 @@ class _Reader:
         hosts = self._hosts(fields, tree)
         if self._practice(fields):
             hosts = {name: replace(host, practice=True) for name, host in hosts.items()}
+        groups = self._groups(fields, hosts)
+        publish = fields.get("publish")
         return Inventory(
             path=self.path,
             timezone=self._timezone(fields),
@@ -66,9 +73,30 @@ class _Reader:
             logs=self._beside(self._text(fields, "logs") or "logs"),
             runs=self._beside(self._text(fields, "runs") or "runs"),
             hosts=hosts,
-            groups=self._groups(fields, hosts),
+            groups=groups,
             announce=self._announce(fields),
+            publish=read_publishing(self.findings, publish[1], self._beside) if publish else None,
+            services=self._services(fields, hosts, groups),
         )
+
+    def _services(
+        self, fields: _Fields, hosts: Mapping[str, Host], groups: Mapping[str, tuple[str, ...]]
+    ) -> tuple[Service, ...]:
+        """The services, each with its hosts: groups are opened up."""
+        if "services" not in fields:
+            return ()
+        known = {**dict.fromkeys(hosts), **dict.fromkeys(self._group_names(fields))}
+        found = read_services(self.findings, fields["services"][1], known)
+
+        def opened(service: Service) -> tuple[str, ...]:
+            members = (host for name in service.hosts for host in groups.get(name, (name,)))
+            return tuple(dict.fromkeys(members))
+
+        return tuple(replace(service, hosts=opened(service)) for service in found)
+
+    def _group_names(self, fields: _Fields) -> Iterator[str]:
+        node = fields["groups"][1] if "groups" in fields else None
+        yield from (key.text for key, _ in node.entries) if isinstance(node, Tree) else ()
 
     def _announce(self, fields: _Fields) -> tuple[str, ...]:
         if "announce" not in fields or is_null(fields["announce"][1]):
