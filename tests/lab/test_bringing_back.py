@@ -73,13 +73,13 @@ def test_a_panic_a_power_cycle_and_the_backup_kernel(pristine: Lab) -> None:
         said,
         "Its state: off.",
         "Its power was off, and was switched on at the power switch.",
-        "The start by itself led to: panic.",
+        "The unassisted start led to: panic.",
         f"Single-user mode reached with the previous kernel, {kernels['fallback']}.",
         "Filesystem check of /dev/mapper/vg0-home complete, no errors.",
         "Filesystem check of /dev/mapper/vg0-var complete, no errors.",
         f"in normal operation, running the previous kernel, {kernels['fallback']}.",
         "Services verified as running normally.",
-        "1 initial ramdisk(s) made anew.",
+        "1 initial ramdisk(s) rebuilt.",
         "Boot loader and initial ramdisk checked",
     )
     assert pristine.guest.run("uname -r").strip() == kernels["fallback"]

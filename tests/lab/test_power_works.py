@@ -45,8 +45,8 @@ def test_a_shutdown_at_a_clock_time_and_power_again(pristine: Lab, tmp_path: Pat
         "Message written to the terminals of all logged-in users.",
         f"Delayed shutdown instruction given; the machine goes down at {at}hrs.",
         "Power restored.",
-        "The power switch says: off.",
-        "It had stayed dark and was switched on.",
+        "The power switch reports: off.",
+        "The machine had stayed off and was switched on.",
         "Once there was power, the console showed: login.",
         "Services verified as running normally.",
     )

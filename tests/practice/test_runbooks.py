@@ -126,16 +126,16 @@ CASES: dict[str, list[Case]] = {
     "unresponsive-server": [
         Case(
             (
-                "kalimdor gives no session over SSH. Its state: silent.",
+                "kalimdor accepts no session over SSH. Its state: silent.",
                 "Power cut and restored at the power switch.",
-                "The start by itself led to: panic.",
+                "The unassisted start led to: panic.",
                 "The primary kernel does not start (panic). Single-user mode reached with the previous"
                 f" kernel, {kalimdor.OLDER_KERNEL}.",
                 "Filesystem check of /dev/mapper/volume-home complete, no errors.",
                 "Filesystem check of /dev/mapper/volume-var complete, no errors.",
                 f"kalimdor is in normal operation, running the previous kernel, {kalimdor.OLDER_KERNEL}.",
                 "Services verified as running normally.",
-                "1 initial ramdisk(s) made anew.",
+                "1 initial ramdisk(s) rebuilt.",
                 "Boot loader and initial ramdisk checked.",
             ),
             options={"hung": True, "primary_panics": True},
@@ -143,7 +143,7 @@ CASES: dict[str, list[Case]] = {
         ),
         Case(  # it has stopped answering, and its kernel starts
             (
-                "The start by itself led to: login.",
+                "The unassisted start led to: login.",
                 "Machine started in single-user mode",
                 f"kalimdor is in normal operation, running kernel {kalimdor.OLD_KERNEL}.",
                 "Services verified as running normally.",
@@ -160,7 +160,7 @@ CASES: dict[str, list[Case]] = {
                 "Delayed shutdown instruction given; the machine goes down at",
                 "Automated scheduled shutdown executed.",
                 "Power restored.",
-                "The power switch says: on.",
+                "The power switch reports: on.",
                 "Once there was power, the console showed: login.",
                 "Services verified as running normally.",
             ),
