@@ -127,7 +127,7 @@ def default_of(param: Param) -> str:
 
 @pytest.mark.parametrize(
     ("head", "keys"),
-    [("runbook", {*KEYS}), ("work", {*WORK_KEYS}), ("step", {*STEP_KEYS})],
+    [("runbook", {*KEYS}), ("work item", {*WORK_KEYS}), ("step", {*STEP_KEYS})],
 )
 def test_every_key_is_documented(head: str, keys: set[str]) -> None:
     assert table(text("docs/runbooks.md"), f"key of a {head}").keys() == keys - set(LATER_KEYS)
