@@ -5,10 +5,10 @@ A rename fails the test of its list. A new name is added to its list with the re
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import get_args, get_type_hints
 
 import pytest
+from msgspec.structs import fields
 
 from tastyops import errors
 from tastyops.app.registry import registry

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tastyops.app.registry import registry
 from tastyops.cli.devices import DevicePasswords

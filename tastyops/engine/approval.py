@@ -8,7 +8,8 @@ answer as that one; root can answer as anybody, so root's own word is nobody's a
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+
+from msgspec import structs
 
 from tastyops.journal.events import Address, Answered
 from tastyops.journal.state import RunState
@@ -78,4 +79,4 @@ def approved(plan: Plan, state: RunState, at: Address, answer: Answered, who: st
         return answer
     step = next(s for s in plan.runbook.every_step() if s.id == at.step)
     names = lane_names(plan, state, at.host, step)
-    return replace(answer, entry=approved_entry(step, names, who, hands=answer.hands))
+    return structs.replace(answer, entry=approved_entry(step, names, who, hands=answer.hands))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import structs
 
 from tastyops.engine.workers import Done
 from tastyops.errors import WaitsForPerson
@@ -82,7 +84,7 @@ class Typists:
             found = told(answer[0])
             if found is not None:
                 return found, answer[1]
-            asked = replace(asked, text=f"That was no answer.\n{wanted}")
+            asked = structs.replace(asked, text=f"That was no answer.\n{wanted}")
 
     def _put(
         self, at: Address, asked: Asked, line: str, over: Callable[[], bool]
@@ -133,7 +135,7 @@ class Typists:
             asking.value, asking.who = answer.value, who
             asking.answered.set()
         first = answer.value.partition("\n")[0]
-        return replace(answer, value=" ".join(first.split()).lower())
+        return structs.replace(answer, value=" ".join(first.split()).lower())
 
     def event(self, event: Event) -> None:
         """One event that is in the journal."""

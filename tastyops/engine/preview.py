@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from msgspec import structs
+
 from tastyops.engine.links import needs_sudo, settled
 from tastyops.engine.out_of_band import NoWays, Outside, spoken
 from tastyops.errors import Locked, Unreachable
@@ -135,13 +137,13 @@ class _Lookout:
             return end
         known = end.outcome in (Outcome.DONE.value, Outcome.ALREADY.value) and not end.unknown
         if known and end.entry and self._plan.spec(step).returns:
-            return replace(end, entry=self._entry_with_gaps(at, step, earlier))
+            return structs.replace(end, entry=self._entry_with_gaps(at, step, earlier))
         if end.outcome == Outcome.CANNOT_KNOW.value and self._begun(at) and not step.recovery:
-            return replace(end, entry=self._entry_with_gaps(at, step, earlier))
+            return structs.replace(end, entry=self._entry_with_gaps(at, step, earlier))
         if end.outcome != Outcome.FAILED.value or step.recovery:
             return end
         unknown = Outcome.CANNOT_KNOW.value
-        return replace(end, outcome=unknown, registered={}, entry=None, unknown=earlier)
+        return structs.replace(end, outcome=unknown, registered={}, entry=None, unknown=earlier)
 
     def _begun(self, at: Address) -> bool:
         """Whether the step's ``when`` let it begin; one that may be skipped shows no entry."""

@@ -6,8 +6,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import structs
 
 from tastyops.engine.links import MOST_LOSSES, NO_STATUS, Kept, Link, NotBegun, partial, settled
 from tastyops.engine.out_of_band import Outside
@@ -155,7 +157,7 @@ class Workers:
             doubt = self._doubt(move, command, link, kept, why)
             if doubt.how == "lost":
                 left = _left(capture) or seen.partial()
-                doubt = replace(doubt, result=left, command=describe(command))
+                doubt = structs.replace(doubt, result=left, command=describe(command))
             return Done(key, ((move.at, doubt, ""),))
         # whoever shows a picked-up outcome has not seen the intent
         told = describe(command) if isinstance(move, PickUp) else {}

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
+
+from msgspec import Struct
 
 GENESIS = "0" * 32
 
@@ -48,16 +49,14 @@ def lines_of(file: BinaryIO) -> Iterator[bytes]:
             return
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One thing wrong with a journal; ``line`` counts from 1."""
 
     line: int
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line read back: its object, or the fault that stands in its place."""
 
     number: int

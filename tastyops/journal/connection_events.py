@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tastyops.journal.events import Body
+from tastyops.journal.fields import Number
 
 HANDS = "hands"
 """Over what a session goes whose commands a person types at the host."""
 
 
-@dataclass(frozen=True)
-class Connected(Body):
+class Connected(Body, frozen=True):
     """A session with a host opened, and its lock was taken.
 
     ``skew``: seconds its clock is ahead of ours. ``epoch`` is the lock's; ``took_over`` says whose
@@ -27,17 +26,16 @@ class Connected(Body):
     hostname: str
     uid: int
     directory: str
-    skew: float = 0.0
+    skew: Number = 0.0
     epoch: int = 0
     took_over: str = ""
     over: str = ""
     entry: str | None = None
-    booted: float = 0.0
+    booted: Number = 0.0
     """When its boot began, in seconds since 1970 by our clock; 0 where that is not known."""
 
 
-@dataclass(frozen=True)
-class Disconnected(Body):
+class Disconnected(Body, frozen=True):
     """A session ended other than by us. ``expected``: the host was to go down. Private."""
 
     kind: ClassVar[str] = "disconnected"
@@ -45,24 +43,21 @@ class Disconnected(Body):
     expected: bool = False
 
 
-@dataclass(frozen=True)
-class ConsoleAttached(Body):
+class ConsoleAttached(Body, frozen=True):
     """A host's console was attached, in the way ``how`` says. Private, as is all it says."""
 
     kind: ClassVar[str] = "console-attached"
     how: str
 
 
-@dataclass(frozen=True)
-class ConsoleHeard(Body):
+class ConsoleHeard(Body, frozen=True):
     """A piece of what a console said, looked at or not, secrets masked."""
 
     kind: ClassVar[str] = "console-heard"
     out: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class ConsoleDetached(Body):
+class ConsoleDetached(Body, frozen=True):
     """A console was let go of, or lost (``why``). ``left_out``: bytes too many to be kept."""
 
     kind: ClassVar[str] = "console-detached"

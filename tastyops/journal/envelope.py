@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from tastyops.errors import JournalDamaged
 from tastyops.journal.connection_events import WAY_EVENTS
 from tastyops.journal.events import EVENTS, Address, Body, Unrecognised
+from tastyops.journal.fields import read
 
 KINDS: dict[str, type[Body]] = {cls.kind: cls for cls in (*EVENTS, *WAY_EVENTS)}
 """Every kind of event this version knows."""
@@ -24,8 +24,7 @@ NOT_AN_EVENT = (
 """What reading a line that is no event may raise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One line of a journal. Times are aware, in UTC; ``prev`` and ``hash`` are the chain."""
 
     run: str
@@ -81,47 +80,15 @@ def event_to_json(event: Event) -> dict[str, Any]:
     return {key: value for key, value in data.items() if value not in ("", 0) or key == "seq"}
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-_FITS: Mapping[str, Callable[[Any], bool]] = {
-    "str": lambda value: isinstance(value, str),
-    "str | None": lambda value: value is None or isinstance(value, str),
-    "int": lambda value: type(value) is int,
-    "bool": lambda value: isinstance(value, bool),
-    "float": _is_number,
-    "float | None": lambda value: value is None or _is_number(value),
-    "list[str]": _is_texts,
-    "dict[str, Any]": lambda value: isinstance(value, dict),
-}
-"""What a field may hold, by its annotation as it is written."""
-
-
-def fitting(known: tuple[Field[Any], ...], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields among ``data``. Raises ValueError for one of the wrong type: it is not ours."""
-    found = {f.name: data[f.name] for f in known if f.name in data}
-    for each in known:
-        fits = _FITS.get(str(each.type))
-        if fits and each.name in found and not fits(found[each.name]):
-            raise ValueError(f"{each.name} is not of its type")
-    return found
-
-
 def body_from_json(kind: str, data: dict[str, Any]) -> Body:
     """A body from its kind and fields; an unknown kind is kept, unknown fields are left out.
 
-    Raises ValueError or TypeError for a kind we know with fields that cannot be its own: what an
-    intent says must not be lost on the way.
+    Raises ValueError for a kind we know with fields that cannot be its own.
     """
     cls = KINDS.get(kind)
     if cls is None:
         return Unrecognised(kind, data)
-    return cls(**fitting(fields(cls), data))
+    return read(cls, data)
 
 
 def event_from_json(data: dict[str, Any]) -> Event:

@@ -8,8 +8,11 @@ read a newer journal. ``docs/journal.md`` lists every kind and a test keeps it i
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
+
+from msgspec import Struct, field
+
+from tastyops.journal.fields import Number, written
 
 TYPED = "typed"
 """The question that has a person type a command at the host and say what became of it."""
@@ -20,8 +23,7 @@ def question_digest(*words: object) -> str:
     return hashlib.sha256(" ".join(map(str, words)).encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Address:
+class Address(Struct, frozen=True, order=True):
     """Where in a run an event belongs: ``kalimdor 2.1#1/3`` is its third command, first attempt.
 
     ``lane`` is ``main`` unless the step runs beside others. ``n`` counts commands from 1; 0 is the
@@ -40,20 +42,17 @@ class Address:
         return f"{self.host} {self.step}{number}{command}".strip()
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(Struct, frozen=True):
     """What happened. Subclasses are the kinds; their fields are plain JSON values."""
 
     kind: ClassVar[str] = "body"
 
     def to_json(self) -> dict[str, Any]:
         """The fields, without those at their defaults."""
-        values = ((f.name, getattr(self, f.name), f.default) for f in fields(self))
-        return {name: value for name, value, default in values if value != default}
+        return written(self)
 
 
-@dataclass(frozen=True)
-class RunOpened(Body):
+class RunOpened(Body, frozen=True):
     """A run began. ``runbook`` and ``plan`` are digests; ``inputs`` hold no secrets."""
 
     kind: ClassVar[str] = "run-opened"
@@ -76,8 +75,7 @@ class RunOpened(Body):
     """The uid its session was logged in with, before any sudo; -1 where the system has none."""
 
 
-@dataclass(frozen=True)
-class StepStarted(Body):
+class StepStarted(Body, frozen=True):
     """An attempt at a step began with these parameters, secrets masked."""
 
     kind: ClassVar[str] = "step-started"
@@ -85,8 +83,7 @@ class StepStarted(Body):
     params: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Intended(Body):
+class Intended(Body, frozen=True):
     """About to be sent. Durable before the first byte goes out.
 
     ``fate``: its path on the host. ``record``: which directory that was, should it be made anew.
@@ -100,8 +97,7 @@ class Intended(Body):
     record: str = ""
 
 
-@dataclass(frozen=True)
-class Settled(Body):
+class Settled(Body, frozen=True):
     """What became of a command.
 
     ``how``: ``output`` (with ``result``), ``offline``, ``slept``, ``reported``, ``unknown``
@@ -122,8 +118,7 @@ class Settled(Body):
     final: bool = False
 
 
-@dataclass(frozen=True)
-class Asked(Body):
+class Asked(Body, frozen=True):
     """A question waits for a person. ``question``: ask, manual, confirm, typed, failure, undo,
     window.
 
@@ -140,8 +135,7 @@ class Asked(Body):
     choices: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Answered(Body):
+class Answered(Body, frozen=True):
     """A person, or hands that play one, answered. ``entry``: what the log says of an approval.
 
     What a command printed, as a person typed it, stands with the command's outcome and not here.
@@ -153,8 +147,7 @@ class Answered(Body):
     entry: str | None = None
 
 
-@dataclass(frozen=True)
-class Decided(Body):
+class Decided(Body, frozen=True):
     """What a person's answer to a failure means for the step. ``entry`` is public.
 
     ``decision``: retry, by-hand (the same, and a person types at the hosts that could not be
@@ -167,8 +160,7 @@ class Decided(Body):
     entry: str | None = None
 
 
-@dataclass(frozen=True)
-class InputChanged(Body):
+class InputChanged(Body, frozen=True):
     """From now on an input has another value; only steps that begin later see it."""
 
     kind: ClassVar[str] = "input-changed"
@@ -176,29 +168,26 @@ class InputChanged(Body):
     value: Any = None
 
 
-@dataclass(frozen=True)
-class Reported(Body):
+class Reported(Body, frozen=True):
     """Progress, and perhaps an entry for the log."""
 
     kind: ClassVar[str] = "reported"
     digest: str
-    done: float | None = None
+    done: Number | None = None
     entry: str | None = None
     note: str = ""
 
 
-@dataclass(frozen=True)
-class AttemptEnded(Body):
+class AttemptEnded(Body, frozen=True):
     """An attempt did not satisfy ``until``; another follows after ``delay`` seconds."""
 
     kind: ClassVar[str] = "attempt-ended"
     registered: dict[str, Any] = field(default_factory=dict)
     why: str = ""
-    delay: float = 0.0
+    delay: Number = 0.0
 
 
-@dataclass(frozen=True)
-class StepEnded(Body):
+class StepEnded(Body, frozen=True):
     """A step ended on one host. ``entry`` is public; ``why`` and ``registered`` are private.
 
     ``refused``: a guard said no, so ``why`` is all of it, whatever its last look at the host gave.
@@ -216,8 +205,7 @@ class StepEnded(Body):
     cause: int = 0
 
 
-@dataclass(frozen=True)
-class ShutdownExecuted(Body):
+class ShutdownExecuted(Body, frozen=True):
     """A shutdown a step had scheduled was carried out: its host was seen again on another boot.
 
     ``due``: when it was, in seconds since the epoch. ``entry`` is public.
@@ -228,16 +216,14 @@ class ShutdownExecuted(Body):
     entry: str
 
 
-@dataclass(frozen=True)
-class WorkStarted(Body):
+class WorkStarted(Body, frozen=True):
     """The first step of a work began."""
 
     kind: ClassVar[str] = "work-started"
     number: int
 
 
-@dataclass(frozen=True)
-class WorkEnded(Body):
+class WorkEnded(Body, frozen=True):
     """A work ended. ``status`` is the public word for it, ``why`` its public reason."""
 
     kind: ClassVar[str] = "work-ended"
@@ -246,8 +232,7 @@ class WorkEnded(Body):
     why: str = ""
 
 
-@dataclass(frozen=True)
-class DoubtSettled(Body):
+class DoubtSettled(Body, frozen=True):
     """What became of a change that a closed run left in doubt; in the record beside its journal.
 
     ``word``: ``ended`` (its host had the outcome, which is ``result``), ``done`` or ``not-done``
@@ -260,8 +245,7 @@ class DoubtSettled(Body):
     why: str = ""
 
 
-@dataclass(frozen=True)
-class HostFreed(Body):
+class HostFreed(Body, frozen=True):
     """The lock that a closed run had kept on a host was let go of, or was not its own any more.
 
     ``why``: what kept it from that.
@@ -271,8 +255,7 @@ class HostFreed(Body):
     why: str = ""
 
 
-@dataclass(frozen=True)
-class Noted(Body):
+class Noted(Body, frozen=True):
     """An operator's remark; ``public`` ones go into the log.
 
     ``at``: the moment it speaks of, where that is earlier than when it was said. ``id``: what makes
@@ -286,32 +269,28 @@ class Noted(Body):
     id: str = ""
 
 
-@dataclass(frozen=True)
-class Joined(Body):
+class Joined(Body, frozen=True):
     """An operator attends from now on."""
 
     kind: ClassVar[str] = "joined"
     name: str
 
 
-@dataclass(frozen=True)
-class CancelAsked(Body):
+class CancelAsked(Body, frozen=True):
     """A person asked for the run to stop."""
 
     kind: ClassVar[str] = "cancel-asked"
     because: str = ""
 
 
-@dataclass(frozen=True)
-class StopAsked(Body):
+class StopAsked(Body, frozen=True):
     """A person wants what runs now to stop, and to be asked how to go on."""
 
     kind: ClassVar[str] = "stop-asked"
     because: str = ""
 
 
-@dataclass(frozen=True)
-class Resumed(Body):
+class Resumed(Body, frozen=True):
     """Another process took the run up. ``last_seq``: how far the one before it came.
 
     ``runbook`` and ``plan`` are digests, which differ from the opening's where a person accepted
@@ -325,8 +304,7 @@ class Resumed(Body):
     tastyops: str = ""
 
 
-@dataclass(frozen=True)
-class WindowSet(Body):
+class WindowSet(Body, frozen=True):
     """The at-risk period, from the beginning or as a person moved it. Times as in the envelope.
 
     ``begins`` is empty where it is on already. ``entry``: what the log says of a move.
@@ -338,23 +316,20 @@ class WindowSet(Body):
     entry: str | None = None
 
 
-@dataclass(frozen=True)
-class WindowBegan(Body):
+class WindowBegan(Body, frozen=True):
     """The clock reached the beginning of the at-risk period."""
 
     kind: ClassVar[str] = "window-began"
 
 
-@dataclass(frozen=True)
-class WindowEnded(Body):
+class WindowEnded(Body, frozen=True):
     """The clock passed the end of the at-risk period while the run went on."""
 
     kind: ClassVar[str] = "window-ended"
     entry: str | None = None
 
 
-@dataclass(frozen=True)
-class LineTorn(Body):
+class LineTorn(Body, frozen=True):
     """The last line had not been written whole; ``file`` keeps its bytes. It was never acted on."""
 
     kind: ClassVar[str] = "line-torn"
@@ -362,16 +337,14 @@ class LineTorn(Body):
     size: int
 
 
-@dataclass(frozen=True)
-class FellSilent(Body):
+class FellSilent(Body, frozen=True):
     """A command has said nothing for ``seconds``; it goes on."""
 
     kind: ClassVar[str] = "fell-silent"
-    seconds: float
+    seconds: Number
 
 
-@dataclass(frozen=True)
-class Called(Body):
+class Called(Body, frozen=True):
     """The operators were called with this sentence; ``problem`` says why that did not succeed."""
 
     kind: ClassVar[str] = "called"
@@ -379,16 +352,14 @@ class Called(Body):
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class ClockStepped(Body):
+class ClockStepped(Body, frozen=True):
     """The controller's clock went back by ``seconds``; order is by sequence, not by time."""
 
     kind: ClassVar[str] = "clock-stepped"
-    seconds: float
+    seconds: Number
 
 
-@dataclass(frozen=True)
-class RunClosed(Body):
+class RunClosed(Body, frozen=True):
     """The end. ``status`` is the public one; ``exit_code`` what the command ended with."""
 
     kind: ClassVar[str] = "run-closed"
@@ -397,8 +368,7 @@ class RunClosed(Body):
     why: str = ""
 
 
-@dataclass(frozen=True)
-class Unrecognised(Body):
+class Unrecognised(Body, frozen=True):
     """A kind from another version, kept as it came."""
 
     name: str

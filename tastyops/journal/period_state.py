@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from tastyops.journal.events import Asked, WindowBegan, WindowEnded, WindowSet
 
 
-@dataclass(slots=True)
-class Trouble:
+class Trouble(Struct):
     """A step that did not end well, or may not just begin, and what a person decided about it."""
 
     asked: Asked
@@ -18,8 +17,7 @@ class Trouble:
     decision: str = ""
 
 
-@dataclass(slots=True)
-class Window:
+class Window(Struct):
     """The at-risk period. ``asked``: the steps whose beginning a person was asked about, by id."""
 
     begins: str = ""

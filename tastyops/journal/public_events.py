@@ -6,31 +6,30 @@ the page as it renders with that line in it, so a page edited by hand is noticed
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, ClassVar
 
+from msgspec import Struct, field
+
 from tastyops.errors import JournalDamaged
-from tastyops.journal.envelope import NOT_AN_EVENT, fitting, stamp, unstamp
+from tastyops.journal.envelope import NOT_AN_EVENT, stamp, unstamp
+from tastyops.journal.fields import read, written
 
 VERSION = 1
 MINUTES_OF_A_DAY = 24 * 60
 
 
-@dataclass(frozen=True)
-class PublicBody:
+class PublicBody(Struct, frozen=True):
     """What the log learns. Every text in it may be read by anybody."""
 
     kind: ClassVar[str] = ""
 
     def to_json(self) -> dict[str, Any]:
         """The fields, without those at their defaults."""
-        values = ((f.name, getattr(self, f.name), f.default) for f in fields(self))
-        return {name: value for name, value, default in values if value != default}
+        return written(self)
 
 
-@dataclass(frozen=True)
-class LogOpened(PublicBody):
+class LogOpened(PublicBody, frozen=True):
     """The log's head. ``kind_of``: ``at risk`` or ``incident``; ``offset``: minutes east of UTC.
 
     ``by_hand``: a person opened it before there was any run, and a person closes it; the end of a
@@ -51,8 +50,7 @@ class LogOpened(PublicBody):
     hosts: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class RunAttached(PublicBody):
+class RunAttached(PublicBody, frozen=True):
     """A run writes into this log from now on. ``offset``: works of the log before its own."""
 
     kind: ClassVar[str] = "run-attached"
@@ -60,8 +58,7 @@ class RunAttached(PublicBody):
     offset: int = 0
 
 
-@dataclass(frozen=True)
-class Entry(PublicBody):
+class Entry(PublicBody, frozen=True):
     """One line of the transcript. ``remark``: an operator's, which may be older than its place."""
 
     kind: ClassVar[str] = "entry"
@@ -70,8 +67,7 @@ class Entry(PublicBody):
     remark: bool = False
 
 
-@dataclass(frozen=True)
-class WorkStatus(PublicBody):
+class WorkStatus(PublicBody, frozen=True):
     """What became of a work; ``number`` counts from 1. ``by_hand``: a person said so."""
 
     kind: ClassVar[str] = "work-status"
@@ -81,16 +77,14 @@ class WorkStatus(PublicBody):
     by_hand: bool = False
 
 
-@dataclass(frozen=True)
-class Attends(PublicBody):
+class Attends(PublicBody, frozen=True):
     """Somebody joined."""
 
     kind: ClassVar[str] = "attends"
     name: str
 
 
-@dataclass(frozen=True)
-class Closed(PublicBody):
+class Closed(PublicBody, frozen=True):
     """The end: the status words, and the run journal's length and head hash.
 
     Without ``run`` a person closed the log.
@@ -103,8 +97,7 @@ class Closed(PublicBody):
     head: str = ""
 
 
-@dataclass(frozen=True)
-class RiskPeriod(PublicBody):
+class RiskPeriod(PublicBody, frozen=True):
     """The at-risk period. Times as in the envelope; ``begins`` is empty where it is on already."""
 
     kind: ClassVar[str] = "risk-period"
@@ -112,32 +105,28 @@ class RiskPeriod(PublicBody):
     begins: str = ""
 
 
-@dataclass(frozen=True)
-class SummaryAdded(PublicBody):
+class SummaryAdded(PublicBody, frozen=True):
     """One more sentence at the head of the log."""
 
     kind: ClassVar[str] = "summary-added"
     text: str
 
 
-@dataclass(frozen=True)
-class Retitled(PublicBody):
+class Retitled(PublicBody, frozen=True):
     """The log has another title; its number, and so its file's name, stays."""
 
     kind: ClassVar[str] = "retitled"
     title: str
 
 
-@dataclass(frozen=True)
-class WorkAdded(PublicBody):
+class WorkAdded(PublicBody, frozen=True):
     """One more work, numbered after those there are."""
 
     kind: ClassVar[str] = "work-added"
     title: str
 
 
-@dataclass(frozen=True)
-class Corrected(PublicBody):
+class Corrected(PublicBody, frozen=True):
     """An entry reads otherwise from now on. ``entry`` is the ``seq`` of its line."""
 
     kind: ClassVar[str] = "corrected"
@@ -145,16 +134,14 @@ class Corrected(PublicBody):
     text: str
 
 
-@dataclass(frozen=True)
-class Withdrawn(PublicBody):
+class Withdrawn(PublicBody, frozen=True):
     """An entry is no longer shown. ``entry`` is the ``seq`` of its line."""
 
     kind: ClassVar[str] = "withdrawn"
     entry: int
 
 
-@dataclass(frozen=True)
-class PrivateKept(PublicBody):
+class PrivateKept(PublicBody, frozen=True):
     """Private notes were added to a closed record, kept apart: how many there are, and their head.
 
     Nothing of what they say. ``of``: the run's id, or the log's number for a log without one.
@@ -169,8 +156,7 @@ class PrivateKept(PublicBody):
 KINDS: dict[str, type[PublicBody]] = {cls.kind: cls for cls in PublicBody.__subclasses__()}
 
 
-@dataclass(frozen=True, slots=True)
-class PublicEvent:
+class PublicEvent(Struct, frozen=True):
     """One line. ``source`` names what it was copied from, so that it is copied once.
 
     That is a run's event (``run#seq``) or a warning read from a file. ``who``: the person who wrote
@@ -209,7 +195,7 @@ def public_from_json(data: dict[str, Any]) -> PublicEvent | None:
         cls = KINDS.get(str(data["kind"]))
         if cls is None:
             return None
-        body = cls(**fitting(fields(cls), data["body"]))
+        body = read(cls, data["body"])
         if isinstance(body, LogOpened) and abs(body.offset) >= MINUTES_OF_A_DAY:
             raise ValueError("no zone is that far from UTC")
         return PublicEvent(

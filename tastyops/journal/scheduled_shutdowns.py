@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tastyops.journal.connection_events import another_boot
 from tastyops.journal.state import RunState
@@ -21,8 +22,7 @@ apart where a shutdown is scheduled.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduled:
+class Scheduled(Struct, frozen=True):
     """One that a step scheduled on a host: reboot, poweroff, halt; ``due`` in epoch seconds."""
 
     run: str

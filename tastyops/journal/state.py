@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from tastyops.journal.connection_events import HANDS, Connected
 from tastyops.journal.envelope import Event
@@ -61,8 +62,7 @@ once more what became of the change.
 Load = Callable[[str], bytes]
 
 
-@dataclass(slots=True)
-class Past:
+class Past(Struct):
     """One command of an attempt: what was meant, and what became of it, once that is known."""
 
     digest: str
@@ -102,8 +102,7 @@ class Past:
                 return self.digest == digest(command)
 
 
-@dataclass(slots=True)
-class Lane:
+class Lane(Struct):
     """One host in one step."""
 
     attempt: int = 0
@@ -149,8 +148,7 @@ class Lane:
         return last.asked if last and last.asked and last.open else None
 
 
-@dataclass(slots=True)
-class RunState:
+class RunState(Struct):
     """What is known of a run. Built by ``apply`` only."""
 
     run: str = ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import Any
+
+from msgspec import structs
 
 from tastyops.journal.events import Body
 from tastyops.journal.public_events import PublicBody
@@ -30,20 +31,22 @@ def masked_in_run(body: Body, masker: Masker) -> Body:
     if not masker:
         return body
     told = _told(body, masker, RUN_WORDS, besides=FREE)
-    free = {f.name: masker.data(getattr(body, f.name)) for f in fields(body) if f.name in FREE}
-    return replace(body, **told, **free)
+    free = {
+        name: masker.data(getattr(body, name)) for name in body.__struct_fields__ if name in FREE
+    }
+    return structs.replace(body, **told, **free)
 
 
 def masked_in_log(body: PublicBody, masker: Masker) -> PublicBody:
     """An event's body as it goes into a log's journal."""
-    return replace(body, **_told(body, masker, LOG_WORDS)) if masker else body
+    return structs.replace(body, **_told(body, masker, LOG_WORDS)) if masker else body
 
 
 def _told(
     body: Body | PublicBody, masker: Masker, own: frozenset[str], besides: frozenset[str] = _NONE
 ) -> dict[str, Any]:
     return {
-        f.name: masker.data(getattr(body, f.name), own, numbers=False)
-        for f in fields(body)
-        if f.name not in own and f.name not in besides
+        name: masker.data(getattr(body, name), own, numbers=False)
+        for name in body.__struct_fields__
+        if name not in own and name not in besides
     }

@@ -7,9 +7,11 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import structs
 
 from tastyops.errors import UsageError
 from tastyops.journal.envelope import Event
@@ -302,7 +304,7 @@ class LogFile:
             lines = [(masked_in_log(c.body, masker), c.at, c.source, c.who) for c in copies]
             drafts = self._lines.drafts(lines)
             page = render_markdown(build([*self._lines.events, *drafts])).encode()
-            drafts[-1] = replace(drafts[-1], page=_digest(page))
+            drafts[-1] = structs.replace(drafts[-1], page=_digest(page))
             self._set_aside_an_edit()
             self._tidy()
             self._lines.append(drafts)

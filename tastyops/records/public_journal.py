@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import structs
 
 from tastyops.errors import JournalDamaged
 from tastyops.journal.chain import GENESIS, seal, unseal
@@ -89,7 +90,7 @@ class PublicJournal:
         """Seals the drafts and appends them in one write, durable. Raises OSError, nothing kept."""
         sealed, head = [], self._head
         for draft in drafts:
-            line, head = seal(replace(draft, prev=head).to_json())
+            line, head = seal(structs.replace(draft, prev=head).to_json())
             sealed.append(line)
         data = b"".join(sealed)
         append_or_nothing(self.path, data, 0o644)

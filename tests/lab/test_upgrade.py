@@ -47,9 +47,10 @@ def test_the_kernel_is_upgraded_from_runbook_to_finished_log(pristine: Lab) -> N
 
 HOLD = (
     "systemd-run --quiet --unit=holder perl -e 'use Fcntl; open(F, q(>>), q({lock})) or die;"
-    ' fcntl(F, F_SETLK, pack("s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0)) or die; sleep {seconds}\''
+    ' fcntl(F, F_SETLK, [pack("s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0)]->[0]) or die;'
+    " sleep {seconds}' && until grep -q :$(stat -c %i {lock}) /proc/locks; do sleep 0.2; done"
 )
-"""A lock as apt's own, of a process that is not apt's."""
+"""A lock as apt's own, of a process that is not apt's; ends once it is held."""
 
 
 @pytest.mark.long
@@ -64,7 +65,7 @@ HOLD = (
 def test_a_lock_of_the_package_manager_is_waited_for(
     pristine: Lab, lock: str, words: str
 ) -> None:
-    pristine.guest.run(HOLD.format(lock=lock, seconds=60))
+    pristine.guest.run(HOLD.format(lock=lock, seconds=180))
     said = pristine.run(ROOT / "runbooks/kernel-upgrade.yml", timeout=1500)
     assert said.endswith("exit 0"), said
     assert re.search(rf"process \d+ \(perl\) holds the lock on {words}: waiting", said), said

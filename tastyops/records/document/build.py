@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from msgspec import structs
+
 from tastyops.journal.envelope import unstamp
 from tastyops.journal.public_events import (
     Attends,
@@ -157,7 +159,7 @@ class _Building:
                 self._entries[event.seq] = (at, entry, vague)
             case Corrected(entry=number, text=text) if number in self._entries:
                 at, entry, vague = self._entries[number]
-                self._entries[number] = (at, replace(entry, text=text), vague)
+                self._entries[number] = (at, structs.replace(entry, text=text), vague)
             case Withdrawn(entry=number):
                 self._withdrawn.add(number)
             case SummaryAdded(text=text):
