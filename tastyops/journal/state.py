@@ -196,7 +196,7 @@ class RunState(Struct):
     @property
     def in_doubt(self) -> bool:
         """Whether it is not known what became of a step."""
-        return any(lane.ended and lane.ended.outcome == "in doubt" for lane in self.lanes.values())
+        return Outcome.IN_DOUBT in self.bad.values()
 
     def doubts(self, step: str) -> dict[str, Past]:
         """The changes of a step of which nobody knows what became, by host."""

@@ -92,9 +92,13 @@ class Plan:
         """The step's action."""
         return self.registry[step.action]
 
+    @cached_property
+    def _hosts(self) -> dict[str, Host]:
+        return {host.name: host for host in self.hosts}
+
     def host(self, name: str) -> Host | None:
         """The host of that name; None for the controller's own lane."""
-        return next((host for host in self.hosts if host.name == name), None)
+        return self._hosts.get(name)
 
     def work_of(self, step_id: str) -> Work:
         """The work a step belongs to; one that rescues the run belongs to the last."""
