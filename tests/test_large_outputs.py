@@ -10,6 +10,7 @@ import pytest
 from tastyops.domain.storage.checking import judged, repaired
 from tastyops.errors import Failed, JournalDamaged, ProbeFailed
 from tastyops.facts.parsers import PARSERS, parse
+from tastyops.journal.evidence import visible_lines
 from tastyops.model.commands import (
     PARSE_LIMIT,
     Blob,
@@ -18,7 +19,6 @@ from tastyops.model.commands import (
     blob_to_json,
     text_between_cuts,
 )
-from tastyops.ui.run_view import visible_lines
 
 INLINE = 4096
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from tastyops.app.devices import DevicePasswords
 from tastyops.app.registry import registry
-from tastyops.cli.devices import DevicePasswords
-from tastyops.cli.secrets import Secrets, packed, unpacked
+from tastyops.app.secrets import Secrets, packed, unpacked
 from tastyops.errors import InvalidFile, ProbeFailed, SecretUnavailable, shown
 from tastyops.journal.envelope import event_to_json
 from tastyops.journal.events import Address, Intended, RunOpened, Settled, StepEnded, StepStarted

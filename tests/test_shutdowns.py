@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tastyops.cli.underway import scheduled
+from tastyops.app.scheduled_shutdowns import scheduled_under_way as scheduled
 from tastyops.facts.system import logind_call
 from tastyops.journal.connection_events import HANDS, Connected
 from tastyops.journal.events import StepEnded

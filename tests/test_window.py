@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tastyops.cli.window import window_of
+from tastyops.app.at_risk_window import window_of
 from tastyops.domain.boot.moment import moment
 from tastyops.errors import Place, ProbeFailed, Refused, UsageError
 from tastyops.facts.parsers import parse

@@ -7,7 +7,8 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tastyops.cli import project
+from tastyops.cli.chosen_records import load_records
+from tastyops.cli.options import filled_path, inventory_argument
 from tastyops.cli.prune import size_in_words
 from tastyops.errors import ExitCode, UsageError
 from tastyops.records.archive import Contents, write_archive
@@ -18,22 +19,22 @@ SUFFIXES = (".tar", ".tar.gz", ".tgz")
 def arguments(parser: ArgumentParser) -> None:
     """What ``backup`` takes."""
     parser.add_argument(
-        "file", metavar="FILE", type=project.filled_path,
+        "file", metavar="FILE", type=filled_path,
         help="the archive to write: .tar or .tar.gz; one that exists is not overwritten",
     )
-    project.inventory_argument(parser)
+    inventory_argument(parser)
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Writes the archive and says what is in it, and what is wrong with that."""
-    inventory = project.load_inventory(args.inventory)
-    places = [(book.directory, runs) for runs, book in project.record_places(inventory, args)]
+    records = load_records(args)
+    places = [(book.directory, runs) for runs, book in records.pairs()]
     _check(args.file, places)
     if dry:
         print(f"Would write {args.file}.")  # noqa: T201
         return int(ExitCode.COMPLETED)
     contents = write_archive(
-        args.file, places, Path(inventory.path).parent, datetime.now(UTC)
+        args.file, places, Path(records.inventory.path).parent, datetime.now(UTC)
     )
     for sentence in contents.faults:
         print(sentence, file=sys.stderr)  # noqa: T201

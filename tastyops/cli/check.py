@@ -5,7 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from tastyops.cli import preflight, project
+from tastyops.app.loading import DEFAULT_INVENTORY, RUNBOOK_FILES, load_inventory, load_runbook
+from tastyops.cli.options import filled, filled_path, inventory_argument, plugins_argument
+from tastyops.cli.verbs import module_of
 from tastyops.errors import ExitCode, InvalidFile, Place, Problem, UsageError
 from tastyops.model.inventory import Inventory
 
@@ -13,13 +15,13 @@ from tastyops.model.inventory import Inventory
 def arguments(parser: ArgumentParser) -> None:
     """What ``check`` takes."""
     parser.add_argument(
-        "file", metavar="FILE", nargs="?", type=project.filled_path,
+        "file", metavar="FILE", nargs="?", type=filled_path,
         help="a runbook, or a folder of them",
     )
-    project.inventory_argument(parser)
-    project.plugins_argument(parser)
+    inventory_argument(parser)
+    plugins_argument(parser)
     parser.add_argument(
-        "--host", action="append", default=[], metavar="NAME", type=project.filled,
+        "--host", action="append", default=[], metavar="NAME", type=filled,
         help="instead: what a reboot of this host depends on; repeatable",
     )
 
@@ -32,16 +34,16 @@ def perform(args: Namespace, *, dry: bool) -> int:
             next_step="`invoke check runbooks/` or `invoke check --host kalimdor`.",
         )
     if args.host:
-        return preflight.perform(args)
+        return int(module_of("check --host").perform(args, dry=dry))
     inventory = _inventory(args)
     folder = args.file.is_dir()
-    files = sorted(args.file.glob(project.RUNBOOK_FILES)) if folder else [args.file]
+    files = sorted(args.file.glob(RUNBOOK_FILES)) if folder else [args.file]
     if not files:
         raise UsageError(f"{args.file} holds no runbook (*.yml).")
     problems: list[Problem] = []
     for file in files:
         try:
-            runbook = project.load_runbook(file, inventory, args.plugins)
+            runbook = load_runbook(file, inventory, args.plugins).runbook
         except InvalidFile as error:
             problems += error.problems
         except UsageError as error:
@@ -50,7 +52,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
             problems.append(Problem(Place(str(file)), error.what))
         else:
             works, steps = len(runbook.works), len(list(runbook.steps()))
-            print(f"{file}: ok, {_count(works, 'work')}, {_count(steps, 'step')}")  # noqa: T201
+            print(f"{file}: ok, {_count(works, 'work item')}, {_count(steps, 'step')}")  # noqa: T201
     if problems:
         raise InvalidFile(problems)
     return int(ExitCode.COMPLETED)
@@ -61,7 +63,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _inventory(args: Namespace) -> Inventory | None:
-    """The inventory, so that hosts and their vars are known; none is needed where there is none."""
-    if args.inventory is None and not Path(project.DEFAULT_INVENTORY).exists():
+    """The inventory, for the names of hosts and their vars; None where there is none."""
+    if args.inventory is None and not Path(DEFAULT_INVENTORY).exists():
         return None
-    return project.load_inventory(args.inventory)
+    return load_inventory(args.inventory)

@@ -1,10 +1,11 @@
-"""``hosts``: what the inventory holds. Touches no host."""
+"""``hosts``: the hosts and groups of the inventory. Touches no host."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from tastyops.cli import project
+from tastyops.app.loading import load_inventory
+from tastyops.cli.options import inventory_argument
 from tastyops.errors import ExitCode
 from tastyops.model.inventory import Host
 from tastyops.model.public_text import one_line
@@ -12,12 +13,12 @@ from tastyops.model.public_text import one_line
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``hosts`` takes."""
-    project.inventory_argument(parser)
+    inventory_argument(parser)
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Prints hosts and groups."""
-    inventory = project.load_inventory(args.inventory)
+    inventory = load_inventory(args.inventory)
     print(f"{inventory.path} (times in {inventory.timezone})")  # noqa: T201
     for host in inventory.hosts.values():
         print(f"  {host.name:20} {one_line(_where(host))}")  # noqa: T201

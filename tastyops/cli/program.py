@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import os
 import sys
 import time
@@ -12,10 +11,12 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
-from tastyops.cli import output, signals
-from tastyops.cli.verbs import BY_NAME, VERBS
+from tastyops.app import signals
+from tastyops.cli import output
+from tastyops.cli.verbs import BY_NAME, VERBS, module_of
 from tastyops.errors import ExitCode, TastyopsError, UsageError
 from tastyops.model.public_text import one_line
+from tastyops.ui.messages import as_typed, start_as
 
 DRY = "INVOKE_RUN_DRY"
 """Invoke's own variable for its ``--dry``; the ``tastyops`` program heeds it too."""
@@ -45,6 +46,7 @@ def main(
 ) -> int:
     """Runs a verb and returns the exit code. Every error and Ctrl-C ends here."""
     arguments = list(sys.argv[1:] if words is None else words)
+    start_as(program)
     output.mend()
     with signals.like_ctrl_c():
         code = _outcome(arguments, program, dry or os.environ.get(DRY, "") not in ("", "0"))
@@ -58,13 +60,13 @@ def _outcome(arguments: list[str], program: str, dry: bool) -> int:
     try:
         return _dispatch(arguments, program, dry)
     except TastyopsError as error:
-        _tell(error, program)
+        _tell(error)
         return int(error.exit_code)
     except KeyboardInterrupt:
-        _say(program, "", "Stopped. Nothing more will be done.")
+        _say("", "Stopped. Nothing more will be done.")
         return int(ExitCode.CANCELLED)
     except signals.Aborted:
-        _say(program, "", *signals.ABORTED.splitlines())
+        _say("", *signals.ABORTED.splitlines())
         return int(ExitCode.CANCELLED)
     except SystemExit as end:  # argparse's own --help
         return end.code if isinstance(end.code, int) else int(ExitCode.COMPLETED)
@@ -72,7 +74,7 @@ def _outcome(arguments: list[str], program: str, dry: bool) -> int:
         if isinstance(error, OSError) and output.is_trouble(error):
             output.settle(error)
         else:  # a bug: say so plainly, and keep the details for its report
-            _tell_of_bug(error, program)
+            _tell_of_bug(error)
         return int(ExitCode.FAILED)
 
 
@@ -97,7 +99,7 @@ def _dispatch(arguments: list[str], program: str, dry: bool) -> int:
         near = get_close_matches(name, BY_NAME, 1)
         hint = f"Did you mean {near[0]}?" if near else f"Verbs: {', '.join(BY_NAME)}."
         raise UsageError(f"{program} has no verb {name!r}.", next_step=hint)
-    module = importlib.import_module(f"tastyops.cli.{verb.module}")
+    module = module_of(name)
     parser = Parser(prog=f"{program} {name}", description=verb.help + ".")
     module.arguments(parser)
     signals.loaded()
@@ -124,21 +126,21 @@ def _overview(program: str) -> None:
     print("\n".join(lines))  # noqa: T201
 
 
-def _tell(error: TastyopsError, program: str) -> None:
-    _say(program, *(line for part in error.lines() for line in part.splitlines()))
+def _tell(error: TastyopsError) -> None:
+    _say(*(line for part in error.lines() for line in part.splitlines()))
 
 
-def _say(program: str, *lines: str) -> None:
+def _say(*lines: str) -> None:
     """Lines on standard error; a file's name or a host's answer in them steers no terminal.
 
     Commands are named as they are typed: whoever has installed ``tastyops`` may have no ``invoke``.
     """
-    told = (one_line(line).replace("`invoke ", f"`{program} ") for line in lines)
+    told = (as_typed(one_line(line)) for line in lines)
     with contextlib.suppress(OSError):
         print(*told, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _tell_of_bug(error: Exception, program: str) -> None:
+def _tell_of_bug(error: Exception) -> None:
     import tempfile
     import traceback
 
@@ -147,7 +149,6 @@ def _tell_of_bug(error: Exception, program: str) -> None:
     ) as report:
         report.write("".join(traceback.format_exception(error)))
     _say(
-        program,
         f"An error in tastyops itself: {type(error).__name__}: {error}",
         "What was recorded is intact; what was under way on a host is not known.",
         f"Please report it with {report.name}; `invoke show last` shows how far the run came.",

@@ -7,7 +7,8 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
 
-from tastyops.cli import project
+from tastyops.cli.chosen_records import load_records
+from tastyops.cli.options import inventory_argument
 from tastyops.errors import ExitCode, NeedsPerson
 from tastyops.model.duration import parse_duration
 from tastyops.model.public_text import one_line
@@ -28,12 +29,12 @@ def arguments(parser: ArgumentParser) -> None:
         help="the last N runs stay, however old (default: 0)",
     )
     parser.add_argument("--yes", "-y", action="store_true", help="remove without asking")
-    project.inventory_argument(parser)
+    inventory_argument(parser)
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Shows what would go, asks, and removes it."""
-    places = project.record_places(project.load_inventory(args.inventory), args)
+    places = load_records(args).pairs()
     going: list[Finished] = []
     staying: list[Finished] = []
     before = datetime.now(UTC) - args.keep

@@ -5,24 +5,22 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
-from tastyops.app.registry import BUILT_IN, registry
-from tastyops.cli import project
+from tastyops.app.schema import runbook_schema
+from tastyops.cli.options import filled_path
 from tastyops.errors import ExitCode, UsageError
-from tastyops.runbook.schema import render, runbook_schema
 
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``schema`` takes."""
     parser.add_argument(
-        "folder", metavar="FOLDER", nargs="?", type=project.filled_path,
-        help="with the actions beside these runbooks and those of plugins",
+        "folder", metavar="FOLDER", nargs="?", type=filled_path,
+        help="also the actions beside these runbooks, and those of plugins",
     )
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
-    """Prints it."""
+    """Prints the schema."""
     if args.folder is not None and not args.folder.is_dir():
         raise UsageError(f"{args.folder} is not a folder of runbooks.")
-    actions = BUILT_IN if args.folder is None else registry(args.folder)
-    sys.stdout.write(render(runbook_schema(actions)))
+    sys.stdout.write(runbook_schema(args.folder))
     return int(ExitCode.COMPLETED)

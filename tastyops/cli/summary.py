@@ -1,25 +1,20 @@
-"""``summary``: one more sentence at the head of a log."""
+"""``summary``: another sentence at the head of a log."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from tastyops.cli import project, writing
-from tastyops.journal.public_events import SummaryAdded
+from tastyops.app.log_edits import add_summary
+from tastyops.cli.log_verbs import log_argument, target_of, write
+from tastyops.cli.options import filled
 
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``summary`` takes."""
-    writing.log_argument(parser)
-    parser.add_argument("text", metavar="TEXT", type=project.filled, help="the sentence")
+    log_argument(parser)
+    parser.add_argument("text", metavar="TEXT", type=filled, help="the sentence")
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
-    """Adds it."""
-    target = writing.find_log(args)
-    log, added = target.the_log(), SummaryAdded(writing.sentence(args.text, "The sentence"))
-    at = target.present()
-    return writing.write(
-        log, lambda: [writing.by_hand(added, at)], dry=dry,
-        done=f"Added to the summary of {log.number}: {added.text}",
-    )
+    """Adds the sentence."""
+    return write(add_summary(target_of(args), args.text), dry=dry)

@@ -1,32 +1,32 @@
-"""``trust``: see a host's key and, if you say so, put it on record."""
+"""``trust``: show a host's SSH key and record it if the operator agrees."""
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
 
-from tastyops.cli import project
+from tastyops.app.host_keys import OfferedKey, offered_key
+from tastyops.app.loading import load_inventory
+from tastyops.cli.options import filled, inventory_argument
 from tastyops.errors import ExitCode, NeedsPerson, UsageError
-from tastyops.transport.ssh import ssh_config, trust
-from tastyops.transport.ssh.trust import Offered
 from tastyops.ui.prompts import typed
 
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``trust`` takes."""
     parser.add_argument(
-        "host", metavar="HOST", type=project.filled, help="a host of the inventory"
+        "host", metavar="HOST", type=filled, help="a host of the inventory"
     )
     parser.add_argument(
-        "--fingerprint", metavar="SHA256:…", type=project.filled,
+        "--fingerprint", metavar="SHA256:…", type=filled,
         help="trust it without asking if its key has this fingerprint",
     )
-    project.inventory_argument(parser)
+    inventory_argument(parser)
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Shows each unknown key on the way to the host, asks, and records it."""
-    inventory = project.load_inventory(args.inventory)
+    inventory = load_inventory(args.inventory)
     if args.host in inventory.groups:
         members = ", ".join(inventory.groups[args.host])
         raise UsageError(
@@ -39,22 +39,21 @@ def perform(args: Namespace, *, dry: bool) -> int:
             f"{host.name} is a practice host; there is nothing to trust.",
             still_true="Nothing was recorded.",
         )
-    configuration = ssh_config.read(None)
     while True:
-        offered = trust.fetch(host, configuration)
+        offered = offered_key(host)
         if offered.recorded:
             print(f"{offered.name}: {offered.kind} {offered.fingerprint} is on record.")  # noqa: T201
             return int(ExitCode.COMPLETED)
         if dry or not _agreed(offered, args.fingerprint):
             print("Nothing was recorded.", file=sys.stderr)  # noqa: T201
             return int(ExitCode.COMPLETED if dry else ExitCode.CANCELLED)
-        trust.record(offered)
+        offered.record()
         print(f"Recorded in {offered.file}.")  # noqa: T201
         if not offered.jump:
             return int(ExitCode.COMPLETED)
 
 
-def _agreed(offered: Offered, expected: str | None) -> bool:
+def _agreed(offered: OfferedKey, expected: str | None) -> bool:
     what = "jump host " if offered.jump else ""
     print(f"{what}{offered.name} port {offered.port} shows this key:")  # noqa: T201
     print(f"  {offered.kind} {offered.fingerprint}")  # noqa: T201

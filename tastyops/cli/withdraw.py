@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from tastyops.cli import writing
-from tastyops.cli.correct import change, entry_argument
-from tastyops.journal.public_events import Withdrawn
+from tastyops.app.log_edits import withdraw
+from tastyops.cli.log_verbs import entry_argument, log_argument, target_of, write
 
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``withdraw`` takes."""
-    writing.log_argument(parser)
+    log_argument(parser)
     entry_argument(parser)
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
-    """Takes it off the page; the log's journal keeps it."""
-    done = f"Entry #{args.entry} is withdrawn; the log's journal keeps it."
-    return change(args, Withdrawn(args.entry), dry=dry, done=done)
+    """Takes the entry off the page; the log's journal keeps it."""
+    return write(withdraw(target_of(args), args.entry), dry=dry)

@@ -13,13 +13,11 @@ from msgspec import structs
 
 from tastyops.journal.events import Address, Answered
 from tastyops.journal.state import RunState
+from tastyops.model.approval import APPROVAL_WORDS, refusal, stranger
 from tastyops.plan.lane import YES
 from tastyops.plan.log_sentences import approved_entry
 from tastyops.plan.plan import Plan, lane_names
 from tastyops.ports import HandedIn
-
-ROOT = 0
-APPROVAL_WORDS = ("yes", "no", "y", "n")
 
 
 def answers(
@@ -47,29 +45,11 @@ def may_speak(handed: HandedIn, operators: Collection[str] = ()) -> bool:
     return handed.account is None or stranger(handed.who, operators) == ""
 
 
-def stranger(who: str, operators: Collection[str]) -> str:
-    """Why another account's note is not taken; empty if it is. ``operators``: all, if empty."""
-    if operators and who not in operators:
-        return f"{who} is not among the inventory's operators"
-    return ""
-
-
 def why_not(state: RunState, account: int, who: str, approvers: Collection[str]) -> str:
     """Why that account is not another operator of this run; empty if it is."""
     opened = state.opened
     own = (opened.account, opened.login) if opened else ()
     return refusal(account, who, own, state.started_by, approvers)
-
-
-def refusal(
-    account: int, who: str, own: Collection[int], started_by: str, approvers: Collection[str]
-) -> str:
-    """The same, from what is known of a run without its journal. ``own``: its starter's uids."""
-    if account == ROOT:
-        return "root is nobody in particular"
-    if account in own or who == started_by:
-        return f"{who} began this run"
-    return stranger(who, approvers)
 
 
 def approved(plan: Plan, state: RunState, at: Address, answer: Answered, who: str) -> Answered:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from tastyops.journal.connection_events import Connected, Disconnected
 from tastyops.journal.envelope import Event
@@ -33,9 +31,8 @@ from tastyops.journal.events import (
     WorkEnded,
     WorkStarted,
 )
+from tastyops.journal.evidence import as_typed, command_lines, ended_with, visible_lines
 from tastyops.journal.public_events import Entry
-from tastyops.journal.state import RunState
-from tastyops.model.commands import blob_from_json, text_between_cuts
 from tastyops.model.outcome import Outcome
 from tastyops.model.public_text import one_line
 from tastyops.model.runbook import Step
@@ -44,20 +41,6 @@ from tastyops.records.document.copying import public_bodies
 
 MOST_NAMED = 4
 """Hosts that a run's first line names; of more it tells the number."""
-
-LINES = 5
-"""Last lines of output shown under a running step."""
-
-
-def visible_lines(data: bytes, count: int = LINES) -> list[str]:
-    """The last lines of a command's output with everything that could steer a terminal removed.
-
-    Bytes that are no UTF-8 are replaced; the parts of characters at the ends of a piece are not
-    shown.
-    """
-    lines = text_between_cuts(data).replace("\r", "\n").split("\n")
-    shown = [one_line(line) for line in lines if line.strip()]
-    return shown[-count:]
 
 
 def step_title(plan: Plan, step: Step) -> str:
@@ -88,31 +71,6 @@ class WorkView:
     title: str
     state: str = "waiting"
     why: str = ""
-
-
-def command_lines(argv: Sequence[str], settled: Settled) -> list[str]:
-    """A command, how it ended if that is known, and the last of what it said."""
-    result = settled.result
-    if settled.how not in ("output", "lost") or not (argv or result):
-        return []
-    how = _ended_with(result) if settled.how == "output" else "no exit status"
-    lines = [f"  $ {one_line(_as_typed(argv))}    ({how})"]
-    for stream in ("out", "err"):
-        blob = blob_from_json(result.get(stream, {}))
-        lines += [f"  | {line}" for line in visible_lines(blob.tail or blob.head, 10)]
-    return lines
-
-
-def doubt_lines(state: RunState, step: str) -> list[str]:
-    """Why nobody knows what became of a step's changes, and what they said until then."""
-    lines = []
-    for host, past in state.doubts(step).items():
-        settled = past.settled
-        if settled is not None:
-            argv = past.command.get("change", settled.command.get("change", ()))
-            lines.append(one_line(f"  {host}: {settled.why}" if host else f"  {settled.why}"))
-            lines += command_lines(list(argv), settled)
-    return lines
 
 
 class RunView:
@@ -243,7 +201,7 @@ class RunView:
             case Asked(text=text, by=by) if by:
                 said = f" asks {by}: {text}  (invoke answer {event.run} yes, from their own login)"
             case Settled(by=by) if by:
-                shown = _as_typed(self._commands.get((event.at.host, event.at.step), []))
+                shown = as_typed(self._commands.get((event.at.host, event.at.step), []))
                 said = f":{f' `{shown}`' if shown else ''} typed by {by}: {_told(event.body)}"
             case Asked(text=text, question=kind) if kind not in ("failure", TYPED):
                 said = f" asks: {text}"
@@ -299,17 +257,5 @@ class RunView:
         return last == note
 
 
-def _as_typed(argv: Sequence[str]) -> str:
-    return argv[2] if list(argv[:2]) == ["sh", "-c"] and len(argv) > 2 else " ".join(argv)
-
-
 def _told(settled: Settled) -> str:
-    return _ended_with(settled.result) if settled.how == "output" else settled.why
-
-
-def _ended_with(result: Mapping[str, Any]) -> str:
-    status = result.get("status")
-    if result.get("timed_out"):
-        return "stopped at its timeout"
-    cut = "; the host had no room for all it printed" if result.get("cut") else ""
-    return "stopped" if isinstance(status, int) and status < 0 else f"status {status}{cut}"
+    return ended_with(settled.result) if settled.how == "output" else settled.why

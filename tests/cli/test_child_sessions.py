@@ -27,9 +27,9 @@ OTHERS = {
 """Other ways, none of which is used: each would need a decision."""
 
 EXCEPTIONS = {
-    "cli/hostshell.py": "the operator's own shell on a host needs the terminal; it changes nothing "
+    "app/interventions.py": "the operator's own shell on a host needs the terminal; it changes nothing "
     "that the run waits for but the question, which stays open",
-    "cli/sources.py": "a secret's command may ask for its own key on the terminal; it has ended "
+    "app/secret_sources.py": "a secret's command may ask for its own key on the terminal; it has ended "
     "before the first step",
     "cli/lab/ssh.py": "the operator's own shell on the lab machine; no run waits for it",
     "lab": "builds and manages the lab's machine and is to end with its terminal; no run waits for "

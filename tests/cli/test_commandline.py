@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tastyops.cli import conduct
-from tastyops.cli import run as run_verb
+from tastyops.cli import terminal
 from tastyops.practice import kalimdor
 from tastyops.practice.server import PracticeHost
 from tastyops.ui import failure_menu, prompts
@@ -258,8 +257,7 @@ def test_exit_3_a_person_says_no(
     run: Run, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = iter(["no", "abort"])
-    for module in (run_verb, conduct):
-        monkeypatch.setattr(module, "may_ask", lambda _: True)
+    monkeypatch.setattr(terminal, "keyboard", lambda **_: terminal.Keyboard())
     for module in (prompts, failure_menu):
         monkeypatch.setattr(module, "typed", lambda *_: next(said))
     assert run("run", project.runbook("confirm: Really?", "run: echo hi")).code == 3

@@ -32,7 +32,7 @@ def test_keys_go_there_and_what_it_says_is_kept(tmp_path: Path) -> None:
         child.send("\r")
         child.expect("kalimdor login: ")
         child.send("\x1d")
-        child.expect("What it said is in (\\S+)\\.\r?\n")
+        child.expect("Its output is in (\\S+)\\.\r?\n")
         record = tmp_path / child.match[1]
         child.expect(pexpect.EOF)
     finally:
@@ -56,4 +56,4 @@ def test_a_host_without_one_and_a_dry_run(tmp_path: Path) -> None:
         [sys.executable, "-m", "tastyops", "console", "web1"], cwd=tmp_path, timeout=120,
         env={**ENVIRONMENT, "INVOKE_RUN_DRY": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (dry.returncode, dry.stdout) == (0, "Would attach web1's console.\n")
+    assert (dry.returncode, dry.stdout) == (0, "Dry run, nothing was attached. It would be web1's console.\n")

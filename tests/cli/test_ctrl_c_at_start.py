@@ -34,8 +34,8 @@ STARTS = {
 
 MODULES = [
     "tastyops.cli.program", "tastyops.cli", "argparse", "difflib", "tastyops.cli.output",
-    "tastyops.cli.signals", "tastyops.cli.verbs", "tastyops.errors", "tastyops.model.public_text",
-    "tastyops.cli.check", "tastyops.cli.project", "tastyops.app.registry", "jinja2", "yaml",
+    "tastyops.app.signals", "tastyops.cli.verbs", "tastyops.errors", "tastyops.model.public_text",
+    "tastyops.cli.check", "tastyops.app.loading", "tastyops.app.registry", "jinja2", "yaml",
     "tastyops.journal.envelope", "tastyops.records.runs",
 ]  # fmt: skip
 

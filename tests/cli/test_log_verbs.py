@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tastyops.cli import writing
+from tastyops.cli import log_verbs
 from tests.cli.conftest import Run
 from tests.cli.project import Project, finish, send, wait_for
 
@@ -253,7 +253,7 @@ def test_a_time_that_came_twice_is_asked_about(
     assert run("note", "first", "--at", "2025-10-26 01:30+01:00").code == 0
     asked: list[str] = []
     answers = ["maybe", "2"]
-    monkeypatch.setattr(writing, "typed", lambda prompt: (asked.append(prompt), answers.pop(0))[1])
+    monkeypatch.setattr(log_verbs, "typed", lambda prompt: (asked.append(prompt), answers.pop(0))[1])
     for stream in ("stdin", "stderr"):
         monkeypatch.setattr(f"sys.{stream}", _Terminal())
     assert run("note", "second", "--at", twice).code == 0

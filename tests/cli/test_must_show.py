@@ -122,7 +122,7 @@ def test_the_third_work_is_cancelled_when_the_second_fails(run: Run, project: Pr
 
 def test_verify_finds_a_sound_journal_sound(copied: Project, run: Run) -> None:
     count = len(copied.events())
-    assert re.search(rf": {count} events, sound; head [0-9a-f]{{32}}\.$", run("verify", "last").out)
+    assert re.search(rf": {count} events unchanged; head [0-9a-f]{{32}}\.$", run("verify", "last").out)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.35, 0.6, 0.9])
@@ -245,7 +245,7 @@ def test_list(copied: Project, run: Run) -> None:
     copied.write("runbooks/odd.yaml", 'title: "\\e[31mOdd"\nhosts: none\nworks: [{work: W, steps: [{manual: x}]}]\n')
     out = run("list").out
     assert "  runbooks/kernel-upgrade.yml Emergency kernel upgrade\n" in out
-    assert "  runbooks/bad.yml (not valid: 2 problem(s), see `invoke check runbooks/bad.yml`)\n" in out
+    assert "  runbooks/bad.yml (not valid: 2 problem(s), see `tastyops check runbooks/bad.yml`)\n" in out
     assert "  runbooks/odd.yaml Odd\n" in out
     assert re.search(r"  \S+ \[\d{4}/001\] PRACTICE Emergency kernel upgrade: Completed\n", out)
 

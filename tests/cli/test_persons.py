@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tastyops.cli.persons import need_nobody
+from tastyops.app.attendance_check import need_nobody
 from tastyops.errors import NeedsPerson
 from tests.core.driving import plan_of
 

@@ -7,7 +7,7 @@ import sys
 import pexpect
 import pytest
 
-from tastyops.cli.hostpower import switch_on
+from tastyops.app.interventions import switch_on
 from tastyops.errors import PowerUnreachable
 from tastyops.journal.events import Body, Noted
 from tastyops.model.inventory import Host

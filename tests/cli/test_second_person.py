@@ -175,7 +175,7 @@ def test_an_answer_waits_for_a_run_whose_controller_ended(two: Two) -> None:
         env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=become,
     )  # fmt: skip
     out, _ = answer.communicate(timeout=60)
-    assert "Left as " in out
+    assert " was left for the run" in out
     code, said = two.says(two.first, "resume", "--yes")
     assert code == 5, said  # it was declined: the rest needs a person at a terminal
     assert "Step 1.1 (confirm) was cancelled" in said
@@ -206,7 +206,7 @@ def test_another_account_reaches_a_live_run(two: Two) -> None:
         assert (code, f"Noted as {two.second} in " in said) == (0, True), said
         wait_for(lambda: "] Smoke seen in the rack.\n" in two.page(), "it stands in the log")
         code, said = two.says(two.second, "note", "The key is in the drawer.", "--private")
-        assert (code, "privately" in said) == (0, True), said
+        assert (code, "in the private record" in said) == (0, True), said
         code, said = two.says(two.second, "attend", "last")
         assert (code, f"{two.second} attends " in said) == (0, True), said
         code, said = two.says(two.second, "attend", "last", "--as", two.first)
@@ -237,7 +237,7 @@ def test_what_another_account_may_not_is_refused_and_says_whom_to_ask(two: Two) 
         for words in (["cancel", "last"], ["show", "last"], ["verify", "last"],
                       ["resume", "--run", two.run], ["cancel", log]):  # fmt: skip
             code, said = two.says(two.second, *words)
-            assert (code, f"The run {two.run} is {two.first}'s" in said) == (2, True), said
+            assert (code, f"The run {two.run} belongs to {two.first}" in said) == (2, True), said
         code, said = two.says(two.second, "summary", "last", "x")
         assert (code, f"The log {log} is {two.first}'s" in said) == (2, True), said
         assert "`tastyops note` reaches the run" in said
@@ -267,7 +267,7 @@ def test_a_note_waits_for_a_run_whose_controller_ended(two: Two) -> None:
     code, said = two.says(two.second, "status")
     assert (code, "another account's (its controller ended)" in said) == (0, True), said
     code, said = two.says(two.second, "note", "It went dark.", "--run", two.run)
-    assert (code, "it does when it is resumed" in said) == (0, True), said
+    assert (code, "A resumed run takes it" in said) == (0, True), said
     with contextlib.closing(two.begin("resume")) as screen:
         screen.expect("Pull the disk")
         screen.sendline("done")

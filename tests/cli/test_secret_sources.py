@@ -10,9 +10,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tastyops.cli import secrets
-from tastyops.cli.secrets import resolve_secrets
-from tastyops.cli.sources import LONGEST_SECRET, UnfitError, fetch
+from tastyops.app.secret_sources import LONGEST_SECRET, UnfitError, fetch
+from tastyops.app.secrets import resolve_secrets
+from tastyops.cli import terminal
 from tastyops.errors import NeedsPerson, SecretUnavailable
 from tastyops.model.inventory import Host
 from tastyops.model.runbook import Runbook
@@ -116,11 +116,11 @@ def test_a_command_that_does_not_end_is_stopped_even_if_a_child_holds_its_output
 
 
 def load(project: Project, inputs: str, *steps: str) -> Runbook:
-    from tastyops.cli.project import load_inventory, load_runbook
+    from tastyops.app.loading import load_inventory, load_runbook
 
     lines = "".join(f"      - {step}\n" for step in steps or ("run: echo done",))
     project.write("book.yml", (f"{HEAD}inputs:\n{inputs}{WORKS}{lines}").encode())
-    return load_runbook(Path("book.yml"), load_inventory(None))
+    return load_runbook(Path("book.yml"), load_inventory(None)).runbook
 
 
 def test_every_problem_is_told_at_once(project: Project) -> None:
@@ -136,7 +136,7 @@ def test_every_problem_is_told_at_once(project: Project) -> None:
         Host("h2", sudo="ask"), Host("h3", sudo="ask"), Host("h4", sudo=True),
     ]  # fmt: skip
     with pytest.raises(SecretUnavailable) as caught:
-        resolve_secrets(runbook, hosts, ask=False)
+        resolve_secrets(runbook, hosts, None)
     assert caught.value.what.splitlines() == [
         "The input a: the environment variable NOPE is not set.",
         "The input b: nope cannot be read: No such file or directory.",
@@ -146,7 +146,7 @@ def test_every_problem_is_told_at_once(project: Project) -> None:
         "is here to type it.",
     ]
     with pytest.raises(NeedsPerson):
-        resolve_secrets(load(project, "  c: {secret: true}\n"), [], ask=False)
+        resolve_secrets(load(project, "  c: {secret: true}\n"), [], None)
 
 
 def test_sudo_passwords_come_from_their_sources_each_asked_once(
@@ -158,14 +158,14 @@ def test_sudo_passwords_come_from_their_sources_each_asked_once(
         asked.append(prompt)
         return "short" if len(asked) == 1 else "typed-password"
 
-    monkeypatch.setattr(secrets.getpass, "getpass", answer)
+    monkeypatch.setattr(terminal.getpass, "getpass", answer)
     project.write("count", b"")
     counting = SecretSource("command", ("sh", "-c", "echo x >>count; echo from-command"))
     hosts = [
         Host("a", sudo="ask", sudo_password=counting), Host("b", sudo="ask", sudo_password=counting),
         Host("c", sudo="ask"), Host("d", sudo="ask"), Host("e", sudo=True), Host("f"),
     ]  # fmt: skip
-    found = resolve_secrets(load(project, "  p: {secret: true, help: The key}\n"), hosts, ask=True)
+    found = resolve_secrets(load(project, "  p: {secret: true, help: The key}\n"), hosts, terminal.Keyboard())
     assert found.passwords == {
         "a": "from-command", "b": "from-command", "c": "typed-password", "d": "typed-password",
     }  # fmt: skip
@@ -238,7 +238,7 @@ def test_a_secret_on_the_command_line_is_refused_without_being_shown(
     load(project, "  password: {secret: true}\n", "run: echo {{ password }}")
     ended = run("run", "book.yml", "--yes", "--var", f"password={SECRET}")
     assert ended.code == 2
-    assert "--var password: a secret is not given on the command line" in ended.err
+    assert "--var password: a secret must not be given on the command line" in ended.err
     assert "Give password a `source:` in the runbook, or type it when asked." in ended.err
     assert told(ended.err) == []
     ended = run("run", "book.yml", "--yes")
@@ -283,10 +283,10 @@ def test_secrets_that_only_the_run_knows_are_named_before_something_is_written_b
     assert run("run", "book.yml", "--yes").code == 0
     ended = run("summary", "last", "All is well.")
     assert (ended.code, ended.err) == (
-        0, "Not looked for in what you write, since only its run knows: key.\n",
+        0, "Your text was not searched for these secrets, which only the run knows: key.\n",
     )  # fmt: skip
     monkeypatch.delenv("DB_PASSWORD")
-    assert "only its run knows: password, key." in run("summary", "last", "And so on.").err
+    assert "which only the run knows: password, key." in run("summary", "last", "And so on.").err
 
 
 @pytest.mark.usefixtures("project")

@@ -116,7 +116,7 @@ def test_twice_aborts_and_leaves_the_journal_as_it_was(project: Project, run: Ru
     assert run("verify", "last").code == 0
     shown = run("show", "last", "--commands").out
     assert "Status: In progress." in shown
-    assert re.search(r"\$ sh -c trap .* → begun; what became of it is not recorded$", shown, re.M)
+    assert re.search(r"\$ sh -c trap .* → begun; how it ended is not recorded$", shown, re.M)
 
 
 def test_a_hundred_signals_are_one_request_and_one_abort(project: Project, run: Run) -> None:

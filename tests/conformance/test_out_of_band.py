@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tastyops.cli import places
-from tastyops.cli.devices import device_passwords
-from tastyops.cli.secrets import Secrets
+from tastyops.app import environment
+from tastyops.app.devices import device_passwords
+from tastyops.app.secrets import Secrets
 from tastyops.errors import ConsoleHeld, PowerUnreachable
 from tastyops.facts.console_screen import WAITING, Screen
 from tastyops.facts.parsers import parse
@@ -40,7 +40,7 @@ class Outside:
 
 
 def ways_of(host: Host, stack: ExitStack) -> Outside:
-    place = places.enter(stack, [host], Secrets(devices=device_passwords([host])))
+    place = environment.connect(stack, [host], Secrets(devices=device_passwords([host])))
     return Outside(host, place.ways)
 
 

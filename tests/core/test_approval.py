@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tastyops.cli.persons import need_another_operator, need_nobody
+from tastyops.app.attendance_check import need_another_operator, need_nobody
 from tastyops.errors import NeedsPerson, WaitsForPerson
 from tastyops.journal.events import Answered
 from tastyops.practice.hands import Hands

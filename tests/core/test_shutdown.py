@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.cli.shutdowns import note_executed
+from tastyops.app.scheduled_shutdowns import note_executed
 from tastyops.journal.scheduled_shutdowns import Scheduled, still_to_come
 from tastyops.records.document.build import Line
 from tastyops.records.logs import LogBook

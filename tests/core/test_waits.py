@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.cli.places import SLICE, WallClock
+from tastyops.app.environment import SLICE, WallClock
 from tastyops.engine.drive import Drive
 from tastyops.errors import WaitsForPerson
 from tastyops.journal.envelope import Event

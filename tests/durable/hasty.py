@@ -11,7 +11,7 @@ import os
 import sys
 from datetime import datetime, timedelta
 
-from tastyops.cli import places
+from tastyops.app import environment
 from tastyops.cli.program import main
 from tastyops.transport.ssh import session
 from tests.sshd.watching import HASTY
@@ -29,12 +29,12 @@ def hasten() -> None:
 
 def step_the_clock(seconds: float) -> None:
     """Lets the run's clock jump, once."""
-    now, reads = places.WallClock.now, itertools.count()
+    now, reads = environment.WallClock.now, itertools.count()
 
-    def wrong(clock: places.WallClock) -> datetime:
+    def wrong(clock: environment.WallClock) -> datetime:
         return now(clock) + timedelta(seconds=seconds if next(reads) > READ else 0)
 
-    places.WallClock.now = wrong  # type: ignore[method-assign]
+    environment.WallClock.now = wrong  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -289,7 +289,7 @@ def test_suspended_before_its_terminal_goes(site: Site, tmp_path: Path) -> None:
 def test_a_terminal_whose_output_was_stopped(site: Site, tmp_path: Path) -> None:
     """Ctrl-S blocks each write to the terminal, so the run cannot let go: it ends all the same."""
     attempt = prepare(tmp_path / "run", site, RUNBOOK)
-    program = ("import sys; from tastyops.cli import program, signals; signals.LONGEST_RELEASE = 2.0; "
+    program = ("import sys; from tastyops.app import signals; from tastyops.cli import program; signals.LONGEST_RELEASE = 2.0; "
                "sys.exit(program.main(sys.argv[1:]))")  # fmt: skip
     argv = [sys.executable, "-c", program, *without_yes(attempt)]
     with PtyProcess(argv, attempt.folder, environment(attempt)) as terminal:

@@ -101,7 +101,7 @@ def test_one_that_does_not_answer_was_not_worked() -> None:
     ]:
         with pytest.raises(PowerUnreachable, match=why) as caught:
             turned(CYCLING, "off", answer)
-        assert caught.value.still_true == "It was not worked."
+        assert caught.value.still_true == "The power switch was not operated."
 
 
 def test_one_that_was_asked_and_did_not_answer_is_in_doubt() -> None:

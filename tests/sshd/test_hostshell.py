@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.cli import hostshell
+from tastyops.app import interventions
 from tastyops.cli.program import main
 from tastyops.journal.events import Body, FellSilent, Noted
+from tastyops.journal.state import RunState
 from tastyops.records.runs import read_events, run_directories
 from tests.core.driving import plan_of
 from tests.sshd.server import Sshd
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.sshd
 
 
 def test_its_ssh_reaches_the_host_as_tastyops_does(sshd: Sshd) -> None:
-    words = hostshell.ssh_words(sshd.host())
+    words = interventions.ssh_words(sshd.host())
     assert words is not None
     ended = subprocess.run(
         [*words[:1], "-F", str(sshd.ssh_config), *words[1:], "echo there; exit 7"],
@@ -31,7 +32,7 @@ def test_its_ssh_reaches_the_host_as_tastyops_does(sshd: Sshd) -> None:
 
 def test_a_host_whose_key_is_not_known_is_not_reached(sshd: Sshd, tmp_path: Path) -> None:
     host = sshd.host(known_hosts=str(tmp_path / "none"))
-    words = hostshell.ssh_words(host)
+    words = interventions.ssh_words(host)
     assert words is not None
     ended = subprocess.run(
         [*words[:1], "-F", str(sshd.ssh_config), *words[1:], "true"],
@@ -49,16 +50,17 @@ def test_that_a_shell_was_opened_is_recorded_privately(
     plan = plan_of("{title: T, hosts: target, works: [{work: W, steps: [{run: it}]}]}", "target")
     plan = replace(plan, hosts=(sshd.host(),))
     told: list[Body] = []
-    ssh = hostshell.ssh_words
+    shells = interventions.Interventions(plan, RunState(), told.append)
+    ssh = interventions.ssh_words
 
     def words(host: object) -> list[str]:
         found = ssh(host)  # type: ignore[arg-type]
         assert found is not None
         return [*found[:1], "-F", str(sshd.ssh_config), *found[1:], "exit 3"]
 
-    monkeypatch.setattr(hostshell, "ssh_words", words)
-    assert hostshell.open_shell(plan, "target", told.append) == ""
-    assert hostshell.open_shell(plan, "nobody", told.append) == "There is no host nobody."
+    monkeypatch.setattr(interventions, "ssh_words", words)
+    assert shells.open_shell("target") == ""
+    assert shells.open_shell("nobody") == "There is no host nobody."
     notes = [(n.text, n.public) for n in told if isinstance(n, Noted)]
     assert notes == [
         ("A shell was opened on target.", False),

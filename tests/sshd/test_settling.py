@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tastyops.cli import settle
+from tastyops.app import settle
 from tastyops.cli.program import main
 from tastyops.records.runs import JOURNAL, read_state, run_directories
 from tastyops.records.settlement import SETTLEMENT

@@ -1,13 +1,13 @@
-"""``lab.build``: make the lab machine's disks, unless they are in the cache."""
+"""``lab.build``: build the lab machine's disks, unless they are in the cache."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from tastyops.cli import project
+from tastyops.app import lab
 from tastyops.cli.lab import common
 from tastyops.errors import ExitCode
-from tastyops.lab import golden
+from tastyops.ui.messages import say
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -18,7 +18,5 @@ def arguments(parser: ArgumentParser) -> None:
 def perform(args: Namespace, *, dry: bool) -> int:
     """Builds; returns the exit code."""
     common.refuse_dry("lab.build", dry=dry)
-    common.see_to_needs(args)
-    built = golden.build(project.say)
-    project.say(f"The lab is built: {built.folder}")
+    lab.build(say, install=args.install)
     return int(ExitCode.COMPLETED)

@@ -1,13 +1,13 @@
-"""``lab.down``: end the lab and everything that was started for it."""
+"""``lab.down``: stop the lab and everything that was started for it."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from tastyops.cli import project
+from tastyops.app import lab
 from tastyops.cli.lab import common
 from tastyops.errors import ExitCode
-from tastyops.lab import lifecycle
+from tastyops.ui.messages import say
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
-    """Ends it; returns the exit code."""
+    """Stops the lab; returns the exit code."""
     common.refuse_dry("lab.down", dry=dry)
-    lifecycle.down(project.say)
+    lab.stop(say)
     return int(ExitCode.COMPLETED)

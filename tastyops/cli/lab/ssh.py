@@ -5,30 +5,20 @@ from __future__ import annotations
 import subprocess
 from argparse import ArgumentParser, Namespace
 
-from tastyops.cli import project
+from tastyops.app import lab
 from tastyops.cli.lab import common
-from tastyops.lab import recipe
-
-CONNECT_SECONDS = 60
+from tastyops.cli.options import filled
 
 
 def arguments(parser: ArgumentParser) -> None:
     """What ``lab.ssh`` takes."""
-    parser.add_argument("--command", metavar="C", type=project.filled, help="run this, no shell")
+    parser.add_argument("--command", metavar="C", type=filled, help="run this command, no shell")
     parser.add_argument(
-        "--user", metavar="U", default="root", choices=("root", recipe.OPERATOR),
-        help="as whom: %(choices)s",
+        "--user", metavar="U", default="root", choices=lab.USERS, help="as whom: %(choices)s"
     )
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
     """Runs ssh; returns its status."""
     common.refuse_dry("lab.ssh", dry=dry)
-    guest = common.the_lab().guest
-    argv = [
-        "ssh", "-F", "none", "-i", str(guest.key), "-p", str(guest.port),
-        "-o", f"UserKnownHostsFile={guest.known_hosts}", "-o", "StrictHostKeyChecking=yes",
-        "-o", "IdentitiesOnly=yes", "-o", f"ConnectTimeout={CONNECT_SECONDS}",
-        "-o", "ServerAliveInterval=15", "-o", "LogLevel=ERROR", f"{args.user}@127.0.0.1",
-    ]  # fmt: skip
-    return subprocess.call([*argv, *([args.command] if args.command else [])])
+    return subprocess.call(lab.ssh_words(args.user, args.command))

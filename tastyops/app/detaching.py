@@ -1,4 +1,4 @@
-"""Detaching: a run goes on in a process of its own that has no terminal.
+"""Detaches a run: it goes on in a process of its own that has no terminal.
 
 The process that has the terminal lets go of the run. Then a fresh ``resume`` is started in a
 session of its own, which nothing that happens to the terminal reaches. A fork of a process with
@@ -14,13 +14,13 @@ import signal
 import subprocess
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 import tastyops
-from tastyops.cli import project
-from tastyops.cli.secrets import Secrets, packed
+from tastyops.app.operators import Say
+from tastyops.app.run_session import Detached, RunOptions
+from tastyops.app.secrets import Secrets, packed
 from tastyops.errors import ExitCode, JournalDamaged, LetGo
 from tastyops.model.public_text import one_line
 from tastyops.records.files import must_write
@@ -41,22 +41,13 @@ _MOST_SAID = 2000
 
 ASKED = "it was asked to go on without this terminal"
 
-class Detached(Exception):
-    """The run was let go of so that another process goes on with it; its locks are free by then."""
 
-    def __init__(self, directory: Path, hidden: Secrets, *, untouched: bool) -> None:
-        super().__init__(directory.name)
-        self.directory, self.hidden = directory, hidden
-        self.untouched = untouched
-        """Whether no host was connected to yet."""
+def go_on(detached: Detached, options: RunOptions, say: Say) -> int:
+    """Starts the process that goes on with the run and says how to reach it; returns the exit code.
 
-
-def go_on(detached: Detached, args: Namespace, where: str) -> int:
-    """Starts the process that goes on with the run and says how to reach it; gives the exit code.
-
-    ``where``: the options that lead another command to the same records. Raises LetGo.
+    Raises LetGo.
     """
-    directory = detached.directory
+    directory, where = detached.directory, options.same_records()
     epoch = read_state(directory).epoch
     output = directory / OUTPUT
     with must_write(output):
@@ -67,7 +58,7 @@ def go_on(detached: Detached, args: Namespace, where: str) -> int:
         # Ctrl-C and the like may be blocked here by now, and a child would inherit that.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         process = subprocess.Popen(
-            _words(detached, args), stdin=subprocess.PIPE, stdout=file, stderr=file,
+            _words(detached, options), stdin=subprocess.PIPE, stdout=file, stderr=file,
             env=_environment(), start_new_session=True,
         )  # fmt: skip
     _hand_over(process, detached.hidden)
@@ -81,22 +72,25 @@ def go_on(detached: Detached, args: Namespace, where: str) -> int:
     pid = process.pid
     process.returncode = 0  # a child that outlives us: Popen's destructor would warn of it
     name = directory.name
-    project.say(
+    say(
         f"The run {name} goes on without this terminal (process {pid}; what it writes: {output}).\n"
         f"  `invoke attend {name}{where}` shows it and lets you answer what it asks\n"
         f"  `invoke status{where}` shows what it is at\n"
         f"  `invoke cancel {name}{where}` ends it"
     )
-    return int(ExitCode.COMPLETED if args.detach else ExitCode.IN_DOUBT)
+    return int(ExitCode.COMPLETED if options.detach else ExitCode.IN_DOUBT)
 
 
-def _words(detached: Detached, args: Namespace) -> Sequence[str]:
-    places = (("--inventory", args.inventory), ("--logs", args.logs), ("--runs", args.runs))
+def _words(detached: Detached, options: RunOptions) -> Sequence[str]:
+    records = options.records
+    places = (
+        ("--inventory", options.inventory), ("--logs", records.logs), ("--runs", records.runs)
+    )
     chosen = (
-        ("--yes", args.yes),
-        ("--json", args.json),
-        ("--take-over", args.take_over and detached.untouched),
-        ("--accept-changes", vars(args).get("accept_changes", False)),
+        ("--yes", options.yes),
+        ("--json", options.json),
+        ("--take-over", options.take_over and detached.untouched),
+        ("--accept-changes", options.accept_changes),
     )
     return [
         sys.executable, "-m", "tastyops", "resume", "--run", detached.directory.name,

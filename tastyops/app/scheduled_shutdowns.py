@@ -1,18 +1,21 @@
-"""Shutdowns that runs have scheduled: shown, taken back, and noted once they were carried out."""
+"""Shutdowns that runs have scheduled: shown, cancelled, and noted once they were executed."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tastyops.cli import project, underway
+from tastyops.app.foreign_run import RecordPairs
+from tastyops.app.loading import Loaded, parse_runbook
+from tastyops.app.record_lookup import Records, log_of
 from tastyops.errors import JournalDamaged, Locked, UsageError
 from tastyops.journal.chain import lines_of
+from tastyops.journal.connection_events import another_boot
+from tastyops.journal.envelope import NOT_AN_EVENT
 from tastyops.journal.public_events import Entry
 from tastyops.journal.scheduled_shutdowns import (
     Scheduled,
@@ -21,22 +24,58 @@ from tastyops.journal.scheduled_shutdowns import (
     sentence,
     still_to_come,
 )
-from tastyops.journal.state import RunState
+from tastyops.journal.state import Lane, RunState
 from tastyops.local.plain_files import reading
+from tastyops.model.commands import Output
 from tastyops.model.inventory import Inventory
-from tastyops.model.runbook import Runbook
+from tastyops.model.outcome import Outcome
 from tastyops.records.document.times import closing_time, offset_minutes, offset_name
 from tastyops.records.logs import Copied, LogBook, LogFile
 from tastyops.records.runs import JOURNAL, read_state, run_directories
 from tastyops.records.verify import disagreement
 
 OBJECT = ":shutdown"
-"""What follows a host's name where its scheduled shutdown is meant, and not a run."""
+"""Follows a host's name where ``cancel`` means its scheduled shutdown and not a run."""
 
 _MARK = b'"reached":"scheduled"'
 """Stands in the journal of every run that has scheduled one."""
 
-Places = Sequence[tuple[Path, LogBook]]
+SCHEDULE, CANCEL = "ScheduleShutdown", "CancelScheduledShutdown"
+"""The methods of logind's manager (org.freedesktop.login1(5))."""
+
+
+def scheduled_under_way(state: RunState) -> list[dict[str, str]]:
+    """Shutdowns that unfinished steps have scheduled, neither cancelled nor executed so far.
+
+    Each has ``host``, ``step``, ``what`` (reboot, poweroff, halt) and ``at``, in UTC.
+    """
+    return [
+        {"host": host, "step": step, "what": what, "at": at}
+        for (host, step), lane in state.lanes.items()
+        if lane.ended is None or lane.ended.outcome != Outcome.DONE.value
+        for what, at, boot_id in _last(lane)
+        if host not in state.connected or not another_boot(state.connected[host].boot_id, boot_id)
+    ]
+
+
+def _last(lane: Lane) -> Iterator[tuple[str, str, str]]:
+    found: tuple[str, str, str] | None = None
+    for _, past in sorted(lane.history.items()):
+        words = [str(word) for word in past.command.get("change", ())]
+        if not isinstance(past.value, Output) or not past.value.ok:
+            continue
+        if CANCEL in words:
+            found = None
+        elif SCHEDULE in words:
+            try:
+                what, moment = words[words.index(SCHEDULE) + 2 :][:2]
+                at = datetime.fromtimestamp(int(moment) / 1_000_000, UTC)
+            except NOT_AN_EVENT:
+                continue
+            found = what, f"{at:%Y-%m-%dT%H:%M:%SZ}", past.boot_id
+    if found is not None:
+        yield found
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +93,44 @@ class ToCome:
             "step": one.step, "log": self.log,
         }  # fmt: skip
 
+    @property
+    def name(self) -> str:
+        """What ``cancel`` calls this shutdown."""
+        return f"{self.one.host}{OBJECT}"
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether its time is still to come."""
+        return datetime.fromtimestamp(self.one.due, UTC) > datetime.now(UTC)
+
     def line(self, timezone: str, now: datetime) -> str:
         """For ``status``."""
         at = datetime.fromtimestamp(self.one.due, UTC)
         east = offset_minutes(timezone, at)
         when = f"{closing_time(at, east)} ({offset_name(east)})"
         who = self.log or self.one.run
-        said = f"{self.one.host}: {self.one.kind} scheduled for {when} by {who}"
-        if at <= now:
-            return f"{said}; the host has not been seen since"
-        return f"{said}; `invoke cancel {self.one.host}{OBJECT}` takes it back"
+        seen = "; the host has not been seen since" if at <= now else ""
+        return f"{self.one.host}: {self.one.kind} scheduled for {when} by {who}{seen}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A run as it is kept."""
+class _KnownRun:
+    """A run on disk, with its logs and its state."""
 
     directory: Path
     book: LogBook
     state: RunState
 
 
-def _runs(places: Places) -> list[_Kept]:
+def _runs(pairs: RecordPairs) -> list[_KnownRun]:
     """All runs; none where no journal tells of a scheduled shutdown."""
-    kept = [(run, book) for directory, book in places for run in run_directories(directory)]
-    found: list[_Kept] = []
+    kept = [(run, book) for directory, book in pairs for run in run_directories(directory)]
+    found: list[_KnownRun] = []
     if not any(_may_tell(run) for run, _ in kept):
         return found
     for run, book in kept:
         with contextlib.suppress(JournalDamaged):  # told of elsewhere
-            found.append(_Kept(run, book, read_state(run)))
+            found.append(_KnownRun(run, book, read_state(run)))
     return found
 
 
@@ -93,12 +140,12 @@ def _may_tell(run: Path) -> bool:
     return False
 
 
-def to_come(places: Places, inventory: Inventory) -> list[ToCome]:
+def to_come(pairs: RecordPairs, inventory: Inventory) -> list[ToCome]:
     """Those that are still to come, or whose hosts nobody has seen since, the next first.
 
     A practice host is gone with its run, and so is what was scheduled there.
     """
-    states = [kept.state for kept in _runs(places)]
+    states = [kept.state for kept in _runs(pairs)]
     logs = {state.run: state.opened.log for state in states if state.opened is not None}
     gone = {host.name for host in inventory.hosts.values() if host.connection == "practice"}
     found = [
@@ -107,19 +154,19 @@ def to_come(places: Places, inventory: Inventory) -> list[ToCome]:
     return sorted(found, key=lambda each: (each.one.due, each.one.host))
 
 
-def note_executed(places: Places) -> None:
+def note_executed(pairs: RecordPairs) -> None:
     """Writes into the logs of earlier runs what later ones found: that a shutdown was executed.
 
     A run whose own host came back has noted that itself.
     """
-    runs = _runs(places)
+    runs = _runs(pairs)
     for kept in runs:
         for one in scheduled(kept.state):
             own = seen_since(kept.state, one)
             met = next((other.state for other in runs if seen_since(other.state, one)), None)
             if own or met is None:
                 continue
-            log = project.log_of(kept.directory, kept.book)
+            log = log_of(kept.directory, kept.book)
             if log is not None and not disagreement(kept.directory, log):
                 _note(log, one, sentence(met, one))
 
@@ -136,23 +183,27 @@ def _note(log: LogFile, one: Scheduled, said: str) -> None:
     log.change(decide)
 
 
-# -- taking one back ---------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Cancellation:
+    """A run that cancels a scheduled shutdown: its runbook, and the log it writes into."""
+
+    loaded: Loaded
+    into: str | None
 
 
-def runbook_for(wanted: str, args: Namespace, inventory: Inventory) -> Runbook:
-    """The runbook that takes the host's shutdown back; ``args`` then fit ``run``. UsageError."""
+def cancellation(wanted: str, records: Records) -> Cancellation:
+    """What cancels a host's scheduled shutdown (``HOST:shutdown``). Raises UsageError, Locked."""
     host = wanted.removesuffix(OBJECT)
-    places = project.record_places(inventory, args)
-    found = [each for each in to_come(places, inventory) if each.one.host == host]
-    now = datetime.now(UTC).timestamp()
-    ahead = [each for each in found if each.one.due > now]
+    pairs = records.pairs()
+    found = [each for each in to_come(pairs, records.inventory) if each.one.host == host]
+    ahead = [each for each in found if each.can_be_cancelled]
     if not ahead:
-        _of_a_step_under_way(host, places)
+        _of_a_step_under_way(host, pairs)
         late = " Its time has passed." if found else ""
         raise UsageError(
             f"No run here has scheduled a shutdown of {host} that is still to come.{late}",
             still_true="No host was touched.",
-            next_step="`invoke status` shows those there are.",
+            next_step="`invoke status` shows the scheduled shutdowns.",
         )
     one = ahead[0].one
     title = f"Cancel the scheduled shutdown of {host}"
@@ -160,20 +211,18 @@ def runbook_for(wanted: str, args: Namespace, inventory: Inventory) -> Runbook:
     book = {
         "title": title, "hosts": host, "works": [{"work": title, "steps": [step]}],
     }  # fmt: skip
-    args.into = _open_log(places, ahead[0].log)
-    args.host, args.var, args.attending = [], [], None
-    args.start_at, args.dry_run, args.window_end = None, False, None
-    args.runbook = Path("cancel-shutdown.yml")
-    return project.parse_runbook(json.dumps(book).encode(), args.runbook, inventory)
+    data, path = json.dumps(book).encode(), Path("cancel-shutdown.yml")
+    loaded = parse_runbook(data, path, records.inventory)
+    return Cancellation(loaded, _open_log(pairs, ahead[0].log))
 
 
-def _of_a_step_under_way(host: str, places: Places) -> None:
+def _of_a_step_under_way(host: str, pairs: RecordPairs) -> None:
     """Raises Locked where a step that is not over has scheduled one: that is its run's."""
-    for directory, _ in places:
+    for directory, _ in pairs:
         for run in run_directories(directory):
             with contextlib.suppress(JournalDamaged):
                 state = read_state(run)
-                found = underway.scheduled(state) if state.closed is None else []
+                found = scheduled_under_way(state) if state.closed is None else []
                 for one in found:
                     if one["host"] == host:
                         raise Locked(
@@ -185,10 +234,11 @@ def _of_a_step_under_way(host: str, places: Places) -> None:
                         )
 
 
-def _open_log(places: Places, number: str) -> str | None:
+def _open_log(pairs: RecordPairs, number: str) -> str | None:
     """The log it was scheduled in, unless that is closed: then this has a log of its own."""
-    for _, book in places:
+    for _, book in pairs:
         log = book.find(number) if number else None
         if log is not None:
             return None if log.document().closed else number
     return None
+

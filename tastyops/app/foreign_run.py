@@ -1,4 +1,4 @@
-"""A run of another account: whose it is, and what it takes from this one."""
+"""Runs of other accounts: which one is meant, and whether it takes anything from this account."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tastyops.engine.approval import stranger
+from tastyops.app.operators import own_login
 from tastyops.errors import UsageError
 from tastyops.local.accounts import login_name
+from tastyops.model.approval import stranger
 from tastyops.model.inventory import Inventory
 from tastyops.records.logs import LogBook, LogFile
 from tastyops.records.mailbox import Board, boards, read_board
 from tastyops.records.runs import JOURNAL, run_directories
 
 PATIENCE = 10.0
-"""Seconds to wait for the run's own process to take something up."""
+"""Seconds to wait for the run's own process to take what was left for it."""
 
-Places = Sequence[tuple[Path, LogBook]]
+RecordPairs = Sequence[tuple[Path, LogBook]]
+"""Directories of runs, each with the logs its runs write into."""
 
 
 @dataclass(frozen=True)
-class Another:
-    """A run whose directory this account cannot enter, and its desk."""
+class ForeignRun:
+    """A run whose directory this account cannot enter, and its mailbox."""
 
     desk: Path
     board: Board
@@ -33,11 +35,11 @@ class Another:
 
     @property
     def words(self) -> str:
-        """Which run it is, and whose."""
+        """The run's id and its owner, in a sentence."""
         return f"the run {self.board.run} of {self.board.started_by}"
 
-    def took(self, path: Path) -> bool:
-        """Waits until the run has taken up what was laid there; False if it has not."""
+    def has_taken(self, path: Path) -> bool:
+        """Waits until the run has taken a file from its mailbox; False where it does not."""
         until = time.monotonic() + PATIENCE
         while path.exists():
             if time.monotonic() > until or not self.board.lives:
@@ -46,34 +48,29 @@ class Another:
         return True
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the run has ended since."""
         return read_board(self.desk) is None
 
 
-def me() -> str:
-    """This account's login, as the kernel will record it with a file."""
-    return login_name(os.getuid())
+def find_foreign(pairs: RecordPairs, wanted: str | None) -> ForeignRun | None:
+    """The run of another account that a word names; None where the word names none.
 
-
-def meant(places: Places, wanted: str | None) -> Another | None:
-    """The run of another account that is meant; None where it is none.
-
-    Without a name it is a live one, and like ``last`` only where no run of this account began
-    later. Root can enter every directory.
+    Without a word, the newest live one. That and ``last`` count only where no run of this account
+    began later. Root enters every directory, so no run is foreign to it.
     """
     if os.getuid() == 0:
         return None
     found = [
-        Another(desk, board, runs, book.find(board.log))
-        for runs, book in places
+        ForeignRun(desk, board, runs, book.find(board.log))
+        for runs, book in pairs
         for desk, board in _desks(runs, wanted)
         if os.getuid() not in board.own and _fits(wanted, board)
     ]
     if not found:
         return None
     newest = max(found, key=lambda each: each.board.run)
-    own = [run.name for runs, _ in places for run in run_directories(runs)]
+    own = [run.name for runs, _ in pairs for run in run_directories(runs)]
     later = max(own, default="") > newest.board.run
     return None if later and wanted in (None, "last") else newest
 
@@ -93,29 +90,29 @@ def _fits(wanted: str | None, board: Board) -> bool:
     return wanted == "last" or board.run.startswith(wanted) or wanted == board.log
 
 
-def must_be_known(found: Another, inventory: Inventory) -> None:
+def must_take_from_us(found: ForeignRun, inventory: Inventory) -> None:
     """Raises UsageError unless the run takes anything from this account."""
-    why = stranger(me(), inventory.operators)
+    why = stranger(own_login(), inventory.operators)
     if why:
         raise UsageError(
             f"{found.words.capitalize()} takes nothing from this account: {why}.",
             still_true="Nothing was written.",
-            next_step="Have one of them do it, or be named there.",
+            next_step="Ask one of them, or have your login added to `operators:`.",
         )
 
 
-def not_ours(places: Places, wanted: str) -> UsageError | None:
-    """Why a run that is here cannot be looked at: it is another account's. None if it is not."""
-    for runs, _ in places:
+def not_ours(pairs: RecordPairs, wanted: str) -> UsageError | None:
+    """The error for a run that is another account's; None where there is no such run."""
+    for runs, _ in pairs:
         for directory in reversed(_closed_to_us(runs)):
             if wanted == "last" or directory.name.startswith(wanted):
                 owner = login_name(directory.stat().st_uid)
                 return UsageError(
-                    f"The run {directory.name} is {owner}'s, and its record is that account's "
-                    "alone.",
-                    next_step=f"What it publishes is in its log: `invoke show LOG`. While it is "
-                    "under way `invoke note` and `invoke attend` reach it from here; all else is "
-                    f"for {owner}.",
+                    f"The run {directory.name} belongs to {owner}; its record is private to that "
+                    "account.",
+                    next_step="Its log is public: `invoke show LOG`. While the run is under way, "
+                    "`invoke note` and `invoke attend` reach it from here. Ask "
+                    f"{owner} for anything else.",
                 )
     return None
 

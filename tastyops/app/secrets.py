@@ -1,18 +1,17 @@
-"""Secrets: had before the first step, never shown and never on a command line."""
+"""Secrets: resolved before the first step, never shown and never on a command line."""
 
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tastyops.cli.devices import DevicePasswords, device_passwords, sources_of
-from tastyops.cli.sources import UnfitError, fetch, fit
+from tastyops.app.devices import DevicePasswords, device_passwords, sources_of
+from tastyops.app.operators import Person
+from tastyops.app.secret_sources import UnfitError, fetch, fit
 from tastyops.errors import NeedsPerson, SecretUnavailable, TastyopsError
 from tastyops.model.inventory import Host
 from tastyops.model.public_text import one_line
@@ -37,7 +36,7 @@ class Secrets:
     devices: DevicePasswords = field(default_factory=DevicePasswords)
 
     def masker(self) -> Masker:
-        """What hides them all."""
+        """Masks all of them."""
         devices = self.devices.to_mask
         return Masker({*self.inputs.values(), *self.passwords.values(), *devices})
 
@@ -71,13 +70,12 @@ def unpacked(data: bytes) -> Secrets:
         ) from error
 
 
-def resolve_secrets(runbook: Runbook, hosts: Sequence[Host], *, ask: bool) -> Secrets:
-    """Has every secret a run needs, at its start and again when it is resumed.
+def resolve_secrets(runbook: Runbook, hosts: Sequence[Host], person: Person | None) -> Secrets:
+    """Every secret a run needs, resolved at its start and again when it is resumed.
 
-    ``ask``: somebody at the terminal can type. Raises SecretUnavailable or NeedsPerson, with all
-    problems at once.
+    Raises SecretUnavailable or NeedsPerson, with all problems at once.
     """
-    finder = _Finder(ask)
+    finder = _Finder(person)
     inputs = {
         name: finder.find(
             wanted.secret, Path(runbook.path).parent, f"the input {name}",
@@ -93,10 +91,9 @@ def resolve_secrets(runbook: Runbook, hosts: Sequence[Host], *, ask: bool) -> Se
 
 
 def at_hand(runbook: Runbook, hosts: Sequence[Host]) -> tuple[set[str], list[str]]:
-    """Those secrets of a run that can be had silently, of the environment and of files; and the
-    names of the others.
+    """The secrets of a run from the environment and from files, and the names of all others.
 
-    A command may ask for a key, and what was typed for the run is known to its process alone.
+    A command may ask for a key, and only the run's process knows what was typed for the run.
     """
     base = Path(runbook.path).parent
     found = [(name, wanted.secret, base) for name, wanted in runbook.inputs.items()]
@@ -130,7 +127,7 @@ def _silently(source: SecretSource, place: Path) -> str | None:
 class _Finder:
     """Looks for secrets and keeps what is wrong until all were looked for."""
 
-    ask: bool
+    person: Person | None
     problems: list[str] = field(default_factory=list)
     alone: list[str] = field(default_factory=list)
 
@@ -142,12 +139,12 @@ class _Finder:
             except UnfitError as error:
                 self.problems.append(f"{name}: {error}")
                 return None
-        if not self.ask:
+        if self.person is None:
             self.alone.append(f"{name} is a secret without a `source:`")
             return None
         if self.problems or self.alone:  # nobody types what is of no use
             return None
-        return _typed(f"{one_line(prompt)}: ", name)
+        return _typed(self.person, f"{one_line(prompt)}: ", name)
 
     def passwords(self, hosts: Sequence[Host]) -> dict[str, str]:
         """The sudo password of each host that needs one; one question for all that say ``ask``."""
@@ -163,39 +160,39 @@ class _Finder:
         what = f"the sudo password of {names}"
         if source == ASKED and os.environ.get(VARIABLE):
             source = SecretSource("env", (VARIABLE,))
-        if source == ASKED and not self.ask:
+        if source == ASKED and self.person is None:
             self.alone.append(f"{names}: sudo needs a password; set {VARIABLE} or give its source")
             return None
         return self.find(source, Path(), what, f"sudo password for {names}")
 
     def settle(self) -> None:
-        """Raises what was noted, if anything was."""
+        """Raises the problems that were noted, if there are any."""
         if not self.problems and not self.alone:
             return
         lines = [*self.problems, *(f"{line}, and nobody is here to type it" for line in self.alone)]
         kind = SecretUnavailable if self.problems else NeedsPerson
         raise kind(
             "\n".join(f"{line[0].upper()}{line[1:]}." for line in lines), still_true=UNTOUCHED,
-            next_step="Mend its source, give it one (`source: {env: NAME}`), or run it on a "
-            "terminal.",
+            next_step="Correct its `source:`, add one (`source: {env: NAME}`), or start the run on "
+            "a terminal.",
         )
 
 
-def _typed(prompt: str, name: str) -> str:
-    """A secret from the keyboard, without echo; asked for again until it can be one."""
+def _typed(person: Person, prompt: str, name: str) -> str:
+    """A secret from the keyboard; asked for again until it can be masked."""
     while True:
         try:
-            return fit(getpass.getpass(prompt).encode(), "it")
+            return fit(person.secret(prompt).encode(), "it")
         except (UnfitError, UnicodeEncodeError) as error:
             said = error if isinstance(error, UnfitError) else "it is not UTF-8 text"
-            print(f"{said}; once more, please.", file=sys.stderr)  # noqa: T201
+            person.say(f"{said}; once more, please.")
         except EOFError:
             raise NeedsPerson(f"{name} has no value.", still_true=UNTOUCHED) from None
 
 
 @contextlib.contextmanager
 def masked_errors(mask: Callable[[str], str]) -> Iterator[None]:
-    """Whatever is raised inside tells no secret: a template's error may quote the value it met."""
+    """Masks every error raised inside: a template's error may quote a secret."""
     try:
         yield
     except Exception as error:

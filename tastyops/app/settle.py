@@ -1,36 +1,36 @@
-"""``resume`` of a run that was closed in doubt: its doubts are settled and its hosts let go.
+"""Settles a run that was closed in doubt, and releases its hosts.
 
 The run's own journal stays as it is. What its hosts still know of a change, or else a person's
-word, goes into a record beside it, and a line of it into the log.
+word, goes into a record beside the journal, and a line into the log.
 """
 
 from __future__ import annotations
 
-import sys
-from argparse import Namespace
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
-from tastyops.cli import places, project, secrets, writing
-from tastyops.cli.conduct import may_ask
+from tastyops.app.environment import connect
+from tastyops.app.log_edits import by_hand
+from tastyops.app.operators import Person, operator
+from tastyops.app.rebuild_plan import runbook_of
+from tastyops.app.run_session import RunOptions, RunRecords, Screen
+from tastyops.app.secrets import masked_errors, resolve_secrets
 from tastyops.engine.host_hold import Claim, Hold
 from tastyops.errors import ExitCode, Locked, TastyopsError, Unreachable, WaitsForPerson
 from tastyops.journal.events import Address, DoubtSettled, HostFreed
+from tastyops.journal.evidence import doubt_lines
 from tastyops.journal.public_events import Entry
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.commands import Output, output_to_json
-from tastyops.model.inventory import Host, Inventory
+from tastyops.model.inventory import Host
 from tastyops.model.public_text import one_line
 from tastyops.model.runbook import Runbook
 from tastyops.ports import Dialer, Session
 from tastyops.records.locks import Owner, holding_hosts
 from tastyops.records.logs import LogFile
-from tastyops.records.runs import RUNBOOK, RunJournal
+from tastyops.records.runs import RunJournal
 from tastyops.records.settlement import Settlement
-from tastyops.ui.prompts import typed
-from tastyops.ui.run_view import doubt_lines
 
 _WORDS = {"done": "done", "not-done": "not-done", "leave": ""}
 
@@ -54,7 +54,7 @@ class _Visits:
     """The hosts that another run holds by now."""
 
     def open(self, host: Host, stack: ExitStack) -> None:
-        """Opens one, and takes the run's own lock again. What stands in the way is kept."""
+        """Opens a session and takes the run's own lock again; keeps what prevents that."""
         try:
             session = self.dialer.session(host, self.claim.run)
         except Unreachable as error:
@@ -85,18 +85,12 @@ class _Visits:
         return HostFreed()
 
 
-def settle(
-    directory: Path,
-    log: LogFile,
-    args: Namespace,
-    inventory: Inventory,
-    journal: RunJournal,
-    state: RunState,
-) -> int:
+def settle(records: RunRecords, state: RunState, options: RunOptions, screen: Screen) -> int:
     """Settles what can be; returns 0 once nothing of the run is in doubt and its hosts are free."""
-    run, who = directory.name, project.operator()
-    settlement = Settlement(directory, state)
-    runbook = _runbook(directory, state, inventory)
+    run, who, journal, log = records.run, operator(), records.journal, records.log
+    inventory = options.records.inventory
+    settlement = Settlement(journal.directory, state)
+    runbook = runbook_of(journal.directory, state, inventory)
     names = sorted(set(settlement.held_hosts()) | {host for host, _ in settlement.open_doubts()})
     hosts = [inventory.hosts[name] for name in names if name in inventory.hosts]
     real = [host for host in hosts if host.connection != "practice"]
@@ -104,50 +98,43 @@ def settle(
         if real:
             owner = Owner.of(run, who, [host.name for host in real], epoch=journal.epoch)
             stack.enter_context(holding_hosts(log.page.parent.parent, owner))
-        hidden = secrets.resolve_secrets(runbook, real, ask=may_ask(args))
-        stack.enter_context(secrets.masked_errors(hidden.masker().text))
+        hidden = resolve_secrets(runbook, real, screen.person)
+        stack.enter_context(masked_errors(hidden.masker().text))
         journal.mask_with(hidden.masker())
-        visits = _Visits(
-            places.enter(stack, real, hidden).dialer, Claim(run, who, journal.epoch)
-        )
+        visits = _Visits(connect(stack, real, hidden).dialer, Claim(run, who, journal.epoch))
         for host in real:
             visits.open(host, stack)
         for key in settlement.open_doubts():
-            body = _found(key, state, runbook, visits, journal) or _asked(key, state, visits, args)
+            body = _found(key, state, runbook, visits, journal) or _asked(
+                key, state, visits, screen.person
+            )
             if body is not None:
                 settlement.add([(body, _address(key, state))], who=who, epoch=journal.epoch)
-                _publish(log, _sentence(key, state, runbook, body))
+                screen.tell(_publish(log, _sentence(key, state, runbook, body)))
         if left := settlement.open_doubts():
-            project.say(f"{len(left)} of the run's doubts are still open; its hosts stay locked.")
+            screen.say(f"{len(left)} of the run's doubts are still open; its hosts stay locked.")
             return int(ExitCode.IN_DOUBT)
         practice = {host.name for host in hosts} - {host.name for host in real}
-        return _free(settlement, visits, practice, who, journal.epoch)
+        return _free(settlement, visits, practice, journal.epoch, screen)
 
 
 def _free(
-    settlement: Settlement, visits: _Visits, practice: set[str], who: str, epoch: int
+    settlement: Settlement, visits: _Visits, practice: set[str], epoch: int, screen: Screen
 ) -> int:
-    """Lets go of every host the run may hold; says of which it could not."""
+    """Releases every host the run may hold; says which one could not be released."""
     code = ExitCode.COMPLETED
     for name in settlement.held_hosts():
         body = HostFreed() if name in practice else visits.freed(name)
-        settlement.add([(body, Address(host=name))], who=who, epoch=epoch)
+        settlement.add([(body, Address(host=name))], who=visits.claim.who, epoch=epoch)
         if body.why:
             code = ExitCode.UNREACHABLE
-            project.say(
+            screen.say(
                 f"{name} was not let go: {body.why} Its lock goes with its next boot, or with "
                 "`invoke resume` of this run once it is back."
             )
         else:
-            print(f"{name} is let go.")  # noqa: T201
+            screen.tell(f"{name} is let go.")
     return int(code)
-
-
-def _runbook(directory: Path, state: RunState, inventory: Inventory) -> Runbook:
-    """The runbook as the run was begun with it, whatever became of its file."""
-    kept = project.read_bounded(directory / RUNBOOK, "a runbook")
-    path = Path(state.opened.path) if state.opened else directory / RUNBOOK
-    return project.parse_runbook(kept, path, inventory)
 
 
 def _address(key: LaneKey, state: RunState) -> Address:
@@ -183,23 +170,23 @@ def _found(
 
 
 def _asked(
-    key: LaneKey, state: RunState, visits: _Visits, args: Namespace
+    key: LaneKey, state: RunState, visits: _Visits, person: Person | None
 ) -> DoubtSettled | None:
     """A person's word; None where the doubt is left as it is. Raises WaitsForPerson."""
     host, step = key
     text = f"Step {step} of the closed run is in doubt{f' on {host}' if host else ''}: was it done?"
-    if not may_ask(args):
+    if person is None:
         raise WaitsForPerson(text)
     for line in doubt_lines(state, step):
-        print(line, file=sys.stderr)  # noqa: T201
+        person.say(line)
     if why := visits.missing.get(host):
-        print(f"  {one_line(why)}", file=sys.stderr)  # noqa: T201
+        person.say(f"  {one_line(why)}")
     try:
-        while (said := typed(f"\a{text} [done/not-done/leave] ").lower()) not in _WORDS:
-            print("Please answer done, not-done or leave.", file=sys.stderr)  # noqa: T201
+        while (word := person.line(f"\a{text} [done/not-done/leave] ").lower()) not in _WORDS:
+            person.say("Please answer done, not-done or leave.")
     except EOFError:
         return None
-    return DoubtSettled(_WORDS[said]) if _WORDS[said] else None
+    return DoubtSettled(_WORDS[word]) if _WORDS[word] else None
 
 
 def _sentence(key: LaneKey, state: RunState, runbook: Runbook, body: DoubtSettled) -> str:
@@ -212,7 +199,7 @@ def _sentence(key: LaneKey, state: RunState, runbook: Runbook, body: DoubtSettle
     return (f"{key[0]}: " if many else "") + _SAID[word].format(label=label)
 
 
-def _publish(log: LogFile, sentence: str) -> None:
+def _publish(log: LogFile, sentence: str) -> str:
     at = datetime.now(UTC)
-    log.change(lambda: [writing.by_hand(Entry(sentence), at)])
-    print(sentence)  # noqa: T201
+    log.change(lambda: [by_hand(Entry(sentence), at)])
+    return sentence

@@ -1,4 +1,4 @@
-"""Where a run takes place: on real hosts over SSH, or on practice hosts started for it."""
+"""The environment of a run: real hosts over SSH, or practice hosts started for the run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tastyops.cli.devices import Devices
-from tastyops.cli.secrets import Secrets
+from tastyops.app.devices import Devices
+from tastyops.app.secrets import Secrets
 from tastyops.engine.out_of_band import NoWays, no_console
 from tastyops.errors import UsageError
 from tastyops.model.inventory import Host
@@ -51,9 +51,10 @@ def _since_boot() -> float:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Links, a clock, the ways that do not lead through the hosts, and on a practice host the
-    hands that play the operator.
+class Environment:
+    """How a run reaches its hosts, and by which clock it waits.
+
+    ``ways`` lead to consoles and power switches; ``hands`` play the operator on practice hosts.
     """
 
     dialer: Dialer
@@ -126,8 +127,8 @@ class PracticeDialer:
         return self._dialer.session(self._host(host), run)
 
 
-def enter(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Place:
-    """The place for these hosts. Raises UsageError for practice and real hosts in one run."""
+def connect(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Environment:
+    """The environment of these hosts. Raises UsageError for practice and real hosts in one run."""
     practice = [host for host in hosts if host.connection == "practice"]
     if practice and len(practice) != len(hosts):
         raise UsageError(
@@ -135,7 +136,7 @@ def enter(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Place:
             still_true="No host was touched.", next_step="Choose with --host.",
         )
     if not hosts:
-        return Place(_Nowhere(), WallClock())
+        return Environment(_Nowhere(), WallClock())
     from tastyops.transport.ssh.session import SshDialer
 
     if practice:
@@ -148,7 +149,7 @@ def enter(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Place:
         dialer = SshDialer(ssh_config=Path(os.devnull), now=lambda: clock.now().timestamp())
         practice_hosts = PracticeDialer(dialer, clock, stack)
         hands = Hands(practice_hosts.by_hand, practice_hosts.keyboard)
-        return Place(practice_hosts, clock, hands, practice_hosts)
+        return Environment(practice_hosts, clock, hands, practice_hosts)
     real = SshDialer(sudo_password=lambda host: hidden.passwords[host.name])
     for host in hosts:
         try:
@@ -157,7 +158,7 @@ def enter(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Place:
             raise UsageError(
                 error.what, still_true="No host was touched.", next_step=error.next_step
             ) from error
-    return Place(real, WallClock(), ways=Devices(hidden.devices, hidden.masker()))
+    return Environment(real, WallClock(), ways=Devices(hidden.devices, hidden.masker()))
 
 
 def _check_settings(host: Host) -> None:

@@ -1,4 +1,4 @@
-"""Consoles and power switches: their passwords, and the way to each as the inventory says."""
+"""Consoles and power switches of real hosts and of the lab, and their passwords."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tastyops.cli.sources import UnfitError, fetch
+from tastyops.app.secret_sources import UnfitError, fetch
 from tastyops.engine.out_of_band import no_console, no_power
 from tastyops.errors import ConsoleUnreachable, PowerUnreachable
 from tastyops.model.inventory import Host
@@ -20,9 +20,9 @@ from tastyops.transport.power_switch import Switch
 
 @dataclass(frozen=True)
 class DevicePasswords:
-    """By source: the passwords there are, and why there is none.
+    """The passwords by source, and for the other sources why there is none.
 
-    A source that gives none stops only what needs it: most runs touch neither console nor power.
+    A missing password stops only what needs it: most runs touch neither console nor power.
     """
 
     values: Mapping[SecretSource, str] = field(default_factory=dict, repr=False)
@@ -87,9 +87,9 @@ class Devices:
             bmc = self._passwords.get(way.ipmi.password if way.ipmi else None)
         except UnfitError as error:
             raise ConsoleUnreachable(
-                f"The password for {host.name}'s console cannot be had: {error}.",
+                f"The password for {host.name}'s console cannot be read: {error}.",
                 still_true="It was not attached.",
-                next_step="Mend its source in the inventory.",
+                next_step="Correct its source in the inventory.",
             ) from error
         return attach(
             host, way, heard=heard, bmc_password=bmc, masker=self._masker, take=take,
@@ -101,9 +101,9 @@ class Devices:
             return self._passwords.get(host.console.password if host.console else None)
         except UnfitError as error:
             raise ConsoleUnreachable(
-                f"The password to log in on {host.name}'s console cannot be had: {error}.",
+                f"The password to log in on {host.name}'s console cannot be read: {error}.",
                 still_true="Nothing was typed.",
-                next_step="Mend its source in the inventory.",
+                next_step="Correct its source in the inventory.",
             ) from error
 
     def power(self, host: Host) -> Switch:
@@ -115,7 +115,7 @@ class Devices:
             return Switch(host, way, self._passwords.get(way.ipmi.password if way.ipmi else None))
         except UnfitError as error:
             raise PowerUnreachable(
-                f"The password for {host.name}'s power switch cannot be had: {error}.",
-                still_true="It was not worked.",
-                next_step="Mend its source in the inventory.",
+                f"The password for {host.name}'s power switch cannot be read: {error}.",
+                still_true="The power switch was not operated.",
+                next_step="Correct its source in the inventory.",
             ) from error
