@@ -141,7 +141,7 @@ def test_a_folder_s_good_and_bad_runbooks(run: Run, project: Project) -> None:
     (project.path / "books" / "b.yml").mkdir()
     result = run("check", "books")
     assert result.code == 2
-    assert result.out == "books/good.yml: ok, 1 work, 2 steps\n"
+    assert result.out == "books/good.yml: ok, 1 work item, 2 steps\n"
     assert "books/a.yml:1:1: the file is empty" in result.err
     assert "books/b.yml:1:1: books/b.yml is a directory" in result.err
     assert run("check", "practice").code == 2

@@ -92,7 +92,7 @@ def test_an_incident_evolves_and_is_closed(run: Run, project: Project, incident:
     ):
         assert run(*words).code == 0
     refused = run("close", incident)
-    assert (refused.code, f"In {incident} works 1, 2 are not decided yet." in refused.err) == (2, True)
+    assert (refused.code, f"In {incident} work items 1, 2 are not decided yet." in refused.err) == (2, True)
     assert run("work", "complete", incident, "1").code == 0
     assert run("work", "cancel", incident, "2", "--because", "it was sound").code == 0
     assert run("close", incident).code == 0
@@ -148,7 +148,7 @@ def test_the_status_words_are_the_log_s_own(
     [
         (["--status", "done"], "no status (there are: Completed"),
         (["--status", "compleeted"], "did you mean 'Completed'?"),
-        (["--status", "cancelled"], "is not cancelled: work 1 is begun or done"),
+        (["--status", "cancelled"], "is not cancelled: work item 1 is begun or done"),
     ],
 )
 def test_words_that_the_works_belie_are_refused(
@@ -165,7 +165,7 @@ def test_words_that_the_works_belie_are_refused(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["complete", "LOG", "2"], "has no work 2; it has 1."),
+        (["complete", "LOG", "2"], "has no work item 2; it has 1."),
         (["complete", "LOG", "0"], "'0' is no number of a work"),
         (["complete", "LOG", "one"], "'one' is no number of a work"),
         (["cancel", "LOG", "1"], "required: --because"),
@@ -185,7 +185,7 @@ def test_a_completed_work_is_not_completed_or_cancelled_again(run: Run, incident
     run("work", "add", incident, "W")
     run("work", "complete", incident, "1")
     for words in (["complete", incident, "1"], ["cancel", incident, "1", "--because", "x"]):
-        assert "Work 1 is completed already." in run("work", *words).err
+        assert "Work item 1 is completed already." in run("work", *words).err
 
 
 # -- entries -----------------------------------------------------------------------------------
@@ -398,7 +398,7 @@ def test_a_failed_run_s_works_are_decided_by_a_person(run: Run, project: Project
     assert run("run", project.runbook("run: exit 7")).code == 1
     log = "/".join((project.pages()[-1].parent.name, "001"))
     half = run("work", "cancel", log, "1", "--because", "x")
-    assert (half.code, "A half-done work is not cancelled." in half.err) == (2, True)
+    assert (half.code, "A half-done work item is not cancelled." in half.err) == (2, True)
     assert run("work", "complete", log, "1", "--because", "by hand").code == 0
     assert run("close", log).code == 0
     assert "  - The work (Completed: by hand)\n" in project.page()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tastyops.app import settle
+from tastyops.cli import terminal
 from tastyops.cli.program import main
 from tastyops.records.runs import JOURNAL, read_state, run_directories
 from tastyops.records.settlement import SETTLEMENT
@@ -52,8 +52,8 @@ def closed(project: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 def says(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     """A person at the keyboard who answers so."""
     answers = iter(words)
-    monkeypatch.setattr(settle, "may_ask", lambda _: True)
-    monkeypatch.setattr(settle, "typed", lambda *_: next(answers))
+    monkeypatch.setattr(terminal, "keyboard", lambda **_: terminal.Keyboard())
+    monkeypatch.setattr(terminal, "typed", lambda *_: next(answers))
 
 
 def lines(run: Path) -> list[dict[str, Any]]:
@@ -128,7 +128,7 @@ def test_a_doubt_that_is_left_stays(
         def gone(*_: object) -> str:
             raise EOFError
 
-        monkeypatch.setattr(settle, "typed", gone)
+        monkeypatch.setattr(terminal, "typed", gone)
     assert main(["resume"]) == 5
     assert (sshd.locks / "tastyops.lock").exists()
     assert not (closed / SETTLEMENT).exists()
