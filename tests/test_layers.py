@@ -30,11 +30,12 @@ TABLE = {
     "engine": "model facts journal plan ports protocol local",
     "transport": "model facts ports protocol local",
     "records": "model journal ports protocol local",
+    "publish": "model journal ports records local",
     "practice": "model facts ports protocol local",
     "lab": "model facts protocol local",
     "ui": "model journal plan ports records protocol local",
     "app": "model templates facts journal runbook domain actions plan ports engine transport records "
-    "practice lab protocol local",
+    "publish practice lab protocol local",
     "cli": "app ui model records",
 }
 """Which packages a package may import besides its own, ``errors`` and ``redact``."""
