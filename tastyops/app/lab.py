@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 
-from tastyops.app.loading import known_inventories
+from tastyops.app.inventory import known_inventories
 from tastyops.app.operators import Say
 from tastyops.errors import UsageError
 from tastyops.lab import bays, faults, golden, inventory, lifecycle, needs, recipe, record, terminal

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tastyops.app.loading import parse_runbook, read_bounded
+from tastyops.app.inventory import read_bounded
+from tastyops.app.loading import parse_runbook
 from tastyops.app.operators import operator, own_login
 from tastyops.app.record_lookup import Records
 from tastyops.app.secrets import at_hand

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from tastyops.app.loading import Loaded, parse_runbook, read_bounded
+from tastyops.app.inventory import read_bounded
+from tastyops.app.loading import Loaded, parse_runbook
 from tastyops.app.operators import Say
 from tastyops.errors import InvalidFile, JournalDamaged, UsageError
 from tastyops.journal.events import RunOpened

@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
-from tastyops.app.cancel import cancel_run
+from tastyops.app.cancel import cancel_run, cancellation
 from tastyops.app.resume import run_and_log
 from tastyops.app.run import dry_run, run
-from tastyops.app.scheduled_shutdowns import OBJECT, cancellation
+from tastyops.app.scheduled_shutdowns import OBJECT
 from tastyops.cli.chosen_records import load_records
 from tastyops.cli.dry_run import show_preview
 from tastyops.cli.options import inventory_argument, run_argument, take_over_argument

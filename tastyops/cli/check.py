@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from tastyops.app.loading import DEFAULT_INVENTORY, RUNBOOK_FILES, load_inventory, load_runbook
+from tastyops.app.inventory import DEFAULT_INVENTORY, load_inventory
+from tastyops.app.loading import RUNBOOK_FILES, load_runbook
 from tastyops.cli.options import filled, filled_path, inventory_argument, plugins_argument
 from tastyops.cli.verbs import module_of
 from tastyops.errors import ExitCode, InvalidFile, Place, Problem, UsageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from tastyops.app.check_host import check_hosts
-from tastyops.app.loading import load_inventory
+from tastyops.app.inventory import load_inventory
 
 
 def perform(args: Namespace, *, dry: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from tastyops.app.loading import load_inventory
+from tastyops.app.inventory import load_inventory
 from tastyops.app.record_lookup import Records
 from tastyops.model.inventory import Inventory
 from tastyops.ui.messages import say

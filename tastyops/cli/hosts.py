@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from tastyops.app.loading import load_inventory
+from tastyops.app.inventory import load_inventory
 from tastyops.cli.options import inventory_argument
 from tastyops.errors import ExitCode
 from tastyops.model.inventory import Host

@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
-from tastyops.app.loading import RUNBOOK_FILES, load_inventory, load_runbook
+from tastyops.app.inventory import load_inventory
+from tastyops.app.loading import RUNBOOK_FILES, load_runbook
 from tastyops.app.record_lookup import status_of
 from tastyops.cli.chosen_records import records_of
 from tastyops.cli.options import inventory_argument

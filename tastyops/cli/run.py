@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from tastyops.app.loading import load_inventory, load_runbook
+from tastyops.app.inventory import load_inventory
+from tastyops.app.loading import load_runbook
 from tastyops.app.run import dry_run, run
 from tastyops.cli.dry_run import show_preview
 from tastyops.cli.options import (

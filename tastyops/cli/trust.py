@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from tastyops.app.host_keys import OfferedKey, offered_key
-from tastyops.app.loading import load_inventory
+from tastyops.app.inventory import load_inventory
 from tastyops.cli.options import filled, inventory_argument
 from tastyops.errors import ExitCode, NeedsPerson, UsageError
 from tastyops.ui.prompts import typed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
-from tastyops.app.loading import read_some
+from tastyops.app.inventory import read_some
 from tastyops.app.log_edits import NOTHING, add_warnings
 from tastyops.cli.log_verbs import log_argument, target_of
 from tastyops.cli.options import filled

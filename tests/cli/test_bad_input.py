@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tastyops.app import loading
+from tastyops.app import inventory as inventory_files
 from tests.cli.conftest import Run
 from tests.cli.project import Project, finish
 
@@ -198,14 +198,14 @@ def test_a_file_that_may_not_be_read(
     kind: str, run: Run, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = {"runbook": project.runbook("run: x"), "inventory": "inventory.yml"}[kind]
-    opened = loading.reading
+    opened = inventory_files.reading
 
     def refuse(path: Path) -> Any:
         if path.name == name:
             raise PermissionError(13, "Permission denied", str(path))
         return opened(path)
 
-    monkeypatch.setattr(loading, "reading", refuse)
+    monkeypatch.setattr(inventory_files, "reading", refuse)
     result = run("run", "book.yml" if kind == "inventory" else name, "--yes")
     assert result.code == 2
     assert f"{name}: {'an' if kind == 'inventory' else 'a'} {kind} cannot be read: Permission" in result.err
@@ -261,7 +261,7 @@ def test_a_bug_is_no_traceback(
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("tastyops.app.loading.read_inventory", broken)
+    monkeypatch.setattr("tastyops.app.inventory.read_inventory", broken)
     result = run("hosts")
     assert result.code == 1
     assert "An error in tastyops itself: ZeroDivisionError: by zero" in result.err
@@ -273,7 +273,7 @@ def test_ctrl_c_before_a_run_ends_with_3(
     run: Run, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tastyops.app.loading.read_inventory", lambda *_: signal.raise_signal(signal.SIGINT)
+        "tastyops.app.inventory.read_inventory", lambda *_: signal.raise_signal(signal.SIGINT)
     )
     result = run("run", project.runbook("run: x"), "--yes")
     assert (result.code, "Stopped." in result.err) == (3, True)

@@ -116,7 +116,8 @@ def test_a_command_that_does_not_end_is_stopped_even_if_a_child_holds_its_output
 
 
 def load(project: Project, inputs: str, *steps: str) -> Runbook:
-    from tastyops.app.loading import load_inventory, load_runbook
+    from tastyops.app.inventory import load_inventory
+    from tastyops.app.loading import load_runbook
 
     lines = "".join(f"      - {step}\n" for step in steps or ("run: echo done",))
     project.write("book.yml", (f"{HEAD}inputs:\n{inputs}{WORKS}{lines}").encode())

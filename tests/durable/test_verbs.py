@@ -280,7 +280,7 @@ def test_an_answer_that_comes_too_late_is_not_called_one(
     assert sorted(finish(attempt, each) for each in answers) == [0, 2]
     taken, aside = sorted(attempt.outputs[-2:], key=lambda output: "left aside" in output)
     assert "Answered as " in taken
-    assert "Nobody asked that any more when the answer came" in aside
+    assert "The question was no longer open when the answer came" in aside
     assert ended(screen) == 1
 
 

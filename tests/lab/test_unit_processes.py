@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.app.loading import load_inventory
+from tastyops.app.inventory import load_inventory
 from tastyops.errors import LabFailed
 from tastyops.lab import inventory as known
 from tastyops.lab import lifecycle, places, processes, qemu, record
