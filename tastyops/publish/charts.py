@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from markupsafe import Markup, escape
 
 from tastyops.journal.public_events import Closed, Entry, PublicEvent, RunAttached, WorkStatus
-from tastyops.publish.summary import Summary, moment
+from tastyops.publish.summary import Summary, in_words, moment
 from tastyops.records.document.build import COMPLETED, Document
-from tastyops.records.document.times import local, long_date, offset_name
+from tastyops.records.document.times import local, long_date
 
 WIDTH, LEFT, RIGHT, ROW = 720, 110, 16, 30
 """Units of the drawing; it is scaled to the page's width."""
@@ -40,9 +40,8 @@ class _Row:
 
 def time_element(at: datetime, offset: int) -> Markup:
     """``<time>`` for people and machines: hour and minute, zone, day."""
-    moment_ = local(at, offset)
-    return Markup('<time datetime="{}">{} {}, {}</time>').format(
-        f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{moment_:%H:%M}", offset_name(offset), long_date(moment_)
+    return Markup('<time datetime="{}">{}</time>').format(
+        f"{at:%Y-%m-%dT%H:%M:%SZ}", in_words(at, offset)
     )
 
 

@@ -25,7 +25,10 @@ from tastyops.errors import JournalDamaged, UsageError
 from tastyops.journal.public_events import PublicEvent
 from tastyops.local.plain_files import make_public_directory, open_plain, read_plain
 from tastyops.model.publishing import Publishing, Service
+from tastyops.publish.calendar import render_calendar
+from tastyops.publish.feed import Update, newest, render_feed, updates
 from tastyops.publish.pages import BUILT_IN, IndexedWord, Page, Pages
+from tastyops.publish.status_json import render_status
 from tastyops.publish.summary import Summary, summarise
 from tastyops.records.document.build import Document, build
 from tastyops.records.files import locked, must_write, sync_directory, write_whole
@@ -203,6 +206,8 @@ class Site:
         writer.put(pages.front(newest_first, pages.as_of(newest_first)))
         self._render_services(writer, pages, newest_first, known)
         self._render_index(writer, pages, newest_first, touched, whole=not known.logs)
+        if self._settings.address:
+            self._render_for_programs(writer, pages, newest_first, read, sources, now)
 
     def _render_services(
         self, writer: _Writer, pages: Pages, logs: Sequence[Summary], known: _Known
@@ -216,6 +221,42 @@ class Site:
         for service in self._services:
             own = [log for log in logs if service.slug in log.services]
             writer.put(*pages.service(service, own))
+
+    def _render_for_programs(
+        self, writer: _Writer, pages: Pages, logs: Sequence[Summary], read: dict[str, Read],
+        sources: dict[str, Source], now: datetime,
+    ) -> None:  # fmt: skip
+        """Feed, calendar and status file: of everything, and of each service."""
+
+        def updates_of(log: Summary) -> list[Update]:
+            if log.number not in read and log.number in sources:
+                with suppress(JournalDamaged):  # it was reported when it was read
+                    read[log.number] = self._read_one(sources[log.number])
+            each = read.get(log.number)
+            return list(updates(each.summary, each.document, each.events)) if each else []
+
+        site, services = self._settings, self._services
+        schema = (BUILT_IN / "status.schema.json").read_bytes()
+        writer.put(Page("status.schema.json", schema))
+        by_change = sorted(logs, key=lambda log: (log.changed, log.number), reverse=True)
+        for service in (None, *services):
+            stem = f"services/{service.slug}" if service else ""
+            own = [log for log in logs if not service or service.slug in log.services]
+            changed = [log for log in by_change if not service or service.slug in log.services]
+            feed, calendar, status = (
+                (f"{stem}.xml", f"{stem}.ics", f"{stem}.json")
+                if service
+                else ("feed.xml", "calendar.ics", "status.json")
+            )
+            name = f"{site.title}: {service.name}" if service else site.title
+            found = newest(changed, updates_of)
+            shown = [service] if service else services
+            as_of = pages.as_of(own)
+            writer.put(
+                Page(feed, render_feed(found, site, feed, service, services)),
+                Page(calendar, render_calendar(own, site, name, services, now)),
+                Page(status, render_status(own, site, shown, now, as_of, practice=self._practice)),
+            )
 
     def _render_index(
         self, writer: _Writer, pages: Pages, logs: Sequence[Summary], touched: Sequence[Summary],

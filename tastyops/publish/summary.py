@@ -19,7 +19,7 @@ from tastyops.journal.public_events import Entry, LogOpened, PublicEvent, RiskPe
 from tastyops.model.public_text import one_line
 from tastyops.model.publishing import Service
 from tastyops.records.document.build import CANCELLED, Document
-from tastyops.records.document.times import local
+from tastyops.records.document.times import local, long_date, offset_name
 
 SHORT = 120
 """Characters of a title in a list."""
@@ -69,7 +69,8 @@ class Summary:
     """One log in a list. Moments are seconds since 1970; 0 where there is none.
 
     ``phase``: ``planned``, ``running``, ``unfinished``, ``cancelled`` or ``closed``.
-    ``services``: slugs of those it concerns. ``words``: the terms of the index it stands under.
+    ``sequence`` counts the changes of the announced period and the endings; ``scheduled`` is the
+    last of them. ``services``: slugs of those it concerns. ``words``: its terms in the index.
     """
 
     number: str
@@ -87,6 +88,7 @@ class Summary:
     last_entry: float
     changed: float
     sequence: int
+    scheduled: float
     lead: str
     latest: str
     services: tuple[str, ...]
@@ -166,6 +168,12 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def in_words(at: datetime, offset: int) -> str:
+    """``14:05 GMT+1, July 14th 2009``."""
+    shown = local(at, offset)
+    return f"{shown:%H:%M} {offset_name(offset)}, {long_date(shown)}"
+
+
 def worst(states: Iterable[State]) -> State:
     """The most urgent of these states; OVER where there is none."""
     found = set(states)
@@ -198,12 +206,24 @@ def summarise(
         ends=_seconds(ends) if ends else 0.0,
         last_entry=max((_seconds(event.recorded_at) for event in entries), default=0.0),
         changed=max((_seconds(event.recorded_at) for event in events), default=0.0),
-        sequence=moves + len(closings),
+        sequence=max(0, moves - 1) + len(closings),
+        scheduled=max(
+            (_seconds(e.recorded_at) for e in events if e.body.kind in ("risk-period", "closed")),
+            default=0.0,
+        ),
         lead=_cut(one_line(lead), 240),
         latest=_cut(one_line(document.transcript[0].text), 240) if document.transcript else "",
         services=tuple(s.slug for s in services if hosts.intersection(s.hosts)),
         words=_words([title, *(work.title for work in document.works)]),
     )
+
+
+def as_moment(text: str) -> datetime | None:
+    """A time of a journal; None for what is no time."""
+    try:
+        return unstamp(text)
+    except ValueError:
+        return None
 
 
 def risk_period(events: Sequence[PublicEvent]) -> tuple[datetime | None, datetime | None, int]:
@@ -214,11 +234,10 @@ def risk_period(events: Sequence[PublicEvent]) -> tuple[datetime | None, datetim
     for event in events:
         if not isinstance(event.body, RiskPeriod):
             continue
-        try:
-            until = unstamp(event.body.ends)
-            since = unstamp(event.body.begins) if event.body.begins else begins or event.happened_at
-        except ValueError:
+        until = as_moment(event.body.ends)
+        if until is None:
             continue
+        since = as_moment(event.body.begins) or begins or event.happened_at
         begins, ends, count = since, until, count + 1
     return begins, ends, count
 

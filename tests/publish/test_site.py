@@ -111,18 +111,12 @@ def test_every_page_is_sound_html_within_its_limits(full: Path) -> None:
 def test_every_link_within_the_site_leads_to_a_file(full: Path) -> None:
     found = contents(full)
     seen = 0
-    later = {"feed.xml", "calendar.ics", "status.json"}
     for name, data in found.items():
         for target in (
             re.findall(rb'(?:href|src)="([^"]+)"', data) if name.endswith(".html") else ()
         ):
             parts = urlsplit(urljoin(f"https://x/{name}", target.decode()))
-            if parts.hostname != "x" or not parts.path.endswith((".html", ".css")):
-                assert (
-                    parts.hostname != "x"
-                    or Path(parts.path).name in later
-                    or parts.path[-4:] in (".xml", ".ics", "json")
-                )
+            if parts.hostname != "x":
                 continue
             seen += 1
             assert parts.path[1:] in found, (name, target)
@@ -284,7 +278,7 @@ def test_a_damaged_log_keeps_its_page_and_is_reported(full: Path) -> None:
     built = site(full)
     assert len(built.faults) == 1
     assert built.faults[0].startswith("2026/001 is left as it was on the site: ")
-    assert built.written == []
+    assert all(name.endswith(".xml") for name in built.written)
 
 
 def test_a_new_title_or_template_renders_everything(full: Path, tmp_path: Path) -> None:
