@@ -134,7 +134,15 @@ def _commands(measured: Measured, scenario: Scenario) -> list[str]:
     ours = measured.command(scenario, TASTYOPS)
     rows = [measured.command(scenario, name) for name in COMMAND_TITLES]
     return _table(
-        ("", "wall, s", f"{TIMES} tastyops", "CPU, s", "wall, ms a host", "peak, MB"),
+        (
+            "",
+            "wall, s",
+            f"{TIMES} tastyops",
+            "CPU, s",
+            "wall, ms a host",
+            "CPU, ms a host",
+            "peak, MB",
+        ),
         [
             (
                 COMMAND_TITLES[row.contender],
@@ -142,6 +150,7 @@ def _commands(measured: Measured, scenario: Scenario) -> list[str]:
                 "1" if row is ours else spread(_ratio(row, ours)),
                 spread(row.cpu),
                 number(row.wall.median / scenario.hosts * 1000),
+                number(row.cpu.median / scenario.hosts * 1000),
                 spread(row.peak),
             )
             for row in rows

@@ -218,3 +218,29 @@ def test_a_controller_is_more_than_its_pid() -> None:
     assert theirs.lives() is False, "not even as a zombie"
     child.communicate()
     assert theirs.lives() is False
+
+
+def _calls_of_a_hold(folder: Path, hosts: int) -> int:
+    """Python calls that it takes to hold so many hosts and to let go of them."""
+    folder.mkdir()
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    owner = Owner.of("2026-001", "ncm", [f"web{number}" for number in range(hosts)])
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        with holding_hosts(folder, owner):
+            pass
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def test_the_work_of_holding_a_host_does_not_grow_with_their_number(tmp_path: Path) -> None:
+    few, many = 10, 200
+    small, large = _calls_of_a_hold(tmp_path / "few", few), _calls_of_a_hold(tmp_path / "many", many)
+    assert large / many <= small / few * 1.1

@@ -96,9 +96,18 @@ class Plan:
     def _hosts(self) -> dict[str, Host]:
         return {host.name: host for host in self.hosts}
 
+    @cached_property
+    def host_names(self) -> tuple[str, ...]:
+        """The names of all hosts, in the runbook's order."""
+        return tuple(self._hosts)
+
     def host(self, name: str) -> Host | None:
         """The host of that name; None for the controller's own lane."""
         return self._hosts.get(name)
+
+    def host_or_only(self, name: str) -> Host | None:
+        """The host of that name, or the run's only host; None for the controller among several."""
+        return self.host(name) or (self.hosts[0] if len(self.hosts) == 1 else None)
 
     def work_of(self, step_id: str) -> Work:
         """The work a step belongs to; one that rescues the run belongs to the last."""
@@ -123,7 +132,8 @@ def make_plan(
     registry = _concealing(runbook, inputs, registry)
     lanes = _lanes(runbook, hosts, registry)
     left_out = _left_out(runbook, registry, start_at)
-    names = _base_names(runbook, hosts, inputs, None)
+    one = hosts[0] if len(hosts) == 1 else None
+    names = _base_names(runbook, [host.name for host in hosts], inputs, one)
 
     def public(text: Marked) -> str:
         return rendering.render_public(text, names, {}).text
@@ -271,13 +281,14 @@ def _names_used(step: Step, registry: Registry) -> set[str]:
 
 
 def _base_names(
-    runbook: Runbook, hosts: Sequence[Host], inputs: Mapping[str, Any], host: Host | None
+    runbook: Runbook, everywhere: Sequence[str], inputs: Mapping[str, Any], one: Host | None
 ) -> dict[str, Any]:
-    """The names a template may use before anything has run."""
-    everywhere = [h.name for h in hosts]
-    one = host or (hosts[0] if len(hosts) == 1 else None)
+    """The names a template may use before anything has run.
+
+    ``everywhere`` has the names of all hosts, which no lane looks up one by one.
+    """
     label = one.name if one else ", ".join(everywhere)
-    names: dict[str, Any] = {**inputs, "host": label, "hosts": everywhere}
+    names: dict[str, Any] = {**inputs, "host": label, "hosts": list(everywhere)}
     if one:
         names |= one.vars
     for name, value in runbook.vars.items():
@@ -288,7 +299,7 @@ def _base_names(
 def lane_names(plan: Plan, state: RunState, host: str, before: Step) -> dict[str, Any]:
     """The names a step's templates may use: inputs, vars, and what earlier steps registered."""
     inputs = {**plan.inputs, **state.inputs} if state.inputs else plan.inputs
-    names = _base_names(plan.runbook, plan.hosts, inputs, plan.host(host))
+    names = _base_names(plan.runbook, plan.host_names, inputs, plan.host_or_only(host))
     position = plan.position[before.id]
     for step in plan.registering:
         if plan.position[step.id] >= position:
@@ -306,7 +317,7 @@ def left_aside(plan: Plan, step: Step) -> bool:
     later = {other.register for other in plan.runbook.every_step()}
 
     def aside(host: str) -> bool:
-        names = _base_names(plan.runbook, plan.hosts, plan.inputs, plan.host(host))
+        names = _base_names(plan.runbook, plan.host_names, plan.inputs, plan.host_or_only(host))
         known = names.keys() - later
         settled = [c for c in conditions if rendering.names_used(c, "expression") <= known]
         try:

@@ -62,10 +62,11 @@ def holding_hosts(logs: Path, owner: Owner) -> Iterator[None]:
     """Holds the owner's hosts on this controller, all or none. Raises Locked, JournalUnwritable."""
     with must_write(logs):
         make_public_directory(logs)
+    record = json.dumps(asdict(owner)).encode() + b"\n"
     with contextlib.ExitStack() as stack:
         for name in sorted(set(owner.hosts)):
             try:
-                fd = _take(_host_lock(logs, name), owner)
+                fd = _take(_host_lock(logs, name), record)
             except _HeldError as held:
                 raise Locked(
                     f"{name} is being worked on by {held}.",
@@ -98,8 +99,8 @@ class _HeldError(Exception):
         super().__init__(str(owner or "a run that has just begun"))
 
 
-def _take(path: Path, owner: Owner) -> int:
-    """Takes a lock and writes who has it; gives the descriptor that keeps it."""
+def _take(path: Path, record: bytes) -> int:
+    """Takes a lock and writes its owner's record into it; returns the descriptor that keeps it."""
     with must_write(path):
         fd = open_plain(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     if not lock_soon(fd):
@@ -109,7 +110,7 @@ def _take(path: Path, owner: Owner) -> int:
     try:
         with must_write(path):
             os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps(asdict(owner)).encode() + b"\n", 0)
+            os.pwrite(fd, record, 0)
     except BaseException:
         os.close(fd)
         raise
