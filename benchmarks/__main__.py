@@ -44,6 +44,7 @@ def measure(args: Namespace, stack: ExitStack) -> Measured:
     from benchmarks.steps import Steps
 
     repeats = 2 if args.quick else 5
+    commands.adopt_orphans()
     place = disk_folder()
     machine = describe(place)
     disk = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tastyops-", dir=place)))

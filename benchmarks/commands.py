@@ -6,12 +6,14 @@ pyinfra, in turn, against one sshd; and tastyops' short verbs beside a bare ``im
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from benchmarks.figures import (
     ASYNCSSH,
     FABRIC,
     MASTER_SCRIPT,
+    OVER_OPENSSH,
     PYINFRA,
     TASTYOPS,
     Command,
@@ -114,6 +117,7 @@ def timed(argv: Sequence[str], folder: Path) -> Command:
     """
     environment = usual_environment() | {"HOME": str(folder), "PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryFile() as output:
+        before = _children()
         began = time.perf_counter()
         child = subprocess.Popen(
             argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
@@ -127,11 +131,40 @@ def timed(argv: Sequence[str], folder: Path) -> Command:
             raise
         child.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - began
+        background = _masters_cpu(before)
         if child.returncode:
             output.seek(0)
             last = output.read()[-800:].decode("utf-8", "replace")
             raise ContenderError(f"{shlex.join(argv)[:200]} ended with {child.returncode}: {last}")
-    return Command(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return Command(wall, used.ru_utime + used.ru_stime + background, used.ru_maxrss / 1024)
+
+
+_SUBREAPER = 36
+"""PR_SET_CHILD_SUBREAPER of prctl(2)."""
+
+_MASTERS_END = 10.0
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of what a command leaves in the background: ssh masters."""
+    ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def _children() -> set[int]:
+    listed = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+    return {int(pid) for pid in listed.split()}
+
+
+def _masters_cpu(before: set[int]) -> float:
+    """Processor seconds of the processes that a command left behind, once they have ended."""
+    until, spent = time.monotonic() + _MASTERS_END, 0.0
+    while (left := _children() - before) and time.monotonic() < until:
+        for pid in left:
+            gone, _, used = os.wait4(pid, os.WNOHANG)
+            if gone:
+                spent += used.ru_utime + used.ru_stime
+        time.sleep(0.005)
+    return spent
 
 
 def usual_environment() -> dict[str, str]:
@@ -156,7 +189,9 @@ class _Contender:
 
 def _contenders(peers: Path | None) -> dict[str, _Contender]:
     """tastyops and OpenSSH always; the others where there is a virtual environment with them."""
-    builds: dict[str, _Build] = {TASTYOPS: _tastyops, MASTER_SCRIPT: _control_master}
+    builds: dict[str, _Build] = {
+        TASTYOPS: _tastyops, OVER_OPENSSH: _over_openssh, MASTER_SCRIPT: _control_master,
+    }  # fmt: skip
     if peers is not None:
         builds |= {ASYNCSSH: _asyncssh, FABRIC: _fabric, PYINFRA: _pyinfra}
     return {name: _Contender(build, peers) for name, build in builds.items()}
@@ -184,12 +219,16 @@ def _order(name: str, site: Site, shell: str, scenario: Scenario, folder: Path) 
     )
 
 
-def _tastyops(order: Order, _: Path | None) -> list[str]:
+def _tastyops(order: Order, _: Path | None, connection: str = "ssh") -> list[str]:
     folder = Path(order.folder)
-    (folder / "inventory.yml").write_text(inventory(order))
+    (folder / "inventory.yml").write_text(inventory(order, connection))
     (folder / "bench.yml").write_text(runbook(order.steps, reads=False))
     known = ["--inventory", str(folder / "inventory.yml")]
     return [sys.executable, *_TASTYOPS, "run", str(folder / "bench.yml"), *known, "--yes"]
+
+
+def _over_openssh(order: Order, _: Path | None) -> list[str]:
+    return _tastyops(order, None, "openssh")
 
 
 def _control_master(order: Order, _: Path | None) -> list[str]:

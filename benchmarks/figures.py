@@ -12,6 +12,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 PROBE, CHANGE = "probe", "change"
 FABRIC, CONTROL_MASTER = "fabric", "controlmaster"
 TASTYOPS, MASTER_SCRIPT, ASYNCSSH, PYINFRA = "tastyops", "master-script", "asyncssh", "pyinfra"
+OVER_OPENSSH = "tastyops-openssh"
 
 TITLES = {
     PROBE: "tastyops, probe",
@@ -23,6 +24,7 @@ TITLES = {
 
 COMMAND_TITLES = {
     TASTYOPS: "`tastyops run`",
+    OVER_OPENSSH: "`tastyops run`, `connection: openssh`",
     MASTER_SCRIPT: "OpenSSH, ControlMaster script",
     ASYNCSSH: "asyncssh script",
     FABRIC: "Fabric script",

@@ -44,7 +44,7 @@ class Order:
         return cls(**fields)
 
 
-def inventory(order: Order) -> str:
+def inventory(order: Order, connection: str = "ssh") -> str:
     """The targets as an inventory file. JSON is YAML."""
     hosts = {
         target.name: {
@@ -56,7 +56,8 @@ def inventory(order: Order) -> str:
         }
         for target in order.targets
     }
-    return json.dumps({"hosts": hosts, "groups": {"everywhere": list(hosts)}})
+    ways = {"connection": connection, "ssh_config": order.ssh_config}
+    return json.dumps({**ways, "hosts": hosts, "groups": {"everywhere": list(hosts)}})
 
 
 def runbook(steps: int, *, reads: bool) -> str:

@@ -83,6 +83,42 @@ def test_a_whole_inventory() -> None:
     )
 
 
+WAYS = """
+connection: openssh
+ssh_config: all
+hosts:
+  a:
+  b: {connection: ssh}
+  c: {ssh_config: ~/own}
+  d: {connection: practice}
+  e:
+  f:
+groups:
+  g: {hosts: [a, b, c, d], connection: openssh, ssh_config: /of/g}
+  h: {hosts: e, connection: ssh}
+  i: [f]
+"""
+
+
+def test_how_hosts_are_reached() -> None:
+    hosts = read(WAYS).hosts.values()
+    assert [(host.name, host.connection, host.ssh_config) for host in hosts] == [
+        ("a", "openssh", "/of/g"),
+        ("b", "ssh", "/of/g"),
+        ("c", "openssh", "~/own"),
+        ("d", "practice", None),
+        ("e", "ssh", "etc/all"),
+        ("f", "openssh", "etc/all"),
+    ]
+    assert read(WAYS).groups == {"g": ("a", "b", "c", "d"), "h": ("e",), "i": ("f",)}
+
+
+def test_a_host_may_say_what_two_groups_disagree_on() -> None:
+    text = "hosts: {a: {connection: ssh, ssh_config: x}}\ngroups:\n  g: {hosts: a, ssh_config: y}\n"
+    (host,) = read(text + "  h: {hosts: a, connection: openssh, ssh_config: z}\n").hosts.values()
+    assert (host.connection, host.ssh_config) == ("ssh", "etc/x")
+
+
 def test_a_host_with_ipmi() -> None:
     text = """hosts:
   a:
@@ -200,6 +236,36 @@ REFUSED = {
     "practice console": (
         "hosts: {a: {connection: practice, console: x}}\n",
         "1:35: a practice host has no 'console' (leave it out)",
+    ),
+    "connection of a host": (
+        "hosts: {a: {connection: opensh}}\n",
+        "1:25: the connection 'opensh' is not known (did you mean 'openssh'?)",
+    ),
+    "connection of all": (
+        "hosts: {a: }\nconnection: practice\n",
+        "2:13: the connection 'practice' is not known",
+    ),
+    "connection of a group": (
+        "hosts: {a: }\ngroups:\n  g: {hosts: [a], connection: fabric}\n",
+        "3:31: the connection 'fabric' is not known",
+    ),
+    "ssh_config empty": ("hosts: {a: {ssh_config: ''}}\n", "1:25: 'ssh_config' is empty"),
+    "ssh_config of a practice host": (
+        "hosts: {a: {connection: practice, ssh_config: x}}\n",
+        "1:35: a practice host has no 'ssh_config' (leave it out)",
+    ),
+    "two groups": (
+        "hosts: {a: }\ngroups:\n  g: {hosts: a, connection: openssh}\n"
+        "  h: {hosts: [g], connection: ssh}\n",
+        "4:3: two groups reach the host 'a' in different ways (say it at the host itself)",
+    ),
+    "group without hosts": (
+        "hosts: {a: }\ngroups: {g: {connection: openssh}}\n",
+        "2:13: the group 'g' has no hosts (add 'hosts:')",
+    ),
+    "group key": (
+        "hosts: {a: }\ngroups: {g: {hosts: a, conection: openssh}}\n",
+        "2:24: 'conection' is not a key of the group 'g' (did you mean 'connection'?)",
     ),
     "zone": (
         "timezone: Europe/Londn\nhosts: {a: }\n",

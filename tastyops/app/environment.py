@@ -61,6 +61,8 @@ class Environment:
     clock: Clock
     hands: Hands | None = None
     ways: OutOfBand = field(default_factory=NoWays)
+    reach: Callable[[Callable[[str], None]], None] = lambda say: None
+    """Begins to connect before the first step; says so before ssh asks on the terminal."""
 
 
 class PracticeDialer:
@@ -158,7 +160,11 @@ def connect(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Environ
             raise UsageError(
                 error.what, still_true="No host was touched.", next_step=error.next_step
             ) from error
-    return Environment(real, WallClock(), ways=Devices(hidden.devices, hidden.masker()))
+    stack.callback(real.close)
+    return Environment(
+        real, WallClock(), ways=Devices(hidden.devices, hidden.masker()),
+        reach=lambda say: real.connect(hosts, say),
+    )
 
 
 def _check_settings(host: Host) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from tastyops.model.inventory import Host
-from tastyops.transport.ssh import ssh_config, trust
+from tastyops.transport.ssh import trust
+from tastyops.transport.ssh.known_hosts import Offered
+from tastyops.transport.ssh.session import SshDialer
 
 
 class OfferedKey:
     """A key that a host offers, before or after it is recorded."""
 
-    def __init__(self, offered: trust.Offered) -> None:
+    def __init__(self, offered: Offered) -> None:
         self._offered = offered
         self.name, self.port = offered.name, offered.port
         self.kind, self.fingerprint = offered.kind, offered.fingerprint
@@ -31,4 +33,4 @@ def offered_key(host: Host) -> OfferedKey:
 
     Raises Unreachable, HostKeyChanged, UsageError.
     """
-    return OfferedKey(trust.fetch(host, ssh_config.read(None)))
+    return OfferedKey(SshDialer().trusted(host))

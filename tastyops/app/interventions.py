@@ -33,7 +33,7 @@ class Interventions:
         self, plan: Plan, state: RunState, hand: Hand, ways: OutOfBand | None = None
     ) -> None:
         self.plan, self._state, self._hand, self._ways = plan, state, hand, ways
-        self._reachable = {host.name for host in plan.hosts if host.connection == "ssh"}
+        self._reachable = {host.name for host in plan.hosts if host.connection != "practice"}
         self._switches = {
             host.name: host for host in plan.hosts if host.power is not None and ways
         }
@@ -103,7 +103,7 @@ def ssh_words(host: Host) -> list[str] | None:
         return None
     words = [ssh, "-o", "StrictHostKeyChecking=yes"]
     options = (
-        ("-p", host.port), ("-l", host.user), ("-i", host.identity_file),
+        ("-F", host.ssh_config), ("-p", host.port), ("-l", host.user), ("-i", host.identity_file),
     )  # fmt: skip
     words += [str(word) for option, value in options if value for word in (option, value)]
     if host.known_hosts:

@@ -146,6 +146,7 @@ def _go_on(
         options, environment, hidden, masker, operator(), known.opened.answers,
         patient=cancel is None, waits=options.wait, release=release,
     )
+    environment.reach(screen.say)
     document, now = records.log.document(), environment.clock.now()
     window = new_end_events(
         options.window_end, inventory.timezone, now, document.offset, document.date

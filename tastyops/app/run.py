@@ -45,6 +45,7 @@ def run(loaded: Loaded, options: RunOptions, screen: Screen) -> int:
             setting = setting_of(ready, options)
             check_attendance(ready, setting, screen)
             stack.enter_context(letting_go(setting.release.ask))
+            ready.environment.reach(screen.say)
             records, first = open_records(ready, setting, stack)
             tell_wait(ready, records.log, screen)
             code = run_session(ready.plan, RunState(), setting, records, screen, first)
@@ -58,6 +59,7 @@ def dry_run(loaded: Loaded, options: RunOptions, person: Person | None) -> RunPr
     """What a run would do, found out over links that can only read."""
     with ExitStack() as stack:
         ready = prepare(loaded, options, person, stack)
+        ready.environment.reach(person.say if person else lambda _: None)
         inventory = options.records.inventory
         attends = attending(options.attending, inventory)
         return preview_run(

@@ -28,6 +28,7 @@ VERBS = (
     Verb("show", "Show a run's or a log's record", "show"),
     Verb("verify", "Verify that a record is unchanged", "verify"),
     Verb("hosts", "List the inventory's hosts and groups", "hosts"),
+    Verb("ping", "Open a session with hosts, and show how they are reached", "ping"),
     Verb("trust", "Show a host's SSH key and trust it if you agree", "trust"),
     Verb("console", "Attach to a host's console, even while the host is down", "console"),
     Verb("note", "Add a remark to a running or finished run", "note"),

@@ -11,10 +11,15 @@ from tastyops.model.out_of_band import ConsoleWay, PowerWay
 from tastyops.model.publishing import Publishing, Service
 from tastyops.model.secret_source import SecretSource
 
+Connection = Literal["ssh", "openssh", "practice"]
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
     """One host. What is None here is left to ``~/.ssh/config`` and OpenSSH's defaults.
+
+    ``connection``: over paramiko (``ssh``), over the system's own client (``openssh``), or to a
+    practice host. ``ssh_config``: the file to read instead of the user's and the system's.
 
     ``sudo``: True becomes root with ``sudo -n``; ``"ask"`` with a password, which comes from
     ``sudo_password`` or is asked for once; False never. Paths are absolute or start with ``~``.
@@ -27,13 +32,16 @@ class Host:
     identity_file: str | None = None
     known_hosts: str | None = None
     sudo: bool | Literal["ask"] = False
-    connection: Literal["ssh", "practice"] = "ssh"
+    connection: Connection = "ssh"
+    ssh_config: str | None = None
     console: ConsoleWay | None = None
     power: PowerWay | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
     practice: bool = False
     """Whether what is logged of it is practice: a practice host, or one of a practice inventory."""
     sudo_password: SecretSource | None = None
+    connection_of: str = field(default="", compare=False)
+    """Who chose ``connection``: the host itself, a group, the inventory; empty for the default."""
 
     @property
     def has_console(self) -> bool:

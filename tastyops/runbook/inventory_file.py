@@ -6,11 +6,11 @@ import posixpath
 import re
 import zoneinfo
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tastyops.errors import InvalidFile, did_you_mean, shown
-from tastyops.model.inventory import Host, Inventory
+from tastyops.errors import InvalidFile, Place, did_you_mean, shown
+from tastyops.model.inventory import Connection, Host, Inventory
 from tastyops.model.out_of_band import ConsoleWay, Ipmi, PowerWay
 from tastyops.model.publishing import Service
 from tastyops.model.secret_source import SecretSource
@@ -24,13 +24,15 @@ from tastyops.runbook.yaml_tree import Node, Scalar, Sequence, exact_value, plai
 
 KEYS = (
     "timezone", "practice", "operators", "logs", "runs", "hosts", "groups", "announce", "publish",
-    "services",
+    "services", "connection", "ssh_config",
 )  # fmt: skip
 HOST_KEYS = (
     "address", "port", "user", "identity_file", "known_hosts", "sudo", "connection", "console",
-    "power", "vars",
+    "power", "vars", "ssh_config",
 )  # fmt: skip
-_SSH_ONLY = ("address", "port", "user", "identity_file", "console", "power")
+GROUP_KEYS = ("hosts", "connection", "ssh_config")
+CONNECTIONS: tuple[Connection, ...] = ("ssh", "openssh", "practice")
+_SSH_ONLY = ("address", "port", "user", "identity_file", "console", "power", "ssh_config")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
 _RESERVED = ("none", "hosts", "host")
 
@@ -52,19 +54,55 @@ def read_inventory(data: bytes, path: str) -> Inventory:
     return inventory
 
 
+_BOTH = frozenset(("connection", "ssh_config"))
+
+
+@dataclass(frozen=True)
+class _Way:
+    """``connection`` and ``ssh_config`` of a group or of the inventory; None where it is silent."""
+
+    connection: Connection | None = None
+    ssh_config: str | None = None
+    who: str = field(default="", compare=False)
+    """Who chose the connection, for ``hosts -v``."""
+
+    def agrees(self, other: _Way) -> bool:
+        """Whether no key has two values."""
+        pairs = (self.connection, other.connection), (self.ssh_config, other.ssh_config)
+        return all(one is None or two is None or one == two for one, two in pairs)
+
+    def filled(self, other: _Way) -> _Way:
+        """With the other's value where this has none."""
+        chosen = self if self.connection else other
+        return _Way(chosen.connection, self.ssh_config or other.ssh_config, chosen.who)
+
+    def given(self, host: Host, own: frozenset[str]) -> Host:
+        """The host with these values but where it has its ``own``."""
+        connection = host.connection if "connection" in own else self.connection
+        file = host.ssh_config if "ssh_config" in own else self.ssh_config
+        who = "the host itself" if "connection" in own else self.who if self.connection else ""
+        return replace(
+            host, connection=connection or "ssh", ssh_config=file, connection_of=who
+        )
+
+
 @dataclass
 class _Reader:
     findings: Findings
     path: str
+    _own_ways: dict[str, frozenset[str]] = field(default_factory=dict)
+    _group_ways: dict[str, _Way] = field(default_factory=dict)
+    _group_places: dict[str, Place] = field(default_factory=dict)
 
     def inventory(self, tree: Node) -> Inventory | None:
         fields = self.findings.fields(tree, "an inventory", KEYS)
         if fields is None:
             return None
         hosts = self._hosts(fields, tree)
+        groups = self._groups(fields, hosts)
+        hosts = self._over_their_ways(hosts, groups, self._way(fields, "the inventory"))
         if self._practice(fields):
             hosts = {name: replace(host, practice=True) for name, host in hosts.items()}
-        groups = self._groups(fields, hosts)
         publish = fields.get("publish")
         return Inventory(
             path=self.path,
@@ -177,6 +215,7 @@ class _Reader:
             return Host(key.text)
         what = f"the host {shown(key.text)}"
         fields = self.findings.fields(node, what, HOST_KEYS) or {}
+        self._own_ways[key.text] = _BOTH & fields.keys()
         return Host(
             name=key.text,
             address=self._text(fields, "address"),
@@ -187,6 +226,7 @@ class _Reader:
             sudo=self._sudo(fields),
             sudo_password=self._sudo_password(fields),
             connection=self._connection(fields),
+            ssh_config=self._file(fields, "ssh_config"),
             console=self._console(fields),
             power=self._power(fields),
             vars=self._vars(fields),
@@ -234,20 +274,55 @@ class _Reader:
         source = read_secret_source(self.findings, known["password"][1], "'password'")
         return self._source_beside(source)
 
-    def _connection(self, fields: _Fields) -> Literal["ssh", "practice"]:
+    def _connection(self, fields: _Fields) -> Connection:
+        """What a host says itself; ``ssh`` also where it says nothing."""
         if "connection" not in fields:
             return "ssh"
+        found = self._one_of(fields, CONNECTIONS)
+        if found == "practice":
+            for name in _SSH_ONLY:
+                if name in fields:
+                    message = f"a practice host has no {shown(name)}"
+                    self.findings.add(fields[name][0].place, message, "leave it out")
+        return found or "ssh"
+
+    def _one_of(self, fields: _Fields, known: Collection[Connection]) -> Connection | None:
         node = fields["connection"][1]
         text = self.findings.text(node, "'connection'")
-        if text != "practice":
-            if text is not None and text != "ssh":
-                self.findings.unknown(node.place, "the connection", text, ("ssh", "practice"))
-            return "ssh"
-        for name in _SSH_ONLY:
-            if name in fields:
-                message = f"a practice host has no {shown(name)}"
-                self.findings.add(fields[name][0].place, message, "leave it out")
-        return "practice"
+        for each in known:
+            if text == each:
+                return each
+        if text is not None:
+            self.findings.unknown(node.place, "the connection", text, known)
+        return None
+
+    def _way(self, fields: _Fields, who: str) -> _Way:
+        """How the hosts of a group, or all of them, are reached; ``who`` says so."""
+        found = self._one_of(fields, ("ssh", "openssh")) if "connection" in fields else None
+        return _Way(found, self._file(fields, "ssh_config"), who)
+
+    def _over_their_ways(
+        self, hosts: Mapping[str, Host], groups: Mapping[str, tuple[str, ...]], usual: _Way
+    ) -> dict[str, Host]:
+        """Each host with the way that it says itself, else its groups, else the inventory."""
+        from_groups: dict[str, _Way] = {}
+        for group, way in self._group_ways.items():
+            for name in groups.get(group, ()):
+                before = from_groups.get(name, way)
+                if not before.agrees(way) and self._says(name) != _BOTH:
+                    place = self._group_places[group]
+                    message = f"two groups reach the host {shown(name)} in different ways"
+                    self.findings.add(place, message, "say it at the host itself")
+                from_groups[name] = before.filled(way)
+        return {
+            name: host if host.connection == "practice" else from_groups.get(name, _Way())
+            .filled(usual).given(host, self._says(name))
+            for name, host in hosts.items()
+        }
+
+    def _says(self, name: str) -> frozenset[str]:
+        """Which of both keys the host has itself."""
+        return self._own_ways.get(name, frozenset())
 
     def _console(self, fields: _Fields) -> ConsoleWay | None:
         """The console, its files beside this one."""
@@ -310,7 +385,16 @@ class _Reader:
         return {name: tuple(_opened(name, members)) for name in sound}
 
     def _members(self, key: Scalar, node: Node, known: Collection[str]) -> list[Scalar]:
-        items = self.findings.items(node, f"the group {shown(key.text)}")
+        what = f"the group {shown(key.text)}"
+        if isinstance(node, Tree):
+            fields = self.findings.fields(node, what, GROUP_KEYS) or {}
+            self._group_ways[key.text] = self._way(fields, what)
+            self._group_places[key.text] = key.place
+            if "hosts" not in fields:
+                self.findings.add(node.place, f"{what} has no hosts", "add 'hosts:'")
+                return []
+            node = fields["hosts"][1]
+        items = self.findings.items(node, what)
         found = []
         for item in items:
             text = self.findings.text(item, "a member of a group")
@@ -319,7 +403,7 @@ class _Reader:
             elif isinstance(item, Scalar) and text is not None:
                 found.append(item)
         if not items and isinstance(node, Sequence):
-            self.findings.add(node.place, f"the group {shown(key.text)} is empty")
+            self.findings.add(node.place, f"{what} is empty")
         return found
 
     def _sound(self, name: str, members: Mapping[str, list[Scalar]]) -> bool:

@@ -24,6 +24,7 @@ TARGETS = [
     "console_shell",
     pytest.param("noisy_console", marks=pytest.mark.long),
     pytest.param("real_sshd", marks=pytest.mark.sshd),
+    pytest.param("openssh_client", marks=pytest.mark.sshd),
     pytest.param(
         "lab_machine",
         marks=[pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(SESSION_SECONDS)],
@@ -45,6 +46,12 @@ class Target:
 def real_sshd(sshd: Sshd) -> Target:
     """Debian's own sshd on this machine."""
     return Target(SshDialer(sshd.ssh_config), sshd.host())
+
+
+@pytest.fixture
+def openssh_client(sshd: Sshd) -> Target:
+    """The same, over the system's own ``ssh``."""
+    return Target(SshDialer(sshd.ssh_config), sshd.host(connection="openssh"))
 
 
 @pytest.fixture(scope="session")

@@ -108,6 +108,7 @@ def prepare(folder: Path, site: Site, runbook: str = RUNBOOK) -> Attempt:
         f"    user: {host.user}",
         f"    identity_file: {host.identity_file}",
         f"    known_hosts: {host.known_hosts}",
+        f"    connection: {host.connection}",
     ]
     practice = "practice: true\n" if site.practice else ""
     (folder / "inventory.yml").write_text(

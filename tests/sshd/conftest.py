@@ -71,6 +71,13 @@ def opened() -> Iterator[Open]:
         lock.unlink(missing_ok=True)
 
 
+@pytest.fixture(params=["ssh", "openssh"])
+def carrier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Servers are reached over each of the carriers in turn; ask for it before any other fixture."""
+    monkeypatch.setattr(Sshd, "connection", request.param)
+    return str(request.param)
+
+
 @pytest.fixture
 def session(sshd: Sshd, opened: Open) -> Iterator[SshSession]:
     """One session as root."""

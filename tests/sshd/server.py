@@ -48,11 +48,13 @@ _RSA: dict[str, bytes] = {}
 
 
 class Sshd:
-    """One server; ``folder`` is readable by other accounts, since sshd reads keys as the user.
+    """One server, reached over ``connection`` where ``host`` is not told otherwise; ``folder`` is readable by other accounts, since sshd reads keys as the user.
 
     ``locks``: it keeps tastyops' lock in a place of its own, so that it is a host of its own, beside
     other servers on this machine. ``within``: the start of the command line that runs it.
     """
+
+    connection = "ssh"
 
     def __init__(
         self, extra: Sequence[str] = (), *, locks: bool = True, within: Sequence[str] = ()
@@ -146,6 +148,7 @@ class Sshd:
             "user": getpass.getuser(),
             "identity_file": str(self.key),
             "known_hosts": str(self.folder / "known_hosts"),
+            "connection": self.connection,
         }
         return Host(**{**fields, **changes})  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ from tests.sshd.conftest import Open
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected, Counted, wait_for
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("carrier")]
 
 
 def test_a_prober_has_no_way_to_send_a_change() -> None:

@@ -23,7 +23,7 @@ from tests.sshd.conftest import Open
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected, running, wait_for
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("carrier")]
 
 PATIENT = Timing(term_patience=1.0)
 PASSWORD = "it's $ecret"

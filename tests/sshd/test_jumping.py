@@ -16,7 +16,7 @@ from tests.sshd.dialling import RUN, dialer, hello, known, refusal, trusts
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected
 
-pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("no_user_files", "nothing_left")]
+pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("carrier", "no_user_files", "nothing_left")]
 
 
 def through(server: Sshd, jumps: str) -> str:
@@ -33,6 +33,7 @@ def test_through_a_jump_host(sshd: Sshd, jump: Sshd) -> None:
     assert hello(dialer(sshd, config), sshd.host(address="deep", known_hosts=both)) == "hello"
 
 
+@pytest.mark.parametrize("carrier", ["ssh"], indirect=True)
 def test_jump_hosts_are_visited_in_order(sshd: Sshd, jump: Sshd) -> None:
     trusts(jump, sshd.key)
     both = known(sshd, jump)
@@ -73,6 +74,7 @@ def test_a_jump_host_that_is_down(sshd: Sshd) -> None:
     assert "port 1" in refusal(dialer(sshd, config), host, errors.Unreachable)
 
 
+@pytest.mark.parametrize("carrier", ["ssh"], indirect=True)
 def test_a_jump_through_itself_is_none(sshd: Sshd) -> None:
     config = f"Host *\n  ProxyJump 127.0.0.1:{sshd.port}\n"
     assert hello(dialer(sshd, config), sshd.host()) == "hello"
@@ -97,7 +99,7 @@ def test_a_proxy_command(sshd: Sshd) -> None:
 def test_a_proxy_command_that_fails(sshd: Sshd) -> None:
     config = "Host *\n  ProxyCommand sh -c 'echo it is broken >&2; exit 3'\n"
     what = refusal(dialer(sshd, config), sshd.host(), errors.Unreachable)
-    assert "it is broken (exit status 3)" in what
+    assert "it is broken" in what
 
 
 def test_a_proxy_command_that_is_silent(sshd: Sshd) -> None:
@@ -111,15 +113,15 @@ def test_a_proxy_command_that_is_silent(sshd: Sshd) -> None:
 def test_trust_shows_records_and_refuses(sshd: Sshd, jump: Sshd, tmp_path: Path) -> None:
     dialling = dialer(sshd)
     host = sshd.host(known_hosts=str(tmp_path / "new" / "known"))
-    offered = trust.fetch(host, dialling.configuration)
+    offered = dialling.trusted(host)
     assert (offered.kind, offered.recorded, offered.jump) == ("ssh-ed25519", False, False)
     assert trust.record(offered)
     assert not trust.record(offered)
     assert offered.file.stat().st_mode & 0o777 == 0o600
     assert offered.file.parent.stat().st_mode & 0o777 == 0o700
     assert hello(dialling, host) == "hello"
-    assert trust.fetch(host, dialling.configuration).recorded
-    impostor = replace(offered, key=trust.fetch(jump.host(), dialling.configuration).key)
+    assert dialling.trusted(host).recorded
+    impostor = replace(offered, key=dialling.trusted(jump.host()).key)
     with pytest.raises(errors.HostKeyChanged):
         trust.record(impostor)
     assert len(offered.file.read_text().splitlines()) == 1
@@ -131,7 +133,7 @@ def test_trust_shows_the_jump_host_first(sshd: Sshd, jump: Sshd, tmp_path: Path)
     host = sshd.host(address="deep", known_hosts=str(tmp_path / "known"))
     seen = []
     for _ in range(2):
-        offered = trust.fetch(host, dialling.configuration)
+        offered = dialling.trusted(host)
         seen.append((offered.port, offered.jump))
         assert trust.record(offered)
     assert seen == [(jump.port, True), (sshd.port, False)]

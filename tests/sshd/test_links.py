@@ -20,7 +20,7 @@ from tests.sshd.conftest import Open, holding, run_name
 from tests.sshd.server import Sshd
 from tests.sshd.watching import HASTY, Collected, running, wait_for
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("carrier")]
 
 REPORTED_WITHIN = 30.0
 
@@ -120,7 +120,7 @@ def test_a_dead_peer(
     if way != "direct":
         config, address = jump_config(own_sshd, other_sshd), "deep"
     timing = Timing(
-        connect=2,
+        connect=2 if way == "direct" else 6,  # ssh's limit holds for the jump host's part as well
         heart_every=0.5,
         heart_limit=2.0,
         second_greeting=4.0,

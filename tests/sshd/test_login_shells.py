@@ -12,7 +12,7 @@ from tests.sshd.conftest import Open
 from tests.sshd.server import Sshd
 from tests.sshd.watching import Collected
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.usefixtures("carrier")]
 
 NOISE = """
 echo 'Welcome! "quoted" $(id) \\\\0'; printf 'no newline at the end of this'; printf 'a\\0b'

@@ -51,9 +51,11 @@ def project(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def write_inventory(folder: Path, sshd: Sshd) -> None:
     host = sshd.host()
+    (folder / "ssh_config").write_text(sshd.ssh_config.read_text())
     (folder / "inventory.yml").write_text(
         f"hosts:\n  target:\n    address: {host.address}\n    port: {host.port}\n    user: {host.user}\n"
         f"    identity_file: {host.identity_file}\n    known_hosts: {host.known_hosts}\n"
+        f"    connection: {host.connection}\n    ssh_config: ssh_config\n"
     )
 
 

@@ -39,6 +39,12 @@ hosts. What has to be noticed at once wakes the thread anyway: data, and a socke
 """
 
 _MOST_JUMPS = 8
+_ONLY_SSH = {
+    "certificatefile": "CertificateFile",
+    "pkcs11provider": "PKCS11Provider",
+    "securitykeyprovider": "SecurityKeyProvider",
+    "gssapiauthentication": "GSSAPIAuthentication",
+}
 _USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 _SYSTEM_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
@@ -99,6 +105,15 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
         return f"{self.user}@{name}{port}"
 
     @property
+    def way_there(self) -> str:
+        """Who logs in where, and by which way."""
+        place = f"{self.user}@{self.host} port {self.port}"
+        if isinstance(self.gateway, str):
+            return f"{place}, by a ProxyCommand"
+        hops = [hop.where for hop in self.chain() if hop is not self]
+        return place + (f", through {', '.join(hops)}" if hops else "")
+
+    @property
     def jumping(self) -> bool:
         """Whether this is a jump host on the way to the inventory's host."""
         return bool(self.pins.jumps)
@@ -148,6 +163,14 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
             agent = ""
         only = config.get("identitiesonly", "no").lower() == "yes"
         return Identities(tuple(dict.fromkeys(files)), agent, only)
+
+    def _without_effect(self) -> list[str]:
+        """The lines of ssh_config about keys that only ``ssh`` itself honours."""
+        lines = self.config.base_ssh_config.found(self.original_host).places
+        return [
+            f"{lines[name].place}: {said} has no effect with `connection: ssh`"
+            for name, said in _ONLY_SSH.items() if name in lines
+        ]
 
     def get_gateway(self) -> PinnedConnection | str | bool:
         """The last jump host of ``ProxyJump``, or a ``ProxyCommand``; False for neither."""
@@ -249,7 +272,7 @@ class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships
                     where=self.where,
                     seconds=self.connect_timeout,
                     transport=transport,
-                    notes=tuple(self.keys.notes),
+                    notes=(*self.keys.notes, *self._without_effect()),
                     proxy_said=said,
                 )
                 if isinstance(error, Exception)
@@ -309,12 +332,15 @@ def check_key(connection: PinnedConnection, offered: known_hosts.HostKey) -> Non
     others = ", ".join(sorted({entry.key.kind for entry in verdict.recorded}))
     also = f" On record for it are only keys of another type: {others}." if others else ""
     jump = "jump host " if connection.jumping else ""
+    remedy = f"run `invoke trust {connection.pins.host.name}`"
+    if known_hosts.has_authority(connection.known_hosts_files(), name, port):
+        also += " A certificate authority is on record for it, which counts only for `ssh` itself."
+        remedy += ", or say `connection: openssh` for this host in the inventory"
     raise HostKeyUnknown(
         f"The key of {jump}{known_hosts.written_name(name, port)} is not on record: it offered "
         f"{offered.kind} {offered.fingerprint}.{also}",
         still_true=NOTHING_SENT,
-        next_step=f"Compare the fingerprint with one from a source you trust, then run "
-        f"`invoke trust {connection.pins.host.name}`.",
+        next_step=f"Compare the fingerprint with one from a source you trust, then {remedy}.",
     )
 
 

@@ -29,7 +29,7 @@ class Way:
         if family not in _FAMILIES:
             raise _wrong(f"AddressFamily {family!r}", "It is any, inet or inet6.")
         if config.get("bindinterface", "none").lower() != "none":
-            raise _wrong("BindInterface", "tastyops does not honour it; say BindAddress instead.")
+            raise _wrong("BindInterface", "Say BindAddress, or `connection: openssh` for the host.")
         return cls(_FAMILIES[family], config.get("bindaddress", ""))
 
     def dial(self, host: str, port: int, seconds: float) -> socket.socket:

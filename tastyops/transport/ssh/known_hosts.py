@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -42,6 +42,32 @@ class HostKey:
         """As ``ssh-keygen -l`` prints it: ``SHA256:`` and base64 without padding."""
         digest = hashlib.sha256(self.blob).digest()
         return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A key that a host shows. ``name`` and ``port`` are what it is recorded under.
+
+    ``jump``: it belongs to a jump host on the way; after recording it, ask again for the next.
+    ``recorded``: it is on record already. ``file``: where ``record`` will write it.
+    """
+
+    name: str
+    port: int
+    key: HostKey
+    jump: bool
+    recorded: bool
+    file: Path
+
+    @property
+    def kind(self) -> str:
+        """The key's type, as in ``ssh-ed25519``."""
+        return self.key.kind
+
+    @property
+    def fingerprint(self) -> str:
+        """As ``ssh-keygen -l`` prints it, ``SHA256:…``."""
+        return self.key.fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +166,30 @@ def read(paths: Iterable[Path]) -> KnownHosts:
 @lru_cache(maxsize=32)
 def _read(states: tuple[tuple[Path, int, int, int], ...]) -> KnownHosts:
     """The lines of files in a certain state: every host of a run asks, and they are read once."""
-    entries: list[Entry] = []
-    for path, *_ in states:
-        try:
-            text = read_plain(path).decode("utf-8", "replace")
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        for number, line in enumerate(text.splitlines(), 1):
-            entry = _entry(line, f"{path}:{number}")
-            if entry:
-                entries.append(entry)
-    return KnownHosts(entries)
+    return KnownHosts(entry for path, *_ in states for entry in entries(path))
+
+
+_MARKERS = ("", "@revoked")
+
+
+def entries(path: Path, markers: Sequence[str] = _MARKERS) -> list[Entry]:
+    """The lines of one file with such markers; none where it does not exist. Raises UsageError."""
+    try:
+        text = read_plain(path).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    lines = enumerate(text.splitlines(), 1)
+    return [entry for number, line in lines if (entry := _entry(line, f"{path}:{number}", markers))]
+
+
+def has_authority(paths: Iterable[Path], host: str, port: int) -> bool:
+    """Whether a line names a certificate authority for that host. Raises UsageError."""
+    name = written_name(host, port)
+    return any(
+        entry.names(name) for path in paths for entry in entries(path, markers=("@cert-authority",))
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
@@ -162,10 +199,10 @@ def _unreadable(path: Path, error: OSError) -> UsageError:
     )
 
 
-def _entry(line: str, place: str) -> Entry | None:
+def _entry(line: str, place: str, markers: Sequence[str]) -> Entry | None:
     fields = line.split()
     marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
-    if len(fields) < 3 or fields[0].startswith("#") or marker not in ("", "@revoked"):
+    if len(fields) < 3 or fields[0].startswith("#") or marker not in markers:
         return None
     try:
         blob = base64.b64decode(fields[2], validate=True)

@@ -18,6 +18,9 @@ from tastyops.transport.ssh.channel import no_logins
 
 NOTHING_SENT = "Nothing was sent to it."
 
+_UNSIGNED = "cannot be used for signing"
+"""paramiko's words where the agent refuses, which ends the connection."""
+
 _NO_LOGINS = ("not permitted to log in", "is booting up", "is going down", "logins are disabled")
 _FORBIDDEN = 1
 """SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
@@ -38,7 +41,7 @@ def unreachable(
     banner = _banner(transport)
     if any(phrase in banner.lower() for phrase in _NO_LOGINS):
         return no_logins(where, banner)
-    if isinstance(error, AuthenticationException):
+    if isinstance(error, AuthenticationException) or _UNSIGNED in str(error):
         return _authentication(error, where, seconds, banner, notes)
     what, next_step = _what(error, seconds, transport)
     if proxy_said:
@@ -57,7 +60,7 @@ def _banner(transport: Transport | None) -> str:
 
 
 def _authentication(
-    error: AuthenticationException, where: str, seconds: float, banner: str, notes: tuple[str, ...]
+    error: BaseException, where: str, seconds: float, banner: str, notes: tuple[str, ...]
 ) -> TastyopsError:
     if "timeout" in str(error).lower():
         return Unreachable(
@@ -66,7 +69,9 @@ def _authentication(
             next_step="It may be overloaded; try again.",
         )
     reasons = list(notes)
-    if isinstance(error, BadAuthenticationType):
+    if _UNSIGNED in str(error):
+        reasons.append("the agent refuses to sign with a key that the host takes")
+    elif isinstance(error, BadAuthenticationType):
         reasons.append(f"it takes only {', '.join(error.allowed_types) or 'nothing'}")
     elif not reasons or "more than a key" in str(error):
         reasons.append(str(error))
@@ -77,7 +82,7 @@ def _authentication(
         still_true="Nothing was run on it.",
         next_step="Check user and identity_file in the inventory or ~/.ssh/config, add the key to "
         "the agent (ssh-add), or its public half to the host's authorized_keys. "
-        "tastyops never asks for a login password.",
+        "If `ssh` gets in by hand, say `connection: openssh` for this host in the inventory.",
     )
 
 
@@ -100,7 +105,11 @@ def _what(error: BaseException, seconds: float, transport: Transport | None) -> 
         ),
         (
             isinstance(error, IncompatiblePeer),
-            (f"no common algorithm: {text}.", "Its sshd is very old or very strict."),
+            (
+                f"no common algorithm: {text}.",
+                "Its sshd is very old or very strict. Where `ssh` gets in by hand, say "
+                "`connection: openssh` for this host in the inventory.",
+            ),
         ),
         (
             "banner" in text or (isinstance(error, EOFError) and early),

@@ -7,20 +7,24 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tastyops.errors import NoRoom, SudoRefused
 from tastyops.model.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
 from tastyops.protocol.framing import UPLOAD_BYTES, Fate, Hello, parse_fate
 from tastyops.protocol.host_lock import Holder, Lock, parse_lock
-from tastyops.transport.ssh import ssh_config
-from tastyops.transport.ssh.carrier import SshCarrier
-from tastyops.transport.ssh.connect import PinnedConnection, connection
 from tastyops.transport.ssh.link import Link
 from tastyops.transport.ssh.order import Order
-from tastyops.transport.ssh.ssh_config import Configuration
 from tastyops.transport.ssh.sudo import Refusal, refused
 from tastyops.transport.ssh.timing import Timing
+from tastyops.transport.ssh.wire import Carrier
+
+if TYPE_CHECKING:
+    from tastyops.transport.openssh.beforehand import Beforehand
+    from tastyops.transport.ssh.connect import PinnedConnection
+    from tastyops.transport.ssh.known_hosts import Offered
+    from tastyops.transport.ssh.ssh_config import Configuration
 
 _SYNC_BYTES = 512 * 1024
 """Bytes of standard input under way before the host has said that it took them."""
@@ -247,20 +251,76 @@ class SshDialer:
         self._passwords: dict[str, str] = {}
         self._now = now
         self._timing = timing or Timing()
-        self._configuration: Configuration | None = None
+        self._beforehand: Beforehand | None = None
+        self._configurations: dict[Path | None, Configuration] = {}
         self._checked: dict[str, PinnedConnection] = {}
         """Connections to hosts by name, checked and not opened yet."""
 
     def check(self, host: Host) -> None:
         """Raises UsageError for what can be known to be wrong before any host is touched."""
-        self._checked[host.name] = connection(host, self.configuration, self._timing)
+        if host.connection == "openssh":
+            from tastyops.transport.openssh.client import Client
 
-    @property
-    def configuration(self) -> Configuration:
-        """ssh_config's text, read once. Raises UsageError."""
-        if self._configuration is None:
-            self._configuration = ssh_config.read(self._ssh_config)
-        return self._configuration
+            Client(host, self._ssh_config, self._timing).check()
+        else:
+            from tastyops.transport.ssh.connect import connection
+
+            self._checked[host.name] = connection(
+                host, self.configuration(host), self._timing
+            )
+
+    def connect(self, hosts: Sequence[Host], say: Callable[[str], None]) -> None:
+        """Connects to those of the hosts that the system's ``ssh`` reaches, before they are needed.
+
+        ``say`` announces on the terminal that ``ssh`` asks there. Raises AuthenticationFailed.
+        """
+        over_ssh = [host for host in hosts if host.connection == "openssh"]
+        if over_ssh:
+            from tastyops.transport.openssh.beforehand import Beforehand
+
+            self._beforehand = Beforehand(self._ssh_config, self._timing)
+            self._beforehand.connect(over_ssh, say)
+
+    def close(self) -> None:
+        """Ends connections that were opened beforehand and not used; never raises."""
+        if self._beforehand is not None:
+            self._beforehand.close()
+
+    def trusted(self, host: Host) -> Offered:
+        """The key that the host shows, or the first jump host's that is not on record.
+
+        Raises Unreachable, HostKeyChanged for a key that contradicts the record, UsageError.
+        """
+        if host.connection == "openssh":
+            from tastyops.transport.openssh.trust import fetch
+
+            return fetch(host, self._ssh_config, self._timing)
+        from tastyops.transport.ssh import trust
+
+        return trust.fetch(host, self.configuration(host), self._timing)
+
+    def way(self, host: Host) -> str:
+        """How the host is reached, as ssh_config has it. Touches no host. Raises UsageError.
+
+        Commands of ``Match exec`` in ssh_config are run.
+        """
+        if host.connection == "openssh":
+            from tastyops.transport.openssh.client import Client
+            from tastyops.transport.openssh.resolved import way
+
+            return way(Client(host, self._ssh_config, self._timing))
+        from tastyops.transport.ssh.connect import connection
+
+        return connection(host, self.configuration(host), self._timing).way_there
+
+    def configuration(self, host: Host) -> Configuration:
+        """The text of the ssh_config for that host, read once. Raises UsageError."""
+        from tastyops.transport.ssh import ssh_config
+
+        path = Path(host.ssh_config) if host.ssh_config else self._ssh_config
+        if path not in self._configurations:
+            self._configurations[path] = ssh_config.read(path)
+        return self._configurations[path]
 
     def prober(self, host: Host, run: str) -> SshProber:
         """A link that has no way to send a change, with a directory of its own on the host."""
@@ -274,10 +334,21 @@ class SshDialer:
         password = None
         if host.sudo == "ask" and self._sudo_password is not None:
             password = lambda: self._password(host)  # noqa: E731
+        return Link(self._carrier(host), run, self._timing, password=password, now=self._now)
+
+    def _carrier(self, host: Host) -> Carrier:
+        """The way that the inventory chose; only that one's libraries are loaded."""
+        if host.connection == "openssh":
+            from tastyops.transport.openssh.carrier import OpenSshCarrier
+
+            ready = self._beforehand.take(host) if self._beforehand else None
+            return OpenSshCarrier(host, self._ssh_config, self._timing, ready=ready)
+        from tastyops.transport.ssh.carrier import SshCarrier
+        from tastyops.transport.ssh.connect import connection
+
         fresh = self._checked.pop(host.name, None)
-        opened = fresh or connection(host, self.configuration, self._timing)
-        carrier = SshCarrier(opened, self._timing)
-        return Link(carrier, run, self._timing, password=password, now=self._now)
+        opened = fresh or connection(host, self.configuration(host), self._timing)
+        return SshCarrier(opened, self._timing)
 
     def _password(self, host: Host) -> str:
         if host.name not in self._passwords and self._sudo_password is not None:

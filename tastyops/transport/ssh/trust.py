@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from tastyops.model.inventory import Host
 from tastyops.transport.ssh import known_hosts
 from tastyops.transport.ssh.connect import PinnedConnection, connection
+from tastyops.transport.ssh.known_hosts import Offered
 from tastyops.transport.ssh.ssh_config import Configuration
 from tastyops.transport.ssh.timing import Timing
-
-
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """A key that a host shows. ``name`` and ``port`` are what it is recorded under.
-
-    ``jump``: it belongs to a jump host on the way; after recording it, ask again for the next.
-    ``recorded``: it is on record already. ``file``: where ``record`` will write it.
-    """
-
-    name: str
-    port: int
-    key: known_hosts.HostKey
-    jump: bool
-    recorded: bool
-    file: Path
-
-    @property
-    def kind(self) -> str:
-        """The key's type, as in ``ssh-ed25519``."""
-        return self.key.kind
-
-    @property
-    def fingerprint(self) -> str:
-        """As ``ssh-keygen -l`` prints it, ``SHA256:…``."""
-        return self.key.fingerprint
 
 
 def fetch(host: Host, configuration: Configuration, timing: Timing | None = None) -> Offered:

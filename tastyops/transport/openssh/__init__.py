@@ -1,0 +1,1 @@
+"""The system's own ``ssh`` as the way to a host."""
