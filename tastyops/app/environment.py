@@ -108,10 +108,10 @@ class PracticeDialer:
         with self._starting:
             running = dict(self._running)
         meant = [running[host]] if host in running else list(running.values())
-        done = [each.machine.by_hand(text) for each in meant]
+        done = [each.machine.do_by_hand(text) for each in meant]
         for each in meant:
             if wait:
-                each.machine.wait_for_power()
+                each.machine.power.wait_for_feed()
         return all(done)
 
     def keyboard(self, host: str, line: str) -> tuple[int, bytes] | None:

@@ -16,7 +16,7 @@ class Editor:
         self.lines = [line.expandtabs(8) for line in lines]
         self._row = self._column = 0
 
-    def key(self, key: bytes) -> None:
+    def press(self, key: bytes) -> None:
         """A key that moves the cursor, or changes the line it is in."""
         line = self.lines[self._row]
         if key in DOWN or key in UP:
@@ -39,7 +39,7 @@ class Editor:
         found = (line.split() for line in self.lines if line.split()[:1] == ["linux"])
         return next(found, [])
 
-    def drawn(self) -> bytes:
+    def draw(self) -> bytes:
         """The whole screen; a line that is too long goes on in the next row after a backslash."""
         rows: list[str] = []
         cursor = (0, 0)

@@ -39,7 +39,7 @@ class BootMenu:
         top: list[Entry | None] = [entry for entry in self._entries if not entry.submenu]
         return [*top, None] if any(entry.submenu for entry in self._entries) else top
 
-    def key(self, key: bytes) -> Entry | None:
+    def press(self, key: bytes) -> Entry | None:
         """Takes a key; gives the entry that is to be started, if one is."""
         self.held = True
         if self._editor is not None:
@@ -74,13 +74,13 @@ class BootMenu:
             self.words = editor.kernel_line
             return self._level()[self._at]
         else:
-            editor.key(key)
+            editor.press(key)
         return None
 
-    def drawn(self) -> bytes:
+    def draw(self) -> bytes:
         """The whole screen."""
         if self._editor is not None:
-            return self._editor.drawn()
+            return self._editor.draw()
         border = "+" + "-" * _WIDE + "+"
         parts = ["\x1b[m\x1b[H\x1b[J\x1b[2;24HGNU GRUB  version 2.06-13+deb12u1"]
         parts.append(f"\x1b[{_TOP - 1};2H{border}")

@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tastyops.practice.dead_ends import DEAD_ENDS
+from tastyops.practice.boot import DEAD_ENDS
 from tastyops.practice.packages import Package
-from tastyops.practice.units import Unit
+from tastyops.practice.systemd import Unit
 
 OLDER_KERNEL = "6.1.0-47-amd64"
 OLD_KERNEL = "6.1.0-48-amd64"
 NEW_KERNEL = "6.1.0-49-amd64"
-"""Installed beside the running one, the running one, and the one that is to be had."""
+"""The kernel installed beside the running one, the running one, and the newer one in the lists."""
+
+INSTALLED_KERNELS = (OLDER_KERNEL, OLD_KERNEL)
 
 BUILDS = {
     OLDER_KERNEL: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.164-1 (2026-03-09)",
@@ -76,7 +78,7 @@ class Options:
     restarts_while_starting: int = 0
     """Times it restarts by itself at the next boot, before anybody is let in."""
     boots_end_at: str = ""
-    """What every boot ends in, whichever kernel: a name of ``deadends.DEAD_ENDS``."""
+    """What every boot ends in, whichever kernel: a name of ``boot.DEAD_ENDS``."""
     truncated_initrd: bool = False
     """The new kernel's initial ramdisk comes out truncated: it will not boot."""
     hung: bool = False

@@ -1,26 +1,32 @@
-"""The modelled machine: its life and its programs put together, and programs being run on it."""
+"""The modelled machine: its parts put together, and programs run on it."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from tastyops.practice import kalimdor
 from tastyops.practice.apt import DPKG_HOLDER, LISTS_HOLDER, Apt
-from tastyops.practice.boot_readings import BootReadings
-from tastyops.practice.calls import Call, Command, Input, program_name
+from tastyops.practice.boot import Boot, BootSourceScript, SystemTools
+from tastyops.practice.calls import Call, Command, Commands, Input, Write, program_name
 from tastyops.practice.clock import PracticeClock
-from tastyops.practice.console_shell import IN_THE_INITRAMFS
+from tastyops.practice.console import IN_THE_INITRAMFS, Console
 from tastyops.practice.file_tools import FileTools
-from tastyops.practice.files import FileProblem, NotModelled
-from tastyops.practice.power_state import Life
-from tastyops.practice.processes import Killed, Process
+from tastyops.practice.files import FileProblem, Files, NotModelled
+from tastyops.practice.installed_system import InstalledSystem
+from tastyops.practice.power_state import PowerState
+from tastyops.practice.processes import Killed, Process, Processes
 from tastyops.practice.sh.interpreter import Interpreter
-from tastyops.practice.system import System
+from tastyops.practice.systemd import Systemd
 from tastyops.practice.text_tools import TextTools
 from tastyops.practice.tools import Tools
+from tastyops.practice.usage_tools import UsageTools
+from tastyops.practice.users import Users
+
+RACK_GOES_DARK = "the rack goes dark"
+"""Words of a manual step that have the rack's power taken away and given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,100 +38,131 @@ class Outcome:
     err: bytes
 
 
-class Machine(Life):
-    """A model of kalimdor under the name of the inventory's host."""
+class HasCommands(Protocol):
+    """A part of the machine that brings programs."""
 
-    def __init__(
-        self, name: str, clock: PracticeClock, settings: Mapping[str, Any] | None = None
-    ) -> None:
-        super().__init__(name, clock, kalimdor.Options.of(settings or {}))
-        self._programs = self._build()
+    def commands(self) -> Commands:
+        """The programs by name."""
 
-    def _build(self) -> dict[str, Command]:
-        apt = Apt(
-            self.packages,
-            self.files,
-            self.grub,
-            self.processes,
-            truncated_initrd=self._options.truncated_initrd,
-            busy={
-                LISTS_HOLDER: self._options.apt_busy,
-                DPKG_HOLDER: self._options.dpkg_busy,
-            },
-        )
-        system = System(
-            self.name,
-            self.clock,
-            self.processes,
-            lambda: (self.kernel, self.build),
-            lambda: self.clock_off,
-        )
-        parts = (
-            self.users,
-            self.logind,
-            self.timers,
-            self.units,
-            self.grub,
-            self.packages,
-            apt,
-            system,
-            self.storage,
-            self.looking,
-            Tools(self.files, self.processes, self._dispatch),
-            TextTools(self.files),
-            FileTools(self.files, self.storage.mounts),
-            Interpreter(
-                self.files,
-                self.processes,
-                self._dispatch,
-                self._knows,
-                {
-                    **BootReadings(self.storage, self._booted, self._dispatch).scripts(),
-                    **self.initramfs.scripts(),
-                    **apt.scripts(),
-                    **self.storage.scripts(),
-                },
-            ),
-            self.initramfs,
-        )
-        programs: dict[str, Command] = {}
+
+class Programs:
+    """The programs of the machine by name; ``offers`` tells whether one can be used right now."""
+
+    def __init__(self, hostname: str, offers: Callable[[str], bool]) -> None:
+        self._hostname, self._offers = hostname, offers
+        self._programs: dict[str, Command] = {}
+
+    def install(self, *parts: HasCommands) -> None:
+        """Adds the programs of these parts; a later part replaces an earlier one's."""
         for part in parts:
-            programs.update(part.commands())
-        return programs
+            self._programs.update(part.commands())
 
-    # -- running programs --------------------------------------------------------------------
+    def knows(self, name: str) -> bool:
+        """Whether there is a program of that name."""
+        return program_name(name) in self._programs
 
-    def _dispatch(self, call: Call) -> int:
-        """What a program uses to run another one. Raises NotModelled, FileProblem, Killed."""
+    def dispatch(self, call: Call) -> int:
+        """Runs a program for another program. Raises NotModelled, FileProblem, Killed."""
         name = program_name(call.argv[0])
-        if self.phase == "initramfs" and name not in IN_THE_INITRAMFS:
+        if not self._offers(name):
             raise NotModelled(f"the command {call.argv[0]!r} at the initramfs prompt")
         program = self._programs.get(name)
         if program is None:
             raise NotModelled(f"the command {call.argv[0]!r}")
         return program(call)
 
-    def _knows(self, name: str) -> bool:
-        return program_name(name) in self._programs
+    def run(self, call: Call) -> int:
+        """Runs a program; every failure but Killed becomes its exit status. Raises Killed."""
+        try:
+            return self.dispatch(call)
+        except NotModelled as missing:
+            call.complain(not_modelled(self._hostname, str(missing)))
+            return missing.status
+        except FileProblem as problem:
+            call.complain(f"{call.argv[0]}: {problem}")
+            return 1
+        except Killed:
+            raise
+        except Exception:  # a fault of the model must not look like the host's answer
+            call.complain(f"PRACTICE HOST: a fault of tastyops:\n{traceback.format_exc()}")
+            return 125
+
+
+class Machine:
+    """A model of kalimdor under the name of the inventory's host.
+
+    ``files``, ``processes``, ``users``, ``boot``, ``system``, ``systemd``, ``console`` and
+    ``power`` are its parts. One lock, ``lock``, guards them all.
+    """
+
+    def __init__(
+        self, name: str, clock: PracticeClock, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        options = kalimdor.Options.of(settings or {})
+        self.name, self.clock = name, clock
+        self.processes = Processes(clock)
+        self.lock = self.processes.lock
+        self.files = Files()
+        self.boot = _running_boot(name, self.processes)
+        self.boot.publish(self.files)
+        self.users = Users(name, clock)
+        for user, source, ago in kalimdor.USERS:
+            self.users.log_in(user, source, ago)
+        self.systemd = Systemd(
+            clock, self.processes, self.users, kalimdor.units(options), self.boot.starting
+        )
+        self.system = InstalledSystem(name, clock, self.files, self.processes, options)
+        self.console = Console(name)
+        self.programs = Programs(name, self._offers)
+        self._install_programs(options)
+        self.power = PowerState(
+            self.system, self.systemd, self.users, self.boot, self.console, self.run_line, options
+        )
+
+    def _install_programs(self, options: kalimdor.Options) -> None:
+        files, processes, system, programs = self.files, self.processes, self.system, self.programs
+        storage = system.storage
+        apt = Apt(
+            system.packages,
+            files,
+            system.grub,
+            processes,
+            truncated_initrd=options.truncated_initrd,
+            busy={LISTS_HOLDER: options.apt_busy, DPKG_HOLDER: options.dpkg_busy},
+        )
+        scripts = {
+            **BootSourceScript(storage, self.boot, programs.dispatch).scripts(),
+            **system.initramfs.scripts(),
+            **apt.scripts(),
+            **storage.scripts(),
+        }
+        programs.install(
+            self.users,
+            self.systemd,
+            system.grub,
+            system.packages,
+            system.initramfs,
+            apt,
+            storage,
+            SystemTools(self.boot),
+            UsageTools(files, storage.mounts, self.users, self.systemd, storage.boot_code.links),
+            Tools(files, processes, programs.dispatch),
+            TextTools(files),
+            FileTools(files, storage.mounts),
+            Interpreter(files, processes, programs.dispatch, programs.knows, scripts),
+        )
+
+    def _offers(self, program: str) -> bool:
+        return self.power.phase != "initramfs" or program in IN_THE_INITRAMFS
+
+    # -- running programs --------------------------------------------------------------------
 
     def run(self, call: Call) -> int:
         """Runs a program; the machine's lock is held except while it sleeps. Raises Killed."""
         with self.lock:
-            self.catch_up()
+            self.power.catch_up()
             call.process.check()
-            try:
-                return self._dispatch(call)
-            except NotModelled as missing:
-                call.complain(not_modelled(self.name, str(missing)))
-                return missing.status
-            except FileProblem as problem:
-                call.complain(f"{call.argv[0]}: {problem}")
-                return 1
-            except Killed:
-                raise
-            except Exception:  # a fault of the model must not look like the host's answer
-                call.complain(f"PRACTICE HOST: a fault of tastyops:\n{traceback.format_exc()}")
-                return 125
+            return self.programs.run(call)
 
     def execute(
         self, argv: Sequence[str], stdin: bytes = b"", uid: int = 0, parent: Process | None = None
@@ -134,8 +171,8 @@ class Machine(Life):
 
         Raises ConnectionRefusedError while the machine is down.
         """
-        self.catch_up()
-        if not self.up:
+        self.power.catch_up()
+        if not self.power.up:
             raise ConnectionRefusedError(f"the practice host {self.name} is down")
         out, err = bytearray(), bytearray()
         process = self.processes.begin(program_name(argv[0]), parent, leader=True, uid=uid)
@@ -148,10 +185,53 @@ class Machine(Life):
             self.processes.end(process)
         return Outcome(status, bytes(out), bytes(err))
 
+    def run_line(self, line: str, write: Write) -> int:
+        """Runs a line typed at a shell of root's, and gives its exit status."""
+        process = self.processes.begin("sh", leader=True)
+        try:
+            return self.run(Call(("sh", "-c", line), process, Input(), write, write))
+        except Killed as killed:
+            return 128 + killed.signal
+        finally:
+            self.processes.end(process)
+            self.processes.notify()
+
+    # -- what people do at the machine -------------------------------------------------------
+
+    def type_line(self, line: str) -> tuple[int, bytes] | None:
+        """Types a line at root's shell on the machine's own screen.
+
+        Gives the exit status and the output; None where no shell is open.
+        """
+        with self.lock:
+            self.power.catch_up()
+            if not self.power.has_root_shell:
+                return None
+            seen = bytearray()
+            return self.run_line(line, seen.extend), bytes(seen)
+
+    def do_by_hand(self, text: str) -> bool:
+        """Does what a manual step asks for; False for what cannot be done."""
+        with self.lock:
+            self.power.catch_up()
+            if RACK_GOES_DARK in text.lower():
+                self.power.cut_feed()
+            return self.system.storage.hotplug.by_hand(text)
+
     def close(self) -> None:
         """Ends every process and its thread."""
         self.processes.end_all()
         self.processes.join()
+
+
+def _running_boot(name: str, processes: Processes) -> Boot:
+    """The boot kalimdor is running when the practice begins; an older kernel ran before it."""
+    boot = Boot(name, processes, kalimdor.BUILDS)
+    began = processes.clock.time() - kalimdor.UPTIME
+    boot.start(kalimdor.OLDER_KERNEL, began - kalimdor.OLDER_RAN)
+    boot.start(kalimdor.OLD_KERNEL, began)
+    boot.ready_at = began
+    return boot
 
 
 def not_modelled(name: str, what: str) -> str:

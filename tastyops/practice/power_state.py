@@ -1,18 +1,16 @@
-"""The modelled machine's life: what brings it down and up, its power, its console.
+"""Boot and power state machine of the modelled machine.
 
-It is brought up to date with the clock whenever somebody looks (``catch_up``), so it needs no
-thread of its own; the server's only waits for ``next_due``.
+The state is brought up to date whenever somebody looks (``catch_up``), so no thread is needed for
+it; the server's own thread only waits for ``next_due``.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 from tastyops.practice import initramfs, kalimdor
-from tastyops.practice.boot_menu import ENTER, BootMenu
-from tastyops.practice.booting import (
+from tastyops.practice.boot import (
     BEFORE_A_KERNEL,
     DOWN,
     KERNEL_STARTS,
@@ -20,406 +18,387 @@ from tastyops.practice.booting import (
     MENU_REAL,
     MENU_WAITS,
     SETTLES,
-    mode_of,
-    unbootable,
+    Boot,
+    dead_end,
+    systemd_mode,
 )
-from tastyops.practice.calls import Call, Input, Write
-from tastyops.practice.clock import PracticeClock
-from tastyops.practice.console_shell import (
+from tastyops.practice.boot_menu import BootMenu
+from tastyops.practice.console import (
+    ENTER,
     INITRAMFS,
     INITRAMFS_PROMPT,
     MOUNTED,
     RESCUE,
+    Console,
     ConsoleShell,
+    Run,
 )
 from tastyops.practice.grub_cfg import Entry
-from tastyops.practice.logind import Shutdown
-from tastyops.practice.parts import Parts
-from tastyops.practice.processes import Killed
-from tastyops.practice.serial import SerialConsole
+from tastyops.practice.installed_system import InstalledSystem
 from tastyops.practice.storage import forget
-
-RACK_GOES_DARK = "the rack goes dark"
-"""What a manual step says that has the power taken away, and given back."""
+from tastyops.practice.systemd import Shutdown, Systemd
+from tastyops.practice.users import Users
 
 LINK_CUT = 60.0
-"""Seconds without network where that alone is what a shutdown does."""
+"""Seconds without network where a shutdown does nothing but cut the network."""
 
 STARTING = 300.0
-"""Seconds that a machine which begins while it starts still takes."""
+"""Seconds that a start still takes which is under way when the practice begins."""
 
 NEVER = 1e7
-"""Seconds after which a network comes back that is not to come back in a practice."""
+"""Seconds of a network outage that outlasts every practice."""
+
+FEED_OUTAGE = 20 * 60.0
+"""Seconds that the rack has no power while somebody works on its power feed."""
 
 Phase = Literal["up", "down", "menu", "panicked", "initramfs", "rescue", "hung", "off"]
-"""``rescue`` is systemd's rescue or emergency mode; ``down`` goes on to something by itself."""
-
-_DARK = 20 * 60.0
-"""Seconds that the rack stays dark while somebody works on its power feed."""
+"""``rescue`` is systemd's rescue or emergency mode; ``down`` leads to another phase by itself."""
 
 
-class Life(Parts, ABC):
-    """Its life; what its programs are is said elsewhere."""
+class PowerFeed:
+    """Power of the rack that the machine and its power switch are in."""
 
-    def __init__(self, name: str, clock: PracticeClock, options: kalimdor.Options) -> None:
-        super().__init__(name, clock, options)
+    def __init__(self) -> None:
+        self.cut_follows = False
+        """Whether the feed is cut as soon as the machine has shut down."""
+        self.restored_at: float | None = None
+        """When power returns, in practice seconds since the epoch; None while there is power."""
+
+    def cut(self, at: float) -> None:
+        """Cuts the feed at that time, until the work on it is done."""
+        self.cut_follows = False
+        self.restored_at = at + FEED_OUTAGE
+
+
+class PowerState:
+    """Whether the machine is on, how far its start has come, and what the power switch does."""
+
+    def __init__(
+        self,
+        system: InstalledSystem,
+        systemd: Systemd,
+        users: Users,
+        boot: Boot,
+        console: Console,
+        run_line: Run,
+        options: kalimdor.Options,
+    ) -> None:
+        self._system, self._systemd, self._users = system, systemd, users
+        self._boot, self._console, self._run_line = boot, console, run_line
+        self._options = options
+        self._clock, self._processes, self._lock = boot.clock, boot.processes, boot.processes.lock
         self.phase: Phase = "up"
-        self._comes_to: Phase = "up"
-        """What a start that goes on ends in: up, initramfs or rescue."""
+        self._next_phase: Phase = "up"
+        """Phase in which a start that is under way ends: up, initramfs or rescue."""
+        self._next_phase_at = self._clock.time()
         self._shell: ConsoleShell | None = None
-        self.serial: SerialConsole | None = None
-        """Its console, where somebody made one; with a listener the boot menu waits for keys."""
         self._menu: BootMenu | None = None
         self._menu_ends = 0.0
-        self._power_goes = False
-        self._power_back: float | None = None
-        self._link_back: float | None = None
+        self._feed = PowerFeed()
+        self._network_back_at: float | None = None
         self.other_host_key = False
-        """Whether it shows another host key than at first."""
-        self.console: list[str] = []
-        self._restarts = self._early_restarts = 0
-        self.units.go_on = self._to_default
-        self._begin()
+        """Whether sshd shows another host key than at first."""
+        self._restarts_left = self._early_restarts_left = 0
+        systemd.units.on_default = self._enter_default_mode
+        self._apply_initial_faults()
 
-    def _begin(self) -> None:
-        """The faults it starts out with."""
-        options = self._options
+    def _apply_initial_faults(self) -> None:
+        options, now = self._options, self._clock.time()
+        files, running = self._system.files, self._boot.kernel
         if options.primary_panics:
-            initramfs.make(self.files, self.kernel, initramfs.TRUNCATED)
+            initramfs.make(files, running, initramfs.TRUNCATED)
         if options.root_not_found:
-            forget(self.files, self.storage, "md7")
-            initramfs.make(self.files, self.kernel)
-            self._start_kernel(self.clock.time(), self.kernel, "")
-            self._back_at = self.clock.time() + max(KERNEL_STARTS, MENU_REAL * self.clock.scale)
+            forget(files, self._system.storage, "md7")
+            initramfs.make(files, running)
+            self._start_kernel(now, running, "")
+            self._next_phase_at = now + max(KERNEL_STARTS, MENU_REAL * self._clock.scale)
         if options.hung:
             self.phase = "hung"
         if options.begins == "starting":
-            self._start_kernel(self.clock.time(), self.kernel, "")
-            self._back_at = self.clock.time() + STARTING
-            self._settled_at = self._back_at + SETTLES
+            self._start_kernel(now, running, "")
+            self._next_phase_at = now + STARTING
+            self._boot.ready_at = self._next_phase_at + SETTLES
         elif options.begins == "emergency":
             self._home_damage.append("bad superblock")
-            self._start_kernel(self.clock.time(), self.kernel, "emergency")
-            self._back_at = self.clock.time()
+            self._start_kernel(now, running, "emergency")
+            self._next_phase_at = now
         elif options.begins == "no-network":
-            self._link_back = self.clock.time() + NEVER
+            self._network_back_at = now + NEVER
 
     @property
     def _home_damage(self) -> list[str]:
-        home = self.storage.mounts.filesystem("/dev/mapper/volume-home")
+        home = self._system.storage.mounts.filesystem("/dev/mapper/volume-home")
         return home.damage if home is not None else []
-
-    @abstractmethod
-    def run(self, call: Call) -> int:
-        """Runs a program; a shell on the console does."""
-
-    def by_hand(self, text: str) -> bool:
-        """Does what a manual step asks for; False for what cannot be done."""
-        with self.lock:
-            self.catch_up()
-            if RACK_GOES_DARK in text.lower():
-                self._let_go_dark()
-            return self.storage.hotplug.by_hand(text)
-
-    @property
-    def dark(self) -> bool:
-        """Whether its rack has no power: neither it nor its power switch can be reached."""
-        return self._power_back is not None
-
-    def wait_for_power(self) -> None:
-        """Waits until the works on its power feed are over, if there are any."""
-        with self.lock:
-            self.catch_up()
-            while self._power_goes or self.dark:
-                due = self.next_due()
-                left = None if due is None else self.clock.real(due - self.clock.time())
-                self.lock.wait(None if left is None else max(left, 0.0))
-                self.catch_up()
-
-    def _let_go_dark(self) -> None:
-        """The rack loses its power once the machine is down; at once if it is not to go down."""
-        if self.phase == "up" and self.logind.scheduled:
-            self._power_goes = True
-            return
-        self._stop()
-        self._in_the_dark()
-
-    def _in_the_dark(self) -> None:
-        self.phase, self._menu, self._power_goes = "off", None, False
-        self._power_back = self.clock.time() + _DARK
-        self._changed()
-
-    # -- its life ----------------------------------------------------------------------------
 
     @property
     def up(self) -> bool:
         """Whether sshd accepts connections."""
-        if self._link_back is not None:
+        if self._network_back_at is not None:
             return False
-        return self.phase == "up" or (self.phase == "rescue" and self.units.runs("ssh"))
+        return self.phase == "up" or (self.phase == "rescue" and self._systemd.units.runs("ssh"))
+
+    @property
+    def has_root_shell(self) -> bool:
+        """Whether root has a shell on the machine's own screen; in normal mode one is logged in."""
+        return self.phase in ("up", "rescue")
+
+    # -- what happens by itself --------------------------------------------------------------
 
     def next_due(self) -> float | None:
-        """When something will happen by itself, in practice seconds; None when nothing will."""
-        if self._link_back is not None:
-            return self._link_back
+        """When the state next changes by itself, in practice seconds; None for never."""
+        if self._network_back_at is not None:
+            return self._network_back_at
         if self.phase in ("up", "rescue"):
-            scheduled = self.logind.scheduled
-            restarts = self._settled_at - SETTLES / 2 if self._restarts else None
-            going = scheduled.at if scheduled and not self._options.never_goes_down else None
-            moments = (going, self.timers.next_due(), restarts)
+            scheduled = self._systemd.logind.scheduled
+            restart = self._boot.ready_at - SETTLES / 2 if self._restarts_left else None
+            shutdown = scheduled.at if scheduled and not self._options.never_goes_down else None
+            moments = (shutdown, self._systemd.timers.next_due(), restart)
             return min((at for at in moments if at is not None), default=None)
         if self.phase == "menu" and self._menu is not None:
             return None if self._menu.held else self._menu_ends
-        return self._back_at if self.phase == "down" else self._power_back
+        return self._next_phase_at if self.phase == "down" else self._feed.restored_at
 
     def catch_up(self) -> None:
-        """Lets everything happen that was due by now."""
-        with self.lock:
-            while (due := self.next_due()) is not None and due <= self.clock.time():
-                self._happen(due)
+        """Makes every change that was due by now."""
+        with self._lock:
+            while (due := self.next_due()) is not None and due <= self._clock.time():
+                self._make_change(due)
 
-    def _happen(self, due: float) -> None:
-        scheduled = self.logind.scheduled
-        if self._link_back is not None:
-            self._link_back = None
-            self._changed()
+    def _make_change(self, due: float) -> None:
+        scheduled = self._systemd.logind.scheduled
+        if self._network_back_at is not None:
+            self._network_back_at = None
+            self._processes.notify()
         elif self.phase == "menu":
-            self._boot(due, None, menu=False)
-        elif self._power_back is not None:  # it starts by itself when power returns
-            self._power_back = None
-            self._boot(due, None)
-            self._changed()
-        elif self.phase == "down" and self._early_restarts:
-            self._early_restarts -= 1
-            self._boot(due, None, menu=False)
-            self._changed()
+            self._load(due, None, menu=False)
+        elif self._feed.restored_at is not None:  # the machine starts when power returns
+            self._feed.restored_at = None
+            self._load(due, None)
+            self._processes.notify()
+        elif self.phase == "down" and self._early_restarts_left:
+            self._early_restarts_left -= 1
+            self._load(due, None, menu=False)
+            self._processes.notify()
         elif self.phase == "down":
-            self._came_up()
+            self._finish_start()
         elif scheduled and scheduled.at <= due and not self._options.never_goes_down:
-            self._restarts = self._options.boot_loops
-            self._early_restarts = self._options.restarts_while_starting
-            self._carry_out(scheduled)
-        elif self.timers.next_due() == due:
-            self.timers.go_off()
+            self._restarts_left = self._options.boot_loops
+            self._early_restarts_left = self._options.restarts_while_starting
+            self._perform(scheduled)
+        elif self._systemd.timers.next_due() == due:
+            self._systemd.timers.go_off()
         else:
-            self._restarts -= 1
-            self._go_down(Shutdown("reboot", due))
+            self._restarts_left -= 1
+            self._shut_down(Shutdown("reboot", due))
 
-    def power_cycle(self, release: str | None = None) -> None:
-        """Cuts the power and restores it; ``release`` is picked at the boot menu."""
-        with self.lock:
-            self._stop()
-            self._boot(self.clock.time(), release)
-            self._changed()
+    # -- power switch and power feed ---------------------------------------------------------
 
     @property
     def powered(self) -> bool:
-        """Whether its power switch is on."""
+        """Whether the power switch is on."""
         return self.phase != "off"
 
-    def power_off(self) -> None:
-        """Cuts the power."""
-        with self.lock:
-            self._stop()
+    def turn_off(self) -> None:
+        """Cuts the machine's power."""
+        with self._lock:
+            self._end_everything()
             self.phase, self._menu = "off", None
-            self._changed()
+            self._processes.notify()
 
-    def power_on(self) -> None:
-        """Restores it; a machine that has it goes on."""
-        with self.lock:
+    def turn_on(self) -> None:
+        """Restores the machine's power; a machine that is on stays as it is."""
+        with self._lock:
             if self.phase == "off":
-                self._boot(self.clock.time(), None)
-                self._changed()
+                self._load(self._clock.time(), None)
+                self._processes.notify()
 
-    def _say(self, line: str) -> None:
-        self.console.append(f"(practice console) {line}")
-        if self.serial is not None:
-            text = line if line.endswith(" ") else f"{line}\n"
-            self.serial.say(text.replace("\n", "\r\n").encode())
+    def cycle(self, release: str | None = None) -> None:
+        """Cuts the power and restores it; ``release`` is the kernel picked at the boot menu."""
+        with self._lock:
+            self._end_everything()
+            self._load(self._clock.time(), release)
+            self._processes.notify()
 
-    def _prompt(self) -> None:
-        if self.serial is not None:
-            self.serial.say(f"\r\n{self.name} login: ".encode())
+    @property
+    def dark(self) -> bool:
+        """Whether the rack has no power: neither machine nor power switch can be reached."""
+        return self._feed.restored_at is not None
 
-    def typed(self, key: bytes) -> None:
-        """A key at its console. At a login prompt only Enter is modelled."""
-        with self.lock:
+    def cut_feed(self) -> None:
+        """Cuts the rack's power: after a scheduled shutdown if there is one, at once otherwise."""
+        if self.phase == "up" and self._systemd.logind.scheduled:
+            self._feed.cut_follows = True
+            return
+        self._end_everything()
+        self._lose_feed()
+
+    def _lose_feed(self) -> None:
+        self.phase, self._menu = "off", None
+        self._feed.cut(self._clock.time())
+        self._processes.notify()
+
+    def wait_for_feed(self) -> None:
+        """Waits until the work on the rack's power feed is done."""
+        with self._lock:
+            self.catch_up()
+            while self._feed.cut_follows or self.dark:
+                due = self.next_due()
+                left = None if due is None else self._clock.real(due - self._clock.time())
+                self._lock.wait(None if left is None else max(left, 0.0))
+                self.catch_up()
+
+    # -- keys --------------------------------------------------------------------------------
+
+    def press(self, key: bytes) -> None:
+        """Handles a key at the console; at a login prompt only Enter is modelled."""
+        with self._lock:
             self.catch_up()
             if self.phase == "menu" and self._menu is not None:
-                menu, now = self._menu, self.clock.time()
-                chosen = menu.key(key)
+                menu, now = self._menu, self._clock.time()
+                chosen = menu.press(key)
                 if chosen is None:
-                    self._show_menu()
+                    self._console.write(menu.draw())
                 else:
-                    self._boot(now, chosen.release, menu=False, entry=chosen, words=menu.words)
-                self._changed()
+                    self._load(now, chosen.release, menu=False, entry=chosen, words=menu.words)
+                self._processes.notify()
             elif self._shell is not None:
-                self._shell.key(key)
+                self._shell.press(key)
             elif self.phase == "down" and key in ENTER:
-                self._heard(b"\r\n")  # a kernel's terminal echoes, whoever reads
+                self._console.write(b"\r\n")  # a kernel's terminal echoes, whether read or not
             elif self.phase == "up" and key in ENTER:
-                self._prompt()
+                self._console.show_login()
             elif self.phase == "up":
-                self._say("\n(practice) logging in here is not modelled")
+                self._console.show("\n(practice) logging in here is not modelled")
 
-    def type_line(self, line: str) -> tuple[int, bytes] | None:
-        """A line at root's shell on its own screen, and what is seen; None where none is open.
+    # -- going down --------------------------------------------------------------------------
 
-        While the system is up somebody is logged in there.
-        """
-        with self.lock:
-            self.catch_up()
-            if self.phase not in ("up", "rescue"):
-                return None
-            seen = bytearray()
-            return self._run_typed(line, seen.extend), bytes(seen)
+    def _end_everything(self) -> None:
+        self._processes.end_all()
+        self._users.log_out_all()
+        self._systemd.shut_down()
+        self._system.clear_volatile_directories()
 
-    def _show_menu(self) -> None:
-        if self.serial is not None and self._menu is not None:
-            self.serial.say(self._menu.drawn())
-
-    def _stop(self) -> None:
-        self.processes.end_all()
-        self.users.log_out_all()
-        self.logind.reset()
-        self.timers.reset()
-        for directory in ("/run", "/tmp", "/dev/shm"):  # noqa: S108  the model's, not ours
-            self.files.clear(directory)
-
-    def _carry_out(self, shutdown: Shutdown) -> None:
-        """A shutdown that is due."""
+    def _perform(self, shutdown: Shutdown) -> None:
+        """Performs a shutdown that is due."""
         if not self._options.only_link_cut:
-            self._go_down(shutdown)
+            self._shut_down(shutdown)
             return
-        self.logind.reset()
-        self._link_back = shutdown.at + LINK_CUT
-        self._changed()
+        self._systemd.logind.reset()
+        self._network_back_at = shutdown.at + LINK_CUT
+        self._processes.notify()
 
-    def _go_down(self, shutdown: Shutdown) -> None:
-        self.logind.warn("now")
-        self._say(f"systemd: {shutdown.type} at {shutdown.at:.0f}")
-        self._stop()
+    def _shut_down(self, shutdown: Shutdown) -> None:
+        self._systemd.logind.warn("now")
+        self._console.show(f"systemd: {shutdown.type} at {shutdown.at:.0f}")
+        self._end_everything()
         if shutdown.type == "reboot":
-            self._boot(shutdown.at, None)
+            self._load(shutdown.at, None)
         else:
             self.phase = "off"
-            if self._power_goes:
-                self._in_the_dark()
-        self._changed()
+            if self._feed.cut_follows:
+                self._lose_feed()
+        self._processes.notify()
 
-    def _boot(
+    # -- coming up ---------------------------------------------------------------------------
+
+    def _load(
         self, at: float, release: str | None, *, menu: bool = True, entry: Entry | None = None,
         words: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        self._menu = self._shell = self._link_back = None
-        entry = entry or self.grub.choice()
-        if menu and release is None and entry and self.serial is not None and self.serial.attached:
-            # So short in practice time that nobody could press a key: it waits real seconds.
-            self.phase, self._menu = "menu", BootMenu(self.grub.entries, entry)
-            real = min(MENU_REAL * self.clock.scale, MENU_LONGEST)
+        """Runs firmware and GRUB: shows the menu, or starts a kernel, or ends in a dead end."""
+        self._menu = self._shell = self._network_back_at = None
+        grub, ends_at = self._system.grub, self._options.boots_end_at
+        entry = entry or grub.choice()
+        if menu and release is None and entry and self._console.watched:
+            # GRUB_TIMEOUT in practice time would be too short for anybody to press a key.
+            self.phase, self._menu = "menu", BootMenu(grub.entries, entry)
+            real = min(MENU_REAL * self._clock.scale, MENU_LONGEST)
             self._menu_ends = at + max(MENU_WAITS, real)
-            self._show_menu()
+            self._console.write(self._menu.draw())
             return
         chosen = release or (entry.release if entry else None)
-        ends_at = self._options.boots_end_at
-        why = unbootable(self.files, chosen, ends_at)
-        self._heard(b"\x1b[H\x1b[J")
+        failure = dead_end(self._system.files, chosen, ends_at)
+        self._console.write(b"\x1b[H\x1b[J")
         if chosen is not None and ends_at not in BEFORE_A_KERNEL:
-            self._say(f"Loading Linux {chosen} ...")
-        if why or chosen is None:
+            self._console.show(f"Loading Linux {chosen} ...")
+        if failure or chosen is None:
             self.phase = "panicked"
-            self._say(why)
+            self._console.show(failure)
             return
-        self._start_kernel(at, chosen, mode_of(entry, words))
+        self._start_kernel(at, chosen, systemd_mode(entry, words))
 
     def _start_kernel(self, at: float, release: str, mode: str) -> None:
         """``mode`` is rescue or emergency, or empty for the default target."""
         self.phase, self._shell = "down", None
         if self._options.begins == "emergency" and self._home_damage:
             mode = mode or "emergency"
-        self._new_boot(release)
-        self.processes.booted = at + KERNEL_STARTS
-        self._back_at = at + DOWN
-        self._settled_at = self._back_at + SETTLES + self._options.starts_slowly
-        self.units.boot(mode)
-        self._comes_to = "rescue" if mode else "up"
-        if mode:
-            self._settled_at = self._back_at
-        if not self.storage.assembled(self.initramfs.conf(release)):
-            self._comes_to = "initramfs"
+        self._boot.start(release, at + KERNEL_STARTS)
+        self._next_phase_at = self._boot.ready_at = at + DOWN
+        if not mode:
+            self._boot.ready_at += SETTLES + self._options.starts_slowly
+        self._systemd.boot(mode)
+        self._next_phase = "rescue" if mode else "up"
+        if not self._system.storage.assembled(self._system.initramfs.conf(release)):
+            self._next_phase = "initramfs"
             return
-        self._after_boot()
+        self._mount_and_apply_faults()
 
-    def _came_up(self) -> None:
-        """The start has come to where it leads."""
-        self.phase = self._comes_to
+    def _finish_start(self) -> None:
+        """Enters the phase the start leads to."""
+        self.phase = self._next_phase
         if self.phase == "up":
-            self._say("OpenSSH server started.")
-            self._prompt()
+            self._console.show("OpenSSH server started.")
+            self._console.show_login()
         elif self.phase == "rescue":
-            mode = self.units.mode
-            self._open_shell(f"root@{self.name}:~# ", RESCUE.format(mode=mode), self._to_default)
+            greeting = RESCUE.format(mode=self._systemd.units.mode)
+            prompt = f"root@{self._boot.hostname}:~# "
+            self._open_shell(prompt, greeting, self._enter_default_mode)
         else:
             self._open_shell(INITRAMFS_PROMPT, INITRAMFS, self._leave_initramfs)
-        self._changed()
+        self._processes.notify()
 
     def _open_shell(self, prompt: str, greeting: str, leave: Callable[[], None]) -> None:
         self._shell = ConsoleShell(
-            prompt, self._heard, self._run_typed, leave, asks=self.phase == "rescue"
+            prompt, self._console.write, self._run_line, leave, asks=self.phase == "rescue"
         )
         self._shell.begin(greeting)
 
-    def _heard(self, data: bytes) -> None:
-        if self.serial is not None:
-            self.serial.say(data)
-
-    def _run_typed(self, line: str, write: Write) -> int:
-        process = self.processes.begin("sh", leader=True)
-        try:
-            return self.run(Call(("sh", "-c", line), process, Input(), write, write))
-        except Killed as killed:
-            return 128 + killed.signal
-        finally:
-            self.processes.end(process)
-            self._changed()
-
     def _leave_initramfs(self) -> None:
-        """The shell's end has the ramdisk look for the root again."""
-        if not self.storage.root_there():
-            self._comes_to = "initramfs"
-            self._came_up()
+        """Has the initial ramdisk look for the root filesystem again, as its shell's end does."""
+        if not self._system.storage.root_there():
+            self._next_phase = "initramfs"
+            self._finish_start()
             return
-        now = self.clock.time()
-        self._say(MOUNTED)
+        now, mode = self._clock.time(), self._systemd.units.mode
+        self._console.show(MOUNTED)
         self.phase, self._shell = "down", None
-        self._comes_to = "rescue" if self.units.mode else "up"
-        self._back_at = now + DOWN - KERNEL_STARTS
-        self._settled_at = self._back_at + (0.0 if self.units.mode else SETTLES)
-        self._after_boot()
-        self._changed()
+        self._next_phase = "rescue" if mode else "up"
+        self._next_phase_at = now + DOWN - KERNEL_STARTS
+        self._boot.ready_at = self._next_phase_at + (0.0 if mode else SETTLES)
+        self._mount_and_apply_faults()
+        self._processes.notify()
 
-    def _to_default(self) -> None:
-        """Out of rescue or emergency mode, on to the default target."""
+    def _enter_default_mode(self) -> None:
+        """Goes from rescue or emergency mode to the default target."""
         if self._options.begins == "emergency" and self._home_damage:
-            self._came_up()  # what fstab needs is not mounted, so systemd comes to the same end
+            self._finish_start()  # fstab's /home cannot be mounted: emergency mode again
             return
-        if self.units.mode == "emergency":
-            self.storage.booted()
-        self.units.boot()
+        if self._systemd.units.mode == "emergency":
+            self._system.storage.booted()
+        self._systemd.boot()
         self.phase, self._shell = "up", None
-        self._settled_at = self.clock.time() + SETTLES / 2
-        self._prompt()
-        self._changed()
+        self._boot.ready_at = self._clock.time() + SETTLES / 2
+        self._console.show_login()
+        self._processes.notify()
 
-    def _after_boot(self) -> None:
-        """What the host's settings have a boot bring about."""
-        options = self._options
-        self.storage.booted(self.units.mode)
-        self.looking.journal_in_var = True
+    def _mount_and_apply_faults(self) -> None:
+        """Mounts the filesystems, then applies the faults the options set for a boot."""
+        options, storage = self._options, self._system.storage
+        storage.booted(self._systemd.units.mode)
         if options.disk_fails_at_boot:
-            self.storage.fail_disk(options.disk_fails_at_boot)
-        mounts = self.storage.mounts
+            storage.fail_disk(options.disk_fails_at_boot)
+        mounts = storage.mounts
         mounts.mounted = [m for m in mounts.mounted if m.target not in options.unmounted_after_boot]
-        self._other_build = options.other_build_after_boot
-        self.clock_off = options.clock_jumps_by
+        self._boot.build_replaced = options.other_build_after_boot
+        self._boot.clock_offset = options.clock_jumps_by
         self.other_host_key = options.other_host_key_after_boot

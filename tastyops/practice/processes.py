@@ -114,6 +114,11 @@ class Processes:
             self._table.pop(process.pid, None)
             self.lock.notify_all()
 
+    def notify(self) -> None:
+        """Wakes everybody who waits for a change of the machine."""
+        with self.lock:
+            self.lock.notify_all()
+
     def alive(self, process: Process) -> bool:
         """Whether it is still in the table."""
         return process.pid in self._table

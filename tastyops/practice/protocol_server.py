@@ -117,7 +117,7 @@ class Speaker:
         machine, self._run_id = self._machine, run
         with machine.lock:
             machine.files.add_directory(posixpath.dirname(_LOCK))
-            self._directory = f"/run/tastyops/{run}.{machine.boot_id}"
+            self._directory = f"/run/tastyops/{run}.{machine.boot.id}"
             machine.files.add_directory(self._directory)
             born = f"{self._directory}/.born"
             if not machine.files.is_file(born):
@@ -125,14 +125,14 @@ class Speaker:
             fields = {
                 "v": PROTOCOL,
                 "uid": self._process.uid,
-                "boot": machine.boot_id,
+                "boot": machine.boot.id,
                 "dir": self._directory,
                 "lock": _LOCK,
                 "pid": self._process.pid,
                 "host": machine.name,
-                "kernel": machine.kernel,
+                "kernel": machine.boot.kernel,
                 "time": int(machine.clock.time()),
-                "up": int(max(0.0, machine.uptime())),
+                "up": int(max(0.0, machine.boot.uptime())),
                 "problem": "",
                 "record": self._read(born).decode(),
             }

@@ -30,10 +30,10 @@ class Powered(Protocol):
     def dark(self) -> bool:
         """Whether the rack has no power, and the switch cannot be reached."""
 
-    def power_off(self) -> None:
+    def turn_off(self) -> None:
         """Cuts it."""
 
-    def power_on(self) -> None:
+    def turn_on(self) -> None:
         """Restores it."""
 
 
@@ -65,9 +65,9 @@ class PracticePower:
         if how == "cycle" and not self._machine.powered:
             how = "on"
         if how != "on":
-            self._machine.power_off()
+            self._machine.turn_off()
         if how != "off":
-            self._machine.power_on()
+            self._machine.turn_on()
         sink.out(f"{how}\n".encode())
         return Ended(0, time.monotonic() - began)
 
@@ -81,13 +81,13 @@ class PracticePower:
 
 
 class SerialConsole:
-    """A socket in the practice host's own directory; what the machine says goes to all there.
+    """A socket in the practice host's own directory; everybody connected sees what is written.
 
-    ``typed`` is given the keys, one at a time, from a thread of its own.
+    ``press`` receives the keys one at a time, in a thread of its own.
     """
 
-    def __init__(self, path: Path, typed: Callable[[bytes], None]) -> None:
-        self.path, self._typed = path, typed
+    def __init__(self, path: Path, press: Callable[[bytes], None]) -> None:
+        self.path, self._press = path, press
         self._lock = threading.Lock()
         self._links: set[socket.socket] = set()
         self._server = _listening(path)
@@ -138,7 +138,7 @@ class SerialConsole:
         while data:
             key = next((key for key in _KEYS if data.startswith(key)), data[:1])
             data = data[len(key) :]
-            self._typed(key)
+            self._press(key)
 
     def _drop(self, link: socket.socket) -> None:
         self._links.discard(link)

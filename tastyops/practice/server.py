@@ -140,8 +140,9 @@ class PracticeHost:
             console=ConsoleWay(socket=str(keys_in / "console")),
             vars=dict(variables),
         )
-        self.machine.serial = SerialConsole(keys_in / "console", self.machine.typed)
-        self.power = PracticePower(self.machine)
+        self._serial = SerialConsole(keys_in / "console", self.machine.power.press)
+        self.machine.console.serial = self._serial
+        self.power = PracticePower(self.machine.power)
         self._acceptor = self._listen()
         self._keeper = threading.Thread(target=self._keep, name="practice-keeper", daemon=True)
         self._keeper.start()
@@ -195,7 +196,7 @@ class PracticeHost:
             transport = _Transport(link)
             transport.local_version = "SSH-2.0-tastyops_practice"
             transport.set_log_channel(_LOG)
-            other = self.machine.other_host_key
+            other = self.machine.power.other_host_key
             transport.add_server_key(self.keys.other_host_key if other else self.keys.host_key)
             with self._lock:
                 self._transports = {known for known in self._transports if known.is_alive()}
@@ -219,17 +220,18 @@ class PracticeHost:
             transport.join(_PATIENCE)
 
     def _keep(self) -> None:
-        """Keeps the server as the machine is: listening while it is up, gone while it is not."""
-        machine, listening, boot = self.machine, True, self.machine.boot_id
+        """Listens while the machine is up, and hangs up when it goes down or reboots."""
+        machine, listening = self.machine, True
+        power, boot = machine.power, machine.boot.id
         while True:
             with machine.lock:
-                machine.catch_up()
-                if not self._closing and machine.up == listening and machine.boot_id == boot:
-                    due = machine.next_due()
+                power.catch_up()
+                if not self._closing and power.up == listening and machine.boot.id == boot:
+                    due = power.next_due()
                     left = None if due is None else self.clock.real(due - self.clock.time())
                     machine.lock.wait(None if left is None else max(left, 0.0))
                     continue
-                closing, up, boot = self._closing, machine.up, machine.boot_id
+                closing, up, boot = self._closing, power.up, machine.boot.id
             if listening:
                 self._hang_up()
                 listening = False
@@ -289,8 +291,7 @@ class PracticeHost:
         with self.machine.lock:
             self._closing = True
             self.machine.lock.notify_all()
-        if self.machine.serial is not None:
-            self.machine.serial.close()
+        self._serial.close()
         self.machine.close()
         self._keeper.join(_PATIENCE)
         with self._lock:

@@ -1,4 +1,4 @@
-"""Who uses a filesystem of the modelled machine, what the kernel said, and find(1) for both."""
+"""Which processes use a filesystem of the modelled machine, and find(1)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from tastyops.practice.calls import Call, Commands
 from tastyops.practice.files import Files, NotModelled
 from tastyops.practice.mounts import Mounts
+from tastyops.practice.systemd import Systemd
 from tastyops.practice.users import Users
 
 _ALWAYS = {
@@ -21,20 +22,16 @@ _ALWAYS = {
 
 _FIRST_SHELL = 2001
 
-_KERNEL_LOG = ("--dmesg", "--boot", "--output=json", "--no-pager")
 
-
-class Looking:
-    """The programs. Those who are logged in use /home until they log out."""
+class UsageTools:
+    """find(1), and which processes use which filesystem; a logged-in user uses /home."""
 
     def __init__(
-        self, files: Files, mounts: Mounts, users: Users,
-        links: Callable[[], Iterable[tuple[str, str]]], runs: Callable[[str], bool],
+        self, files: Files, mounts: Mounts, users: Users, systemd: Systemd,
+        links: Callable[[], Iterable[tuple[str, str]]],
     ) -> None:  # fmt: skip
-        self._runs = runs
-        self.journal_in_var = True
-        """Whether journald writes into /var, which a boot makes it do."""
-        self._files, self._mounts, self._users, self._links = files, mounts, users, links
+        self._files, self._mounts, self._users = files, mounts, users
+        self._systemd, self._links = systemd, links
         mounts.busy = lambda target: bool(self._using(target))
         shells = [
             (_FIRST_SHELL + n, "bash", f"user.slice/user-{1001 + n}.slice/session-{n + 1}.scope")
@@ -46,7 +43,7 @@ class Looking:
 
     def commands(self) -> Commands:
         """The programs."""
-        return {"find": self._find, "journalctl": self._journalctl}
+        return {"find": self._find}
 
     def _using(self, target: str) -> list[int]:
         if target == "/home":
@@ -54,9 +51,9 @@ class Looking:
             here = self._users.logged_in()
             return [_FIRST_SHELL + n for n, each in enumerate(terminals) if each in here]
         idle = set[str]()
-        if not self._runs("rsyslog"):
+        if not self._systemd.units.runs("rsyslog"):
             idle.add("rsyslogd")
-        if not self.journal_in_var:
+        if not self._systemd.journal_in_var:
             idle.add("systemd-journal")
         return [number for number, name, _ in _ALWAYS.get(target, ()) if name not in idle]
 
@@ -92,13 +89,4 @@ class Looking:
             return 1
         for size, owner, name in mount.filesystem.lost:
             call.say(f"f {size} {owner} {name}", end="\0")
-        return 0
-
-    def _journalctl(self, call: Call) -> int:
-        """Nothing but the usual: a kernel without a complaint."""
-        if call.argv[1:] in (("--relinquish-var",), ("--flush",)):
-            self.journal_in_var = call.argv[1] == "--flush"
-            return 0
-        if not set(_KERNEL_LOG) <= set(call.argv[1:]):
-            raise NotModelled(" ".join(call.argv))
         return 0

@@ -80,7 +80,7 @@ class Hosts:
 
     def _restore(self, machine: Machine, name: str, met: Event) -> None:
         assert isinstance(met.body, Connected)
-        machine.boot_id = met.body.boot_id
+        machine.boot.id = met.body.boot_id
         directory = f"/run/tastyops/{met.run}.{met.body.boot_id}"
         machine.files.add_directory(directory)
         machine.files.add_directory(os.path.dirname(_LOCK))

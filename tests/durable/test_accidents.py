@@ -118,8 +118,8 @@ def whole(
                 return machine.execute(["cat", path]).out.decode()
 
             def reboot() -> None:
-                machine.power_cycle()
-                wait_for(lambda: machine.up, "the host is up again", 90)
+                machine.power.cycle()
+                wait_for(lambda: machine.power.up, "the host is up again", 90)
 
             site = Site(practice.host, read, "/root", practice=True)
         else:

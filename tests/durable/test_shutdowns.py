@@ -45,16 +45,16 @@ def to_come(attempt: Attempt) -> list[dict[str, object]]:
 def test_it_is_shown_and_taken_back(attempt: Attempt, practice: PracticeHost) -> None:
     (one,) = to_come(attempt)
     assert (one["host"], one["kind"]) == ("target", "poweroff")
-    there = practice.machine.logind.scheduled
+    there = practice.machine.systemd.logind.scheduled
     assert there is not None
     assert there.at == one["due"]
     assert perform(attempt, "status") == 0
     assert "cancel target:shutdown` takes it back" in attempt.outputs[-1]
     assert perform(attempt, "cancel", "target:shutdown", dry=True) == 0
-    assert practice.machine.logind.scheduled is not None
+    assert practice.machine.systemd.logind.scheduled is not None
     assert perform(attempt, "cancel", "target:shutdown") == 0, attempt.outputs[-1]
-    assert practice.machine.logind.scheduled is None
-    assert practice.machine.timers.next_due() is None
+    assert practice.machine.systemd.logind.scheduled is None
+    assert practice.machine.systemd.timers.next_due() is None
     assert "Scheduled shutdown cancelled." in attempt.outputs[-1]
     assert to_come(attempt) == []
 
@@ -65,10 +65,10 @@ def test_there_is_none(attempt: Attempt) -> None:
 
 
 def test_somebody_elses_is_left(attempt: Attempt, practice: PracticeHost) -> None:
-    practice.machine.logind.schedule("reboot", practice.clock.time() + 4000)
+    practice.machine.systemd.logind.schedule("reboot", practice.clock.time() + 4000)
     assert perform(attempt, "cancel", "target:shutdown") == 1
     assert "not the poweroff" in attempt.outputs[-1]
-    there = practice.machine.logind.scheduled
+    there = practice.machine.systemd.logind.scheduled
     assert there is not None
     assert there.type == "reboot"
 
@@ -94,13 +94,13 @@ def test_while_its_run_is_under_way_it_is_that_run_s(
     assert perform(attempt, "cancel", "target:shutdown") == 6
     assert f"target is being worked on by run {attempt.run.name} " in attempt.outputs[-1]
     assert f"process {run.pid}" in attempt.outputs[-1]
-    assert practice.machine.logind.scheduled is not None
+    assert practice.machine.systemd.logind.scheduled is not None
     assert len(list(attempt.folder.glob("**/logs/*/*.md"))) == 1
     assert perform(attempt, "cancel", "last") == 0
     assert finish(attempt, run) == 3
-    assert practice.machine.logind.scheduled is not None, "the step that scheduled it was done"
+    assert practice.machine.systemd.logind.scheduled is not None, "the step that scheduled it was done"
     assert perform(attempt, "cancel", "target:shutdown") == 0, attempt.outputs[-1]
-    assert practice.machine.logind.scheduled is None
+    assert practice.machine.systemd.logind.scheduled is None
 
 
 def test_a_reboot_that_its_step_waits_for_is_that_run_s(
@@ -109,13 +109,13 @@ def test_a_reboot_that_its_step_waits_for_is_that_run_s(
     at = f"{datetime.now(UTC) + timedelta(hours=2):%Y-%m-%d %H:%M}"
     attempt = live(practice, tmp_path, f"reboot: {{at: '{at}'}}")
     run = begin(attempt, "run", "book.yml", "--yes")
-    wait_for(lambda: practice.machine.logind.scheduled, "the reboot is scheduled", 60)
+    wait_for(lambda: practice.machine.systemd.logind.scheduled, "the reboot is scheduled", 60)
     wait_for(lambda: "logind shows the reboot" in journal(attempt), "it was read back", 60)
     assert perform(attempt, "cancel", "target:shutdown") == 6
     said = attempt.outputs[-1]
     assert f"belongs to step 1.1 of the run {attempt.run.name} of " in said
     assert f"cancel {attempt.run.name}` ends the run and takes it back" in said
-    assert practice.machine.logind.scheduled is not None
+    assert practice.machine.systemd.logind.scheduled is not None
     assert perform(attempt, "cancel", "last") == 0
     assert finish(attempt, run) == 3
-    assert practice.machine.logind.scheduled is None
+    assert practice.machine.systemd.logind.scheduled is None

@@ -112,18 +112,18 @@ def test_stopped_while_the_host_reboots(
 ) -> None:
     practice, site = rebooting
     attempt = prepare(tmp_path / "reboot", site, REBOOT)
-    boot = practice.machine.boot_id
+    boot = practice.machine.boot.id
     process = begin(attempt, *opening(attempt), module=HASTY)
-    wait_for(lambda: not practice.machine.up, 90)
+    wait_for(lambda: not practice.machine.power.up, 90)
     with stopped(process):
-        wait_for(lambda: practice.machine.up, 90)
+        wait_for(lambda: practice.machine.power.up, 90)
     if end == "goes on":
         assert finish(attempt, process) == 0, attempt.outputs
     else:
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         assert perform(attempt, "resume", "--yes") == 0, attempt.outputs
-    assert practice.machine.boot_id != boot
+    assert practice.machine.boot.id != boot
     assert site.read(attempt.ledger).split() == ["before", "after"]
     assert attempt.page.count("(Completed)") == 3
     assert attempt.page.count("Machine rebooted successfully") == 1

@@ -72,7 +72,7 @@ class Driver:
     def watched(self) -> Driver:
         """With a console and a power switch, as one of the inventory would have them."""
         self.serial = Serial()
-        self.machine.serial = cast("SerialConsole", self.serial)
+        self.machine.console.serial = cast("SerialConsole", self.serial)
         self.facts = replace(self.facts, console=True, power=True)
         return self
 
@@ -124,7 +124,7 @@ class Driver:
         at = self.machine.clock.time()
         if command.via == "power":
             sink = Kept()
-            switch = PracticePower(self.machine)
+            switch = PracticePower(self.machine.power)
             (how,) = command.argv
             if how in ("on", "off", "cycle"):
                 switch.turn(cast("Any", how), sink=sink)
@@ -135,15 +135,15 @@ class Driver:
         match command:
             case Change(argv=("type",), stdin=keys):
                 for key in keys:
-                    self.machine.typed(bytes([key]))
+                    self.machine.power.press(bytes([key]))
                 return Output(0, at=at)
             case Probe(argv=("attach",)):
                 return Output(0, Blob.of(b'{"how": "practice"}'), at=at)
             case Probe(argv=("look", seconds, *until)):
-                self.machine.catch_up()
+                self.machine.power.catch_up()
                 if until and not self.serial.said(until):
                     self.machine.clock.sleep(float(seconds), self._wake)
-                    self.machine.catch_up()
+                    self.machine.power.catch_up()
                 return Output(0, Blob.of(self.serial.drawing.look()), at=self.machine.clock.time())
         raise AssertionError(command)
 
@@ -170,5 +170,5 @@ def until(machine: Machine, so: Callable[[], bool]) -> None:
 
 def up(machine: Machine) -> bool:
     """Whether the machine is up by now."""
-    machine.catch_up()
-    return machine.up
+    machine.power.catch_up()
+    return machine.power.up

@@ -38,14 +38,14 @@ def test_the_kernel_upgrade_of_the_seed(machine: Machine) -> None:
     assert kernel["previous"] == OLD
     assert kernel["changed"] is True
     driver.run(wall, message="kalimdor reboots in 1m. Save your work.")
-    assert "Save your work." in machine.terminals["ncm"].text
-    before = machine.boot_id
+    assert "Save your work." in machine.users.terminals["ncm"].text
+    before = machine.boot.id
     back = driver.run(reboot, grace=60.0, kernel=NEW, fallback="previous", patience=600.0)
     assert back
     assert (back["kernel"], back["previous"], back["failed"]) == (NEW, OLD, [])
     assert 40 <= back["down"] <= 50
-    assert machine.boot_id != before
-    assert "The practice system will reboot at" in machine.terminals["dwm"].text
+    assert machine.boot.id != before
+    assert "The practice system will reboot at" in machine.users.terminals["dwm"].text
     assert any(entry.startswith("Reboot triggered") for entry in driver.entries)
     verified = drive(machine, earlier={"reboot": back}.get).run(services_verify)
     assert verified
@@ -66,7 +66,7 @@ def test_a_power_cut_in_the_middle_of_an_installation(make: Make) -> None:
     process = machine.processes.begin("apt-get", leader=True)
     call = Call((*APT_GET, "install", "linux-image-amd64"), process, Input(), ignored, ignored)
     machine.processes.spawn(process, lambda: machine.run(call) and None)
-    until(machine, lambda: machine.packages.unfinished() != [])
+    until(machine, lambda: machine.system.packages.unfinished() != [])
     machine.processes.end_all()
     until(machine, lambda: not machine.processes.alive(process))
     driver = drive(machine)
@@ -86,7 +86,7 @@ def test_grub_that_starts_the_newest_needs_no_default(make: Make) -> None:
     driver.run(kernel_install, package="linux-image-amd64")
     assert not any("grub-set-default" in str(command) for command in driver.seen)
     driver.run(reboot, grace=60.0, kernel=NEW)
-    assert machine.kernel == NEW
+    assert machine.boot.kernel == NEW
 
 
 def test_without_a_new_default_the_old_kernel_comes_back(machine: Machine) -> None:
@@ -101,21 +101,21 @@ def test_without_a_new_default_the_old_kernel_comes_back(machine: Machine) -> No
 def test_a_default_inside_a_submenu_is_refused_beforehand(make: Make, default: str) -> None:
     """It names another kernel than the running one, which the reboot asks for."""
     machine = make(grub_default=default)
-    refusal = rf"the boot menu starts kernel {kalimdor.OLDER_KERNEL}, not {machine.kernel}"
+    refusal = rf"the boot menu starts kernel {kalimdor.OLDER_KERNEL}, not {machine.boot.kernel}"
     with pytest.raises(Refused, match=refusal):
-        drive(machine).run(reboot, grace=60.0, kernel=machine.kernel)
-    assert machine.phase == "up"
+        drive(machine).run(reboot, grace=60.0, kernel=machine.boot.kernel)
+    assert machine.power.phase == "up"
 
 
 @pytest.mark.parametrize("name", ["saved_entry", "next_entry"])
 def test_a_recovery_entry_is_refused_beforehand(machine: Machine, name: str) -> None:
-    machine.grub.set(name, "1>1")
+    machine.system.grub.set(name, "1>1")
     with pytest.raises(Refused, match="in single-user mode"):
         drive(machine).run(reboot, grace=60.0)
 
 
 def test_an_entry_for_the_next_boot_keeps_a_new_kernel_from_starting(machine: Machine) -> None:
-    machine.grub.set("next_entry", "1>2")
+    machine.system.grub.set("next_entry", "1>2")
     with pytest.raises(Failed, match="the next boot alone starts another entry, '1>2'"):
         drive(machine).run(kernel_install, package="linux-image-amd64")
 
@@ -141,8 +141,8 @@ def test_a_truncated_initrd_leaves_the_machine_down(make: Make) -> None:
     driver.facts = replace(driver.facts, force="to see what becomes of it")
     with pytest.raises(Failed, match="the host is not back"):
         driver.run(reboot, grace=60.0, patience=300.0)
-    assert "Kernel panic" in machine.console[-1]
-    machine.power_cycle(OLD)
+    assert "Kernel panic" in machine.console.lines[-1]
+    machine.power.cycle(OLD)
     with pytest.raises(ConnectionRefusedError):
         machine.execute(["true"])
     until(machine, lambda: up(machine))

@@ -34,7 +34,7 @@ class Wire:
 
 def at_console(make: Make, **settings: Any) -> tuple[Machine, Wire]:
     machine, wire = make(**settings), Wire()
-    machine.serial = cast(SerialConsole, wire)
+    machine.console.serial = cast(SerialConsole, wire)
     return machine, wire
 
 
@@ -42,13 +42,13 @@ def typed(machine: Machine, wire: Wire, text: str) -> str:
     """What the console says while a line is typed and run."""
     before = len(wire.said)
     for key in text:
-        machine.typed(key.encode())
+        machine.power.press(key.encode())
     return wire.said[before:].replace("\r\n", "\n")
 
 
 def prompted(machine: Machine, wire: Wire, prompt: str) -> None:
     def so() -> bool:
-        machine.catch_up()
+        machine.power.catch_up()
         return wire.said.endswith(prompt)
 
     until(machine, so)
@@ -57,10 +57,10 @@ def prompted(machine: Machine, wire: Wire, prompt: str) -> None:
 def single_user(make: Make, words: str = "systemd.unit=rescue.target") -> tuple[Machine, Wire]:
     """A machine whose boot entry was edited at the menu."""
     machine, wire = at_console(make)
-    machine.power_off()
-    machine.power_on()
+    machine.power.turn_off()
+    machine.power.turn_on()
     assert "GNU GRUB" in wire.said
-    machine.typed(b"\x01")
+    machine.power.press(b"\x01")
     assert "setparams 'Debian GNU/Linux'" in typed(machine, wire, "e")
     shown = ""
     for _ in range(40):
@@ -70,7 +70,7 @@ def single_user(make: Make, words: str = "systemd.unit=rescue.target") -> tuple[
         shown = typed(machine, wire, "\x0e")
     else:
         pytest.fail(f"the cursor never came to the kernel's line: {shown!r}")
-    machine.typed(b"\x05")
+    machine.power.press(b"\x05")
     typed(machine, wire, f" {words}\x18")
     prompted(machine, wire, "(or press Control-D to continue): ")
     return machine, wire
@@ -101,7 +101,7 @@ def test_in_emergency_mode_only_the_root_is_mounted_read_only(make: Make) -> Non
     assert "ro,relatime" in mounts
     typed(machine, wire, "exit\r")
     assert up(machine)
-    assert machine.storage.mounts.at("/home")
+    assert machine.system.storage.mounts.at("/home")
 
 
 def test_the_journal_leaves_var_and_comes_back(make: Make) -> None:
@@ -135,10 +135,10 @@ def test_at_the_initramfs_prompt_only_the_ramdisks_programs_are_there(make: Make
 
 def test_an_initial_ramdisk_knows_the_arrays_it_was_made_with(make: Make) -> None:
     machine, wire = at_console(make, root_not_found=True)
-    assert "md7" not in machine.initramfs.conf(OLD)
-    assert "md7" in machine.initramfs.conf(OLDER)
+    assert "md7" not in machine.system.initramfs.conf(OLD)
+    assert "md7" in machine.system.initramfs.conf(OLDER)
     prompted(machine, wire, "(initramfs) ")
-    machine.power_cycle(OLDER)
+    machine.power.cycle(OLDER)
     until(machine, lambda: up(machine))
 
 
@@ -146,9 +146,9 @@ def test_a_machine_that_hangs_answers_nothing_and_its_kernel_panics(make: Make) 
     machine, wire = at_console(make, hung=True, primary_panics=True)
     assert not up(machine)
     assert typed(machine, wire, "\r") == ""
-    machine.power_cycle(OLD)
+    machine.power.cycle(OLD)
     assert "Kernel panic - not syncing" in wire.said
-    machine.power_cycle(OLDER)
+    machine.power.cycle(OLDER)
     until(machine, lambda: up(machine))
 
 
@@ -156,11 +156,11 @@ def test_the_rack_goes_dark_once_the_machine_is_down(make: Make) -> None:
     machine, _ = at_console(make)
     due = str(round((machine.clock.time() + 60) * 1_000_000))
     machine.execute(logind_call("ScheduleShutdown", "st", "poweroff", due))
-    assert machine.by_hand("The rack goes dark.")
-    assert machine.up
-    machine.wait_for_power()
+    assert machine.do_by_hand("The rack goes dark.")
+    assert machine.power.up
+    machine.power.wait_for_feed()
     until(machine, lambda: up(machine))
-    assert not machine.dark
+    assert not machine.power.dark
 
 
 def test_a_dead_end_there_is_not_is_refused(make: Make) -> None:

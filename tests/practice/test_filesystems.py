@@ -27,7 +27,7 @@ def drive(machine: Machine) -> Driver:
 def test_a_damaged_filesystem_is_found_repaired_and_its_lost_files_counted(
     machine: Machine,
 ) -> None:
-    filesystem = machine.storage.mounts.filesystem(RECOVER)
+    filesystem = machine.system.storage.mounts.filesystem(RECOVER)
     assert filesystem
     filesystem.damage.append("disconnected inode 131, moving to lost+found")
     filesystem.lost.append((8_500_000, "jeremy", "131"))
@@ -62,7 +62,7 @@ def test_a_snapshot_is_checked_and_gone_afterwards(machine: Machine) -> None:
     found = drive(machine).run(fs_check, filesystem="/var", snapshot="1G")
     assert found
     assert found["state"] == "clean"
-    assert not [volume for volume in machine.storage.volumes.volumes if volume.origin]
+    assert not [volume for volume in machine.system.storage.volumes.volumes if volume.origin]
 
 
 def test_var_is_grown_online(machine: Machine) -> None:

@@ -47,7 +47,7 @@ def test_a_disk_that_is_put_in_is_found_by_a_scan(machine: Machine) -> None:
     dropped(machine)
     assert ran(machine, "tee", "/sys/block/sdb/device/delete", stdin=b"1\n")[0] == 0
     assert "PRACTICE-B" not in serials(machine).values()
-    assert machine.by_hand(SWAP)
+    assert machine.do_by_hand(SWAP)
     assert "PRACTICE-D" not in serials(machine).values()
     assert ran(machine, "sh", "-c", SCAN)[0] == 0
     assert serials(machine)["sdb"] == "PRACTICE-D"
@@ -63,7 +63,7 @@ def test_a_disk_that_was_let_go_of_comes_back_with_a_scan(machine: Machine) -> N
 
 
 def test_a_disk_that_is_pulled_while_it_is_used_leaves_failed_members(machine: Machine) -> None:
-    assert machine.by_hand("Take disk PRACTICE-B out.")
+    assert machine.do_by_hand("Take disk PRACTICE-B out.")
     mdstat = ran(machine, "cat", "/proc/mdstat")[1]
     assert "sdb1[1](F)" in mdstat
     assert "[3/2] [U_U]" in mdstat
@@ -71,7 +71,7 @@ def test_a_disk_that_is_pulled_while_it_is_used_leaves_failed_members(machine: M
 
 def test_a_disk_that_was_pulled_is_identified_and_not_guessed(machine: Machine) -> None:
     driver = drive(machine)
-    assert machine.by_hand("Take disk PRACTICE-B out.")
+    assert machine.do_by_hand("Take disk PRACTICE-B out.")
     with pytest.raises(Refused, match=r"nothing on this host tells .* with `was: sdb`"):
         driver.run(raid_drop, disk="PRACTICE-B", absent=True)
     with pytest.raises(Refused, match="no disk is missing at sdc"):
@@ -84,7 +84,7 @@ def test_a_disk_that_was_pulled_is_identified_and_not_guessed(machine: Machine) 
 def test_a_disk_that_the_host_remembers_may_be_gone(machine: Machine) -> None:
     """It left its mirrors in an earlier run, and then the machine."""
     assert drive(machine).run(raid_drop, disk="PRACTICE-B")
-    assert machine.by_hand("Take disk PRACTICE-B out.")
+    assert machine.do_by_hand("Take disk PRACTICE-B out.")
     with pytest.raises(Refused, match="there is no disk called PRACTICE-8"):
         drive(machine).run(raid_drop, disk="PRACTICE-8", absent=True)
     gone = drive(machine).run(raid_drop, disk="PRACTICE-B", absent=True)
@@ -93,8 +93,8 @@ def test_a_disk_that_the_host_remembers_may_be_gone(machine: Machine) -> None:
 
 
 def test_udev_s_names_lead_to_a_disk_of_the_practice_host(machine: Machine) -> None:
-    links = [disk.links for disk in machine.storage.disks]
-    for disk, names in zip(list(machine.storage.disks), links, strict=True):
+    links = [disk.links for disk in machine.system.storage.disks]
+    for disk, names in zip(list(machine.system.storage.disks), links, strict=True):
         for name in names:
             found = drive(machine).run(disk_identify, disk=name)
             assert found
@@ -104,7 +104,7 @@ def test_udev_s_names_lead_to_a_disk_of_the_practice_host(machine: Machine) -> N
 def test_a_disk_that_nobody_has_is_not_put_in_and_the_hands_do_not_answer(machine: Machine) -> None:
     text = "Take disk PRACTICE-B out and put disk WD-1 in its place."
     asked = {"question": "manual", "text": text, "host": "kalimdor"}
-    hands = Hands(lambda host, text, *, wait: machine.by_hand(text))
+    hands = Hands(lambda host, text, *, wait: machine.do_by_hand(text))
     assert hands.answer(asked, over=lambda: False) is None
 
 
@@ -173,7 +173,7 @@ def test_a_cleared_member_of_the_boot_mirror_is_a_filesystem_until_it_is_wiped(
 
 def test_nothing_is_read_of_a_disk_that_fails(make: Make) -> None:
     machine = make()
-    machine.storage.fail_disk("PRACTICE-B")
+    machine.system.storage.fail_disk("PRACTICE-B")
     status, _, err = ran(machine, *signatures("/dev/sdb1").argv)
     assert (status, "Input/output error" in err) == (2, True)
     status, out, _ = ran(machine, "smartctl", "--json", "--all", "/dev/sdb")
@@ -187,7 +187,7 @@ def test_the_boot_side_is_read_from_disks_and_mirrors_as_they_are(machine: Machi
     assert before.degraded == {"md0": 0, "md6": 0, "md7": 0}
     assert {code.kind for code in before.codes.values()} == {"grub"}
     dropped(machine)
-    machine.by_hand(SWAP)
+    machine.do_by_hand(SWAP)
     ran(machine, "sh", "-c", SCAN)
     after = ask(machine, BOOT_SIDE)
     assert isinstance(after, BootSide)

@@ -142,7 +142,7 @@ def test_the_host_has_the_practice_time(machine: Machine) -> None:
 
 
 def test_boot_id_and_kernel(machine: Machine) -> None:
-    assert ask(machine, system.BOOT_ID) == machine.boot_id
+    assert ask(machine, system.BOOT_ID) == machine.boot.id
     assert ask(machine, system.KERNEL) == system.Kernel(OLD, kalimdor.BUILDS[OLD])
     assert ask(machine, system.HOSTNAME) == "kalimdor"
 
@@ -207,7 +207,7 @@ def test_an_installation_that_was_killed_is_finished_by_the_next(make: Make) -> 
     until(machine, lambda: b"update-initramfs" in seen)
     machine.processes.signal(9, pid=process.pid)
     until(machine, lambda: not machine.processes.alive(process))
-    package = machine.packages.find(f"linux-image-{NEW}")
+    package = machine.system.packages.find(f"linux-image-{NEW}")
     assert package
     assert package.state == "half-configured"
     assert not machine.files.exists(f"/boot/initrd.img-{NEW}")
@@ -270,7 +270,7 @@ def test_the_default_is_kept_in_grubs_environment(machine: Machine) -> None:
     change(machine, "grub-set-default", wanted.path)
     assert machine.execute(["cat", "/boot/grub/grubenv"]).out[:10] == b"# GRUB Env"
     assert len(machine.execute(["cat", "/boot/grub/grubenv"]).out) == 1024
-    entry = machine.grub.choice()
+    entry = machine.system.grub.choice()
     assert entry
     assert entry.release == NEW
 
@@ -292,7 +292,7 @@ def test_the_default_is_kept_in_grubs_environment(machine: Machine) -> None:
 def test_what_grub_makes_of_a_default(machine: Machine, saved: str, release: str) -> None:
     change(machine, *APT_GET, "install", "linux-image-amd64")
     change(machine, "grub-set-default", saved)
-    entry = machine.grub.choice()
+    entry = machine.system.grub.choice()
     assert entry
     assert entry.release == release
 
@@ -313,17 +313,17 @@ def test_what_is_read_of_the_default_is_what_starts(make: Make, default: str, ke
     """tastyops reads grub.cfg; the machine resolves its own menu. Both must name one entry."""
     machine = make(grub_default=default if kept == "configuration" else "saved")
     if kept != "configuration":
-        machine.grub.set("saved_entry" if kept == "saved" else "next_entry", default)
+        machine.system.grub.set("saved_entry" if kept == "saved" else "next_entry", default)
     menu = menu_of(machine).with_custom(ask(machine, grub.BOOT_CUSTOM))
     read = menu.chosen(ask(machine, grub.BOOT_ENVIRONMENT))
     assert read.entry
-    started = machine.grub.choice()
+    started = machine.system.grub.choice()
     assert started
     assert read.entry.title == started.title
     assert read.entry.recovery is started.recovery
-    machine.power_cycle()
-    until(machine, lambda: up(machine) or machine.phase == "rescue")
-    assert machine.kernel == read.release
+    machine.power.cycle()
+    until(machine, lambda: up(machine) or machine.power.phase == "rescue")
+    assert machine.boot.kernel == read.release
 
 
 def test_a_machine_without_an_environment_block(make: Make) -> None:
@@ -335,17 +335,17 @@ def test_a_machine_without_an_environment_block(make: Make) -> None:
 def test_a_one_shot_entry_stays_since_boot_is_on_a_mirror(machine: Machine) -> None:
     change(machine, *APT_GET, "install", "linux-image-amd64")
     change(machine, "grub-reboot", "0")
-    machine.power_cycle()
+    machine.power.cycle()
     until(machine, lambda: up(machine))
-    assert machine.kernel == NEW
-    assert machine.grub.environment()["next_entry"] == "0"
+    assert machine.boot.kernel == NEW
+    assert machine.system.grub.environment()["next_entry"] == "0"
 
 
 def test_a_boot_loader_without_its_configuration_boots_nothing(machine: Machine) -> None:
     change(machine, "rm", "/boot/grub/grub.cfg")
-    machine.power_cycle()
-    assert machine.phase == "panicked"
-    assert "grub rescue>" in machine.console[-1]
+    machine.power.cycle()
+    assert machine.power.phase == "panicked"
+    assert "grub rescue>" in machine.console.lines[-1]
 
 
 # -- units and logind ---------------------------------------------------------------------------
@@ -395,23 +395,23 @@ def test_a_shutdown_is_scheduled_read_back_and_cancelled(machine: Machine) -> No
 def test_wall_reaches_who_is_logged_in_and_says_it_is_a_practice(machine: Machine) -> None:
     change(machine, "wall", "--", "Save your work.")
     for user in ("dwm", "mark", "ncm"):
-        assert "Save your work." in machine.terminals[user].text
-        assert "(practice host)" in machine.terminals[user].text
+        assert "Save your work." in machine.users.terminals[user].text
+        assert "(practice host)" in machine.users.terminals[user].text
     assert run(machine, "who")[1].count("\n") == 3
 
 
 def test_a_boot_takes_its_time(machine: Machine) -> None:
-    was, since = machine.boot_id, machine.clock.time()
+    was, since = machine.boot.id, machine.clock.time()
     run(machine, "sh", "-c", "echo x >/run/x; echo y >/root/y")
     change(machine, *system.logind_call("ScheduleShutdown", "st", "reboot", "0"))
     with pytest.raises(ConnectionRefusedError):
         machine.execute(["true"])
-    assert not machine.terminals["ncm"].open
+    assert not machine.users.terminals["ncm"].open
     until(machine, lambda: up(machine))
     assert machine.clock.time() - since >= 45
     assert run(machine, "systemctl", "is-system-running") == (1, "starting\n", "")
     assert run(machine, "systemctl", "is-active", "apache2") == (3, "activating\n", "")
-    assert machine.boot_id != was
+    assert machine.boot.id != was
     assert run(machine, "ls", "/run/x")[0] == 2
     assert run(machine, "cat", "/root/y") == (0, "y\n", "")
     assert run(machine, "who")[1] == ""
@@ -420,9 +420,9 @@ def test_a_boot_takes_its_time(machine: Machine) -> None:
 
 def test_a_poweroff_stays_off(machine: Machine) -> None:
     change(machine, *system.logind_call("ScheduleShutdown", "st", "poweroff", "0"))
-    machine.catch_up()
-    assert machine.phase == "off"
-    assert machine.next_due() is None
+    machine.power.catch_up()
+    assert machine.power.phase == "off"
+    assert machine.power.next_due() is None
 
 
 def test_settings_are_checked(make: Make) -> None:

@@ -13,7 +13,7 @@ from tastyops.actions.shutdown import shutdown
 from tastyops.errors import Failed
 from tastyops.model.action import Facts
 from tastyops.model.commands import Command, Sleep
-from tastyops.practice.dead_ends import DEAD_ENDS
+from tastyops.practice.boot import DEAD_ENDS
 from tastyops.practice.machine import Machine
 from tests.practice.conftest import Make
 from tests.practice.driver import Driver
@@ -119,7 +119,7 @@ def test_states_are_told_as_they_are_seen(machine: Machine) -> None:
 
 def test_reminders_reach_the_users(machine: Machine) -> None:
     drive(machine).run(reboot, grace=600.0, reminders=["5m", "1m"], message="A new kernel.")
-    said = machine.terminals["ncm"].text
+    said = machine.users.terminals["ncm"].text
     assert said.count("A new kernel. (5m left)") == 1
     assert said.count("A new kernel. (1m left)") == 1
 
@@ -129,7 +129,7 @@ def test_a_shutdown_after_a_grace(machine: Machine) -> None:
     found = driver.run(shutdown, grace=60.0)
     assert found
     assert found["reached"] == "down"
-    assert machine.phase == "off"
+    assert machine.power.phase == "off"
     assert driver.entries == ["Shutdown triggered with 1-minute grace."]
 
 
@@ -138,7 +138,7 @@ class Overtaken(Driver):
 
     def perform(self, command: Command) -> Any:
         if isinstance(command, Sleep) and command.why == "the grace period to end":
-            self.machine.power_cycle()
+            self.machine.power.cycle()
         return super().perform(command)
 
 

@@ -71,7 +71,7 @@ def back(host: Host) -> Client:
 def test_the_greeting(practice: PracticeHost, talk: Talk) -> None:
     hello = talk.hello
     assert (hello.uid, hello.hostname, hello.problem) == (0, "kalimdor", "")
-    assert hello.boot_id == practice.machine.boot_id
+    assert hello.boot_id == practice.machine.boot.id
     assert hello.kernel == kalimdor.OLD_KERNEL
     assert abs(hello.time - practice.clock.time()) < 600
     assert hello.directory == f"/run/tastyops/test-run.{hello.boot_id}"
@@ -311,7 +311,7 @@ def test_a_change_cut_by_a_reboot_is_gone(practice: PracticeHost, client: Client
     for _ in wait_until():
         if fate(second, "s1").state == "running":
             break
-    practice.machine.power_cycle()
+    practice.machine.power.cycle()
     assert talk.channel.recv(1) == b""
     with back(practice.host) as again:
         assert fate(again.talk(), "s1") == framing.Fate("never")
@@ -321,11 +321,11 @@ def test_a_machine_that_panics_refuses_connections() -> None:
     with PracticeHost.start("kalimdor", scale=600.0) as practice:
         with Client(practice.host) as client:
             client.talk().ask("c", "s1", "rm", f"/boot/initrd.img-{kalimdor.OLD_KERNEL}")
-        practice.machine.power_cycle()
+        practice.machine.power.cycle()
         for _ in wait_until():
             if refused(practice.port):
                 break
-        assert practice.machine.phase == "panicked"
+        assert practice.machine.power.phase == "panicked"
 
 
 def test_nothing_is_left_after_close() -> None:
@@ -349,7 +349,7 @@ def test_nothing_is_left_after_close() -> None:
 
 def test_closing_while_the_machine_is_down() -> None:
     practice = PracticeHost.start("kalimdor", scale=1.0)
-    practice.machine.power_cycle()
+    practice.machine.power.cycle()
     practice.close()
     assert refused(practice.port)
 

@@ -100,12 +100,12 @@ def test_md_keeps_the_last_member(machine: Machine) -> None:
 
 
 def test_a_disk_with_errors_is_thrown_out_and_stays_out(machine: Machine) -> None:
-    machine.storage.fail_disk("PRACTICE-C")
+    machine.system.storage.fail_disk("PRACTICE-C")
     found = arrays(machine)
     assert {name: array.degraded for name, array in found.items()} == {"md0": 1, "md6": 1, "md7": 1}
     errors = machine.execute(["cat", "/sys/block/sdc/device/ioerr_cnt"]).out.decode()
     assert int(errors, 16) > 0
-    machine.power_cycle()
+    machine.power.cycle()
     until(machine, lambda: up(machine))
     assert arrays(machine)["md7"].member("sdc2") is None
 
@@ -149,14 +149,14 @@ def test_a_check_refuses_a_mounted_filesystem_and_repairs_another(machine: Machi
     status, _, err = run(machine, "xfs_repair", "-n", "/dev/mapper/volume-recover")
     assert (status, "contains a mounted filesystem" in err) == (1, True)
     change(machine, "umount", "/vol/recover")
-    filesystem = machine.storage.mounts.filesystem("/dev/mapper/volume-recover")
+    filesystem = machine.system.storage.mounts.filesystem("/dev/mapper/volume-recover")
     assert filesystem
     filesystem.damage = ["agf_freeblks 1234, counted 1239 in ag 0"]
     assert run(machine, "xfs_repair", "-n", "/dev/mapper/volume-recover")[0] == 1
     change(machine, "xfs_repair", "/dev/mapper/volume-recover")
     assert run(machine, "xfs_repair", "-n", "/dev/mapper/volume-recover")[0] == 0
     change(machine, "mount", "/vol/recover")
-    assert machine.storage.mounts.places(filesystem.device) == ["/vol/recover"]
+    assert machine.system.storage.mounts.places(filesystem.device) == ["/vol/recover"]
 
 
 def test_what_is_in_use_cannot_be_unmounted(machine: Machine) -> None:

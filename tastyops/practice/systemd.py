@@ -1,14 +1,31 @@
-"""systemd of the modelled machine: its units, their states through a boot, and systemctl(1)."""
+"""systemd of the modelled machine: units, transient timers, logind and journald.
+
+``Systemd`` holds the parts; each part has its programs (systemctl, systemd-run, busctl,
+journalctl).
+"""
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from tastyops.practice.calls import Call, Commands
+from tastyops.practice.clock import PracticeClock
 from tastyops.practice.files import NotModelled
 from tastyops.practice.processes import Processes
+from tastyops.practice.users import Users
+
+_MANAGER = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
+_WARN_WITHIN = 15 * 60.0
+"""Seconds before a shutdown within which logind warns at once."""
+
+_KERNEL_LOG = ("--dmesg", "--boot", "--output=json", "--no-pager")
+_FORCED = ("rescue.service", "emergency.service")
+"""Services that open a root shell although root's password is locked on kalimdor."""
 
 
 @dataclass
@@ -49,7 +66,7 @@ class Units:
         self._stop_timers = stop_timers
         self.mode = ""
         """``rescue`` or ``emergency`` while the machine is in that mode."""
-        self.go_on: Callable[[], None] = lambda: None
+        self.on_default: Callable[[], None] = lambda: None
         """Called for ``systemctl default`` in such a mode."""
         self._start_all()
 
@@ -131,7 +148,7 @@ class Units:
             case "default" if not names and options <= {"--no-block"}:
                 if not self.mode:
                     raise NotModelled("systemctl default but in rescue or emergency mode")
-                self.go_on()
+                self.on_default()
                 return 0
             case "status" if names and not options:
                 return max(self._status(call, name) for name in names)
@@ -235,8 +252,194 @@ class Units:
         return 0 if state in ("active", "activating") else 3
 
 
-_FORCED = ("rescue.service", "emergency.service")
-"""Root's password is locked on kalimdor, and these give root a shell all the same."""
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A message that goes out at a time, in practice seconds."""
+
+    name: str
+    at: float
+    message: str
+
+
+class Timers:
+    """What ``systemd-run --on-calendar`` made and what is still to come of it."""
+
+    def __init__(self, clock: PracticeClock, users: Users) -> None:
+        self._clock = clock
+        self._users = users
+        self._timers: dict[str, Timer] = {}
+
+    def next_due(self) -> float | None:
+        """When the next one goes off."""
+        return min((timer.at for timer in self._timers.values()), default=None)
+
+    def go_off(self) -> None:
+        """Sends every message whose time has come."""
+        for timer in sorted(self._timers.values(), key=lambda timer: timer.at):
+            if timer.at <= self._clock.time():
+                del self._timers[timer.name]
+                self._users.broadcast(timer.message)
+
+    def stop(self, pattern: str) -> None:
+        """Drops those whose names fit."""
+        for name in fnmatch.filter(list(self._timers), pattern):
+            del self._timers[name]
+
+    def reset(self) -> None:
+        """A new boot knows of none."""
+        self._timers.clear()
+
+    def commands(self) -> Commands:
+        """The programs."""
+        return {"systemd-run": self._run}
+
+    def _run(self, call: Call) -> int:
+        words = list(call.argv[1:])
+        options = [word for word in words if word.startswith("--") and word != "--"]
+        named = dict(word.partition("=")[::2] for word in options)
+        known = {"--quiet", "--collect", "--unit", "--on-calendar", "--timer-property"}
+        due = re.fullmatch(r"@(\d+)", named.get("--on-calendar", ""))
+        command = words[len(options) :]
+        if set(named) - known or due is None or command[:2] != ["wall", "--"]:
+            raise NotModelled(" ".join(call.argv))
+        name = f"{named['--unit']}.timer"
+        if name in self._timers:
+            call.complain(f"Failed to start transient timer unit: Unit {name} already exists.")
+            return 1
+        self._timers[name] = Timer(name, float(due[1]), command[2].replace("$$", "$"))
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """What is to happen (reboot, poweroff, halt) and when, in practice seconds."""
+
+    type: str
+    at: float
+
+
+class Logind:
+    """The manager object's schedule, spoken to through busctl(1)."""
+
+    def __init__(self, clock: PracticeClock, users: Users, changed: Callable[[], object]) -> None:
+        self._clock = clock
+        self._users = users
+        self._changed = changed
+        self.scheduled: Shutdown | None = None
+        self._message = ""
+        self._warn = True
+
+    def reset(self) -> None:
+        """A new boot knows of no schedule."""
+        self.scheduled = None
+        self._message, self._warn = "", True
+
+    def schedule(self, type: str, at: float) -> None:
+        """Takes note of a shutdown and warns the users when it is near."""
+        self.scheduled = Shutdown(type, max(at, self._clock.time()))
+        if at - self._clock.time() < _WARN_WITHIN:
+            self.warn(f"at {datetime.fromtimestamp(at, UTC):%a %Y-%m-%d %H:%M:%S} UTC")
+        self._changed()
+
+    def warn(self, when: str) -> None:
+        """Tells every user, unless wall messages were switched off."""
+        if self.scheduled and self._warn:
+            notice = f"The practice system will {self.scheduled.type} {when}!"
+            self._users.broadcast("\r\n".join(part for part in (self._message, notice) if part))
+
+    def commands(self) -> Commands:
+        """The programs."""
+        return {"busctl": self._busctl}
+
+    def _busctl(self, call: Call) -> int:
+        options = [word for word in call.argv[1:] if word.startswith("--")]
+        words = [word for word in call.argv[1:] if not word.startswith("--")]
+        if set(options) - {"--json=short", "--no-pager", "--system"}:
+            raise NotModelled(" ".join(("busctl", *options)))
+        if len(words) < 5 or tuple(words[1:4]) != _MANAGER:
+            raise NotModelled(f"{' '.join(call.argv)} (only logind's manager answers here)")
+        as_json = "--json=short" in options
+        if words[0] == "get-property":
+            return self._property(call, words[4:], as_json)
+        if words[0] == "call":
+            return self._method(call, words[4], words[5:], as_json)
+        raise NotModelled(f"busctl {words[0]}")
+
+    def _property(self, call: Call, names: list[str], as_json: bool) -> int:
+        if names != ["ScheduledShutdown"]:
+            raise NotModelled(f"logind's {' '.join(names)}")
+        found = self.scheduled
+        kind, micros = (found.type, round(found.at * 1_000_000)) if found else ("", 0)
+        short = json.dumps({"type": "(st)", "data": [kind, micros]}, separators=(",", ":"))
+        call.say(short if as_json else f'(st) "{kind}" {micros}')
+        return 0
+
+    def _method(self, call: Call, method: str, words: list[str], as_json: bool) -> int:
+        match method, words:
+            case "SetWallMessage", ["sb", message, enabled]:
+                self._message, self._warn = message, enabled in ("true", "yes", "1", "on")
+            case "ScheduleShutdown", ["st", kind, micros] if micros.isdigit():
+                if kind not in ("reboot", "poweroff", "halt"):
+                    call.complain(f"Call failed: Unsupported shutdown type: {kind}")
+                    return 1
+                self.schedule(kind, int(micros) / 1_000_000)
+            case "CancelScheduledShutdown", []:
+                cancelled = self.scheduled is not None
+                if cancelled:
+                    self._users.broadcast("The practice system shutdown has been cancelled")
+                self.scheduled = None
+                self._changed()
+                word = "true" if cancelled else "false"
+                call.say(f'{{"type":"b","data":[{word}]}}' if as_json else f"b {word}")
+            case _:
+                raise NotModelled(f"logind's method {method} with {' '.join(words) or 'nothing'}")
+        return 0
+
+
+class Systemd:
+    """systemd's parts: units, timers and logind; ``starting`` tells whether a boot is going on."""
+
+    def __init__(
+        self,
+        clock: PracticeClock,
+        processes: Processes,
+        users: Users,
+        units: Iterable[Unit],
+        starting: Callable[[], bool],
+    ) -> None:
+        self.timers = Timers(clock, users)
+        self.logind = Logind(clock, users, processes.notify)
+        self.units = Units(units, processes, starting, self.timers.stop)
+        self.journal_in_var = True
+        """Whether journald writes into /var; a boot makes it do so."""
+
+    def boot(self, mode: str = "") -> None:
+        """Starts the units anew; ``mode`` is rescue, emergency or empty for a normal start."""
+        self.units.boot(mode)
+        self.journal_in_var = True
+
+    def shut_down(self) -> None:
+        """Forgets what no boot keeps: timers and the scheduled shutdown."""
+        self.logind.reset()
+        self.timers.reset()
+
+    def commands(self) -> Commands:
+        """The programs by name."""
+        return {
+            **self.units.commands(),
+            **self.timers.commands(),
+            **self.logind.commands(),
+            "journalctl": self._journalctl,
+        }
+
+    def _journalctl(self, call: Call) -> int:
+        """journalctl(1): moves the journal out of /var and back; the kernel's log is empty."""
+        if call.argv[1:] in (("--relinquish-var",), ("--flush",)):
+            self.journal_in_var = call.argv[1] == "--flush"
+            return 0
+        if not set(_KERNEL_LOG) <= set(call.argv[1:]):
+            raise NotModelled(" ".join(call.argv))
+        return 0
 
 
 def _properties(unit: Unit, active: str) -> dict[str, str]:
