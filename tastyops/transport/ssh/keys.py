@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from paramiko import AuthenticationException, BadAuthenticationType, SSHException, Transport
@@ -105,7 +106,8 @@ class KeyAuthentication:
             return
         try:
             check_plain(path)
-            key = PKey.from_path(path)
+            found = path.stat()
+            key = _parsed(path, found.st_ino, found.st_size, found.st_mtime_ns)
         except FileNotFoundError:
             self.notes.append(f"{path}: no such file")
         except (OSError, ValueError, TypeError, SSHException, UnknownKeyType) as error:
@@ -115,6 +117,12 @@ class KeyAuthentication:
             self.notes.append(f"{path}: {reason}")
         else:
             yield str(path), key
+
+
+@lru_cache(maxsize=32)
+def _parsed(path: Path, inode: int, size: int, changed: int) -> PKey:
+    """A private key, parsed once for all hosts of a run while its file stays the same."""
+    return PKey.from_path(path)
 
 
 def _public_blob(path: Path) -> bytes:

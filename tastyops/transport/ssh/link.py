@@ -59,10 +59,11 @@ class Link:
         carrier.open()
         try:
             before = now()
-            self._main = self._open_main()
+            self._main = Shell(carrier, self._bell, run)
+            carrier.need_two()  # while the host starts the first shell
+            self._await_greeting(self._main)
             # The host's clock is read in whole seconds, half a trip before we hear of it.
             self.skew = self.hello.time + 0.5 - (before + now()) / 2
-            carrier.need_two()
         except GoneError as error:
             self.close()
             raise Unreachable(
@@ -320,7 +321,8 @@ class Link:
         """A new main shell in place of one that was killed with its command, or is stuck."""
         pid, directory = self.hello.pid, self.hello.directory
         self._main.close()
-        self._main = self._open_main()
+        self._main = Shell(self._carrier, self._bell, self._run)
+        self._await_greeting(self._main)
         self._main_ended = False
         self._say("p", ["sh", "-c", 'rm -f "$1".*', "sh", f"{directory}/{pid}"])
         if self.claim:
@@ -335,8 +337,8 @@ class Link:
                 raise self._loss("the new shell does not answer")
             self._take(until)
 
-    def _open_main(self) -> Shell:
-        shell = Shell(self._carrier, self._bell, self._run)
+    def _await_greeting(self, shell: Shell) -> None:
+        """Waits until a new main shell has greeted. Raises HostUnsuitable when it does not."""
         until = monotonic() + self._timing.greeting
         while shell.hello is None:
             self._bell.silence()
@@ -346,7 +348,6 @@ class Link:
             if left <= 0:
                 raise shell.unsuitable(f"no greeting within {self._timing.greeting:g} s")
             self._bell.wait(left)
-        return shell
 
     # -- sudo ----------------------------------------------------------------------------------
 
