@@ -22,15 +22,15 @@ from tastyops.records.document.markdown import escape, render_markdown
 from tastyops.records.document.text import render_text
 from tastyops.records.document.times import closing_time, long_date, offset_minutes, offset_name
 
-AT = datetime(2008, 2, 11, 13, 20, tzinfo=UTC)
+AT = datetime(2009, 3, 3, 13, 20, tzinfo=UTC)
 
 
 def log(*bodies: tuple[int, PublicBody], **opened: object) -> list[PublicEvent]:
     head = LogOpened(
-        "2008/002",
+        "2009/012",
         "at risk",
-        "emergency kernel upgrade",
-        "February 11th 2008",
+        "a kernel for the mail server",
+        "March 3rd 2009",
         0,
         **{"works": ["Install", "Reboot", "Verify"], "attending": ["dwm"], **opened},  # type: ignore[arg-type]
     )
@@ -40,11 +40,11 @@ def log(*bodies: tuple[int, PublicBody], **opened: object) -> list[PublicEvent]:
     ]
 
 
-def test_the_whole_page_reads_like_the_seed() -> None:
+def test_the_whole_page() -> None:
     events = log(
         (0, RunAttached("r1")),
-        (0, Entry("New kernel installed, ready to reboot.")),
-        (6, Entry("Reboot triggered with 1-minute grace.", ["a point", "another"])),
+        (0, Entry("New kernel installed; the next boot starts it.")),
+        (6, Entry("Reboot ordered; the machine goes down in 1 minute.", ["a point", "another"])),
         (6, WorkStatus(1, "Completed")),
         (8, WorkStatus(2, "Not completed", "step 2.1 'Reboot' failed")),
         (8, WorkStatus(3, "Cancelled", "step 2.1 'Reboot' failed")),
@@ -53,11 +53,11 @@ def test_the_whole_page_reads_like_the_seed() -> None:
     assert (
         render_text(build(events))
         == """\
-[AT RISK 2008/002] February 11th 2008 - emergency kernel upgrade
+[AT RISK 2009/012] March 3rd 2009 - a kernel for the mail server
 
-Maintenance log for February 11th 2008
+Maintenance log for March 3rd 2009
 Attending: dwm
-Status: Ended without completion at 14:05hrs, February 11th 2008.
+Status: Ended without completion at 14:05hrs, March 3rd 2009.
 
   • Works to be carried out:
     • Install (Completed)
@@ -65,10 +65,10 @@ Status: Ended without completion at 14:05hrs, February 11th 2008.
     • Verify (Cancelled: step 2.1 'Reboot' failed)
 
 Transcript, times are in GMT:
-  • [1326] Reboot triggered with 1-minute grace.
+  • [1326] Reboot ordered; the machine goes down in 1 minute.
     • a point
     • another
-  • [1320] New kernel installed, ready to reboot.
+  • [1320] New kernel installed; the next boot starts it.
 
 Record: run r1, 31 events, head abc.
 """
@@ -145,13 +145,13 @@ def test_entries_stand_by_the_moment_they_happened_and_then_by_recording(
 
 def test_a_log_that_spans_days_has_day_headings() -> None:
     page = render_text(build(log((0, Entry("evening")), (12 * 60, Entry("morning")))))
-    assert page.index("February 12th 2008\n") < page.index("morning")
-    assert page.index("morning") < page.index("February 11th 2008\n  •") < page.index("evening")
+    assert page.index("March 4th 2009\n") < page.index("morning")
+    assert page.index("morning") < page.index("March 3rd 2009\n  •") < page.index("evening")
 
 
 def test_practice_stands_after_the_number() -> None:
     document = build(log(practice=True))
-    assert document.heading.startswith("[AT RISK 2008/002] PRACTICE - February 11th 2008 - ")
+    assert document.heading.startswith("[AT RISK 2009/012] PRACTICE - March 3rd 2009 - ")
 
 
 def test_who_joins_attends_once() -> None:
@@ -173,7 +173,7 @@ def test_the_offset_is_the_zones_at_that_moment() -> None:
 
 
 def test_closing_times_and_dates() -> None:
-    assert closing_time(datetime(2009, 7, 14, 10, 32, tzinfo=UTC), 60) == "11:32hrs, July 14th 2009"
+    assert closing_time(datetime(2019, 8, 22, 15, 5, tzinfo=UTC), 60) == "16:05hrs, August 22nd 2019"
     days = {
         1: "1st",
         2: "2nd",
@@ -200,7 +200,7 @@ def test_markdown_shows_text_as_it_was_written() -> None:
 
 def test_the_markdown_page_has_the_tag_as_it_is() -> None:
     page = render_markdown(build(log((1, Entry("x < y")))))
-    assert page.startswith("# [AT RISK 2008/002] February 11th 2008 - emergency kernel upgrade\n")
+    assert page.startswith("# [AT RISK 2009/012] March 3rd 2009 - a kernel for the mail server\n")
     assert "- [1321] x \\< y\n" in page
 
 

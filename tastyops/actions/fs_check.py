@@ -41,7 +41,7 @@ class FsCheck:
         "messages": "private",
         "truncated": "flag",
     },
-    sentence="Filesystem check of {{ device }} complete, {{ 'no errors' if state == 'clean' else"
+    sentence="{{ device }} checked: {{ 'no errors' if state == 'clean' else"
     " 'its log was not replayed' if state == 'dirty_log' else 'errors found' }}.",
 )
 def fs_check(params: FsCheck, facts: Facts) -> Steps:

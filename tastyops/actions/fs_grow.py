@@ -42,7 +42,7 @@ class FsGrow:
         "free": "percentage",
         "changed": "flag",
     },
-    sentence="Increased size of {{ device }} filesystem online from {{ previous }} to {{ size }},"
+    sentence="Filesystem {{ device }} grown online from {{ previous }} to {{ size }},"
     " {{ free }}% of it free.",
     already="Filesystem {{ device }} has {{ size }}, {{ free }}% of it free.",
 )

@@ -51,7 +51,7 @@ class KernelInstall:
         "changed": "flag",
         "kept_conffiles": "private",
     },
-    sentence="Kernel {{ version }} installed, ready to reboot.",
+    sentence="Kernel {{ version }} installed; the next boot starts it.",
     already="Kernel {{ version }} is installed, and the boot menu's default.",
 )
 def kernel_install(params: KernelInstall, facts: Facts) -> Steps:

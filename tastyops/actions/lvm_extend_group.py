@@ -35,9 +35,8 @@ class LvmExtendGroup:
         "bytes": "size",
         "changed": "flag",
     },
-    sentence="Initialized {{ device }} as new LVM PV and added PV to existing {{ group }} VG;"
-    " total capacity: {{ size }}.",
-    already="{{ device }} belongs to the {{ group }} VG; total capacity: {{ size }}.",
+    sentence="Volume group {{ group }} extended by {{ device }}; its size is now {{ size }}.",
+    already="{{ device }} belongs to volume group {{ group }}, whose size is {{ size }}.",
 )
 def lvm_extend_group(params: LvmExtendGroup, facts: Facts) -> Steps:
     """Initialise a device as an LVM physical volume and add it to a volume group."""

@@ -41,7 +41,7 @@ class RaidCreate:
 @action(
     "raid.create",
     returns={"array": "device", "members": "device", "wanted": "count", "changed": "flag"},
-    sentence="Created new RAID mirror {{ array }}.",
+    sentence="RAID mirror created: {{ array }}.",
     already="RAID mirror {{ array }} is there, of these members.",
 )
 def raid_create(params: RaidCreate, facts: Facts) -> Steps:

@@ -66,7 +66,7 @@ def _ending(registered: Registered) -> str:
         "suspect": "flag",
         "changed": "flag",
     },
-    sentence="{{ device or disk }} dropped from all RAID mirrors.",
+    sentence="{{ device or disk }} taken out of every RAID mirror.",
     already="Disk {{ disk }} is in no RAID mirror.",
     endings={
         "cleared": "Old copies on {{ forgotten | length }} partitions of disk {{ disk }} cleared.",

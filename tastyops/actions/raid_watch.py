@@ -140,12 +140,12 @@ def _entry(params: RaidWatch, seen: _Seen, all_of_it: progress.Progress, now: fl
     passed = max((m for m in map(float, params.milestones) if m <= all_of_it.percent), default=0.0)
     rate = f"{progress.megabytes(all_of_it.rate)}MB/sec" if all_of_it.rate else ""
     left = all_of_it.left
-    eta = f"; ETA at present rate: {progress.rounded(left)}" if left is not None else ""
+    eta = f"; done in {progress.rounded(left)} at this rate" if left is not None else ""
     if seen.idle:
         return ""
     if seen.entry_at is None:
         seen.passed = passed
-        return f"RAID re-sync in progress.{f' ({rate}{eta}.)' if rate else ''}"
+        return f"RAID mirrors are re-syncing.{f' ({rate}{eta}.)' if rate else ''}"
     if passed <= seen.passed or now - seen.entry_at < ENTRY_GAP:
         return ""
     seen.passed = passed

@@ -106,5 +106,5 @@ def _report(params: Watch, seen: _Progress, now: float) -> Report:
         return Report(done)
     seen.passed = passed
     left = seen.remaining(now)
-    eta = f" ETA at present rate: {format_duration(round(left / 60) * 60 or 60)}." if left else ""
+    eta = f" Done in {format_duration(round(left / 60) * 60 or 60)} at this rate." if left else ""
     return Report(done, PublicText.fixed(f"{params.what or 'Watch'} {passed:g}% complete.{eta}"))

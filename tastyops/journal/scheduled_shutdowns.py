@@ -9,7 +9,7 @@ from msgspec import Struct
 from tastyops.journal.connection_events import another_boot
 from tastyops.journal.state import RunState
 
-EXECUTED = "Automated scheduled shutdown executed."
+EXECUTED = "The machine shut down at the time set."
 """What the log says once the host has been seen again, at the time it was due."""
 
 

@@ -235,7 +235,7 @@ def test_practice_hands_type_where_the_practice_host_has_no_ssh(
         "Machine went on, without a restart, to normal mode, running kernel 6.1.0-48-amd64.",
         "Steps on kalimdor go over ssh again.",
         "Step 2.2 'Write' completed.",
-        "Filesystem check of /dev/md6 complete, no errors.",
+        "/dev/md6 checked: no errors.",
     ]
     told = [e["body"].get("by") for e in project.events() if e["kind"] == "settled"]
     assert told.count("practice hands") > 4

@@ -49,9 +49,9 @@ def test_the_kernel_upgrade_completes_and_writes_its_log(upgraded: Project) -> N
     assert [entry for _, entry in entries] == [
         "Services verified as running normally.",
         "Machine rebooted successfully, running kernel 6.1.0-49-amd64.",
-        "Reboot triggered with 1-minute grace.",
+        "Reboot ordered; the machine goes down in 1 minute.",
         "Message written to the terminals of all logged-in users.",
-        "Kernel 6.1.0-49-amd64 installed, ready to reboot.",
+        "Kernel 6.1.0-49-amd64 installed; the next boot starts it.",
     ]
 
 

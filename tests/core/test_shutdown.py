@@ -50,9 +50,9 @@ def test_it_is_noted_at_its_time_when_the_host_is_next_seen(tmp_path: Path) -> N
     lines = [(line.minute, line.text) for line in reversed(ran.log.document().transcript)]
     assert lines[:2] == [
         ("1300", "Delayed shutdown instruction given; the machine goes down at 13:30hrs."),
-        ("1330", "Automated scheduled shutdown executed."),
+        ("1330", "The machine shut down at the time set."),
     ]
-    assert [line[1] for line in lines].count("Automated scheduled shutdown executed.") == 1
+    assert [line[1] for line in lines].count("The machine shut down at the time set.") == 1
     (noted,) = ran.bodies("shutdown-executed")
     assert noted.due == DUE
     assert still_to_come([ran.state]) == []
@@ -61,10 +61,10 @@ def test_it_is_noted_at_its_time_when_the_host_is_next_seen(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("up", "said"),
     [
-        (30, "Automated scheduled shutdown executed."),
-        (100, "Automated scheduled shutdown executed."),
+        (30, "The machine shut down at the time set."),
+        (100, "The machine shut down at the time set."),
         (1000, "Scheduled shutdown not carried out: the machine had been restarted before its time."),
-        (-1, "Automated scheduled shutdown executed."),
+        (-1, "The machine shut down at the time set."),
     ],
 )
 def test_a_restart_by_somebody_else_before_its_time(tmp_path: Path, up: int, said: str) -> None:
@@ -116,7 +116,7 @@ def test_another_run_that_meets_the_host_notes_it_in_the_first_ones_log(tmp_path
     for _ in range(2):  # once, however often it is found
         note_executed(places)
     assert [(line.minute, line.text) for line in page(tmp_path)][:2] == [
-        ("1330", "Automated scheduled shutdown executed."),
+        ("1330", "The machine shut down at the time set."),
         ("1300", "Step 1.2 (run) completed."),
     ]
     assert len(page(tmp_path)) == 3

@@ -75,8 +75,8 @@ def test_a_panic_a_power_cycle_and_the_backup_kernel(pristine: Lab) -> None:
         "Its power was off, and was switched on at the power switch.",
         "The unassisted start led to: panic.",
         f"Single-user mode reached with the previous kernel, {kernels['fallback']}.",
-        "Filesystem check of /dev/mapper/vg0-home complete, no errors.",
-        "Filesystem check of /dev/mapper/vg0-var complete, no errors.",
+        "/dev/mapper/vg0-home checked: no errors.",
+        "/dev/mapper/vg0-var checked: no errors.",
         f"in normal operation, running the previous kernel, {kernels['fallback']}.",
         "Services verified as running normally.",
         "1 initial ramdisk(s) rebuilt.",
@@ -178,7 +178,7 @@ def test_a_mode_and_back(pristine: Lab, tmp_path: Path, mode: str, steps: str) -
     said = run(pristine, runbook)
     in_order(said, f"Machine started in {mode} mode", "Machine started in normal mode")
     if mode == "single-user":
-        in_order(said, "errors found.", " repaired: ", "complete, no errors.", " mounted.")
+        in_order(said, "errors found.", " repaired: ", " checked: no errors.", " mounted.")
     assert pristine.guest.run("systemctl is-system-running || true").strip() == "running"
     assert pristine.guest.run("cat /proc/sys/kernel/random/boot_id") != boot_id
 

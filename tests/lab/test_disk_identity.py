@@ -98,7 +98,7 @@ def test_a_mistyped_serial_number_is_no_disk_that_is_gone(pristine: Lab) -> None
         told = said(pristine, DROP, "--var", f"disk={name}")
         assert told.endswith("exit 1"), told
         assert f"there is no disk called {name}" in told
-        assert "dropped from all RAID mirrors" not in transcript(pristine)
+        assert "taken out of every RAID mirror" not in transcript(pristine)
     disk(pristine, "pull", THIRD)
     until(lambda: THIRD not in serials(pristine), 60, "the guest notices that a disk was pulled")
     told = said(pristine, DROP, "--var", "disk=LAB-DISC-3")
@@ -108,7 +108,7 @@ def test_a_mistyped_serial_number_is_no_disk_that_is_gone(pristine: Lab) -> None
     log = transcript(pristine)
     assert f"Disk {THIRD} is no longer there; missing: slot" in log
     assert "is in no RAID mirror" in log
-    assert "dropped from all RAID mirrors" not in log
+    assert "taken out of every RAID mirror" not in log
     assert pristine.guest.run("cat /proc/mdstat") == before
 
 

@@ -74,14 +74,14 @@ def test_damage_is_found_repaired_and_found_gone(pristine: Lab, tmp_path: Path) 
     assert said.endswith("exit 0"), said
     text = page(pristine)
     for sentence in (
-        "Filesystem check of /dev/md0 complete, no errors.",
-        "Filesystem check of /dev/mapper/vg0-home complete, errors found.",
+        "/dev/md0 checked: no errors.",
+        "/dev/mapper/vg0-home checked: errors found.",
         " 2 disconnected inode(s) moved to lost+found.",
-        "Second filesystem check of /dev/mapper/vg0-home complete, no errors.",
+        "Second check of /dev/mapper/vg0-home: no errors.",
         "2 disconnected file(s) in lost+found of /dev/mapper/vg0-home, 13B in all.",
-        "Filesystem check of /dev/mapper/vg0-recover complete, no errors.",
-        "Filesystem check of /dev/mapper/vg0-var complete, no errors.",
-        "Filesystem check of /dev/mapper/vg0-root complete, no errors.",
+        "/dev/mapper/vg0-recover checked: no errors.",
+        "/dev/mapper/vg0-var checked: no errors.",
+        "/dev/mapper/vg0-root checked: no errors.",
     ):
         assert sentence in text, text
     assert guest.run("ls -A /home").split() == sorted({*before.split(), "lost+found"} - {"old"})
@@ -106,15 +106,15 @@ def test_checks_in_single_user_mode_and_back(pristine: Lab, tmp_path: Path) -> N
     at = len(text)
     for sentence in (  # the newest entry is on top
         "Machine started in single-user mode",
-        "Filesystem check of /dev/md0 complete, no errors.",
-        "Filesystem check of /dev/mapper/vg0-var complete, no errors.",
-        "Filesystem check of /dev/mapper/vg0-home complete, errors found.",
+        "/dev/md0 checked: no errors.",
+        "/dev/mapper/vg0-var checked: no errors.",
+        "/dev/mapper/vg0-home checked: errors found.",
         " 2 disconnected inode(s) moved to lost+found.",
-        "Second filesystem check of /dev/mapper/vg0-home complete, no errors.",
+        "Second check of /dev/mapper/vg0-home: no errors.",
         "2 disconnected file(s) in lost+found of /dev/mapper/vg0-home, 13B in all.",
-        "Filesystem check of /dev/mapper/vg0-root complete, no errors.",
+        "/dev/mapper/vg0-root checked: no errors.",
         "Machine started in normal mode",
-        "Filesystem check of /dev/mapper/vg0-recover complete, no errors.",
+        "/dev/mapper/vg0-recover checked: no errors.",
     ):
         found = text.rfind(sentence, 0, at)
         assert found >= 0, f"{sentence!r} is not there, or out of its order:\n{text}"
@@ -142,7 +142,7 @@ def test_a_full_var_is_grown_and_what_failed_is_back(pristine: Lab, tmp_path: Pa
     assert int(guest.run("df --output=size -B1 /var | tail -n 1")) - size == 100 << 20
     assert guest.run("cat /proc/sys/kernel/random/boot_id") == boot_id
     text = page(pristine)
-    assert "Increased size of /var filesystem online to 800MiB" in text, text
+    assert "Filesystem /var grown online to 800MiB" in text, text
     assert "writer.service" in text
 
 
@@ -209,7 +209,7 @@ def test_a_group_is_extended_by_a_blank_device_only(pristine: Lab, tmp_path: Pat
     step = f"- lvm.extend_group: {{group: vg0, device: {blank}}}"
     said = run(pristine, tmp_path, f"{step}\n{step}")
     assert said.endswith("exit 0"), said
-    assert f"Initialized {blank} as new LVM PV" in page(pristine)
+    assert f"extended by {blank}; its size is now " in page(pristine)
     assert "Already so" in page(pristine)
     assert guest.run(f"pvs --noheadings -o vg_name {blank}").strip() == "vg0"
     # What the guard is for: LVM itself, told yes, takes the filesystem away.

@@ -96,7 +96,7 @@ def test_noticed_within_30_seconds_said_so_and_recovered(pristine: Lab, tmp_path
         "is in doubt: what became of it is not known.",
         "The power had failed, and was switched on again over IPMI.",
         "Step 2.1 (kernel.install) is tried again.",
-        f"Kernel {newest} installed, ready to reboot.",
+        f"Kernel {newest} installed; the next boot starts it.",
         "Services verified as running normally.",
     )
     assert [page.count(entry) for entry in entries] == [1] * len(entries), page

@@ -64,7 +64,7 @@ def test_a_failing_disk_leaves_all_mirrors_and_comes_back(pristine: Lab, tmp_pat
     assert states(pristine) == before
     said = said_by(pristine, DROP, *words)
     assert said.endswith("exit 0"), said
-    assert f"/dev/{bad} dropped from all RAID mirrors" in said
+    assert f"/dev/{bad} taken out of every RAID mirror" in said
     assert not any(member.startswith(bad) for member in members(pristine))
 
     heal(pristine)
@@ -77,7 +77,7 @@ def test_a_failing_disk_leaves_all_mirrors_and_comes_back(pristine: Lab, tmp_pat
     back = book(tmp_path, "raid.add: LAB-DISK-1", "raid.watch:", "raid.status: {whole: true}")
     said = said_by(pristine, back, timeout=1200)
     assert said.endswith("exit 0"), said
-    assert "RAID re-sync in progress." in said
+    assert "RAID mirrors are re-syncing." in said
     assert "Re-sync completed." in said
     assert "2 of 2 RAID arrays whole." in said
 

@@ -59,5 +59,5 @@ def test_a_controller_killed_while_the_machine_is_down(pristine: Lab, tmp_path: 
     pages = (pristine.folder / "state/tastyops/lab/logs").glob("*/*-dying-controller.md")
     (page,) = [page.read_text() for page in pages]
     assert "**Status:** Completed at" in page
-    assert page.count("Reboot triggered with") == 1
+    assert page.count("Reboot ordered; the machine goes down in") == 1
     assert page.count("Machine rebooted successfully") == 1

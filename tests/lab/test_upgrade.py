@@ -41,7 +41,7 @@ def test_the_kernel_is_upgraded_from_runbook_to_finished_log(pristine: Lab) -> N
     text = page.read_text()
     assert re.match(rf"# \[AT RISK {page.parent.name}/{page.name[:3]}\] PRACTICE", text), text
     assert f"running kernel {kernels['newest']}." in text
-    assert "Reboot triggered with 1-minute grace." in text
+    assert "Reboot ordered; the machine goes down in 1 minute." in text
     assert "**Status:** Completed at" in text
 
 

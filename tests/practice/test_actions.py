@@ -29,7 +29,7 @@ def drive(machine: Machine, **facts: object) -> Driver:
     return Driver(machine, Facts(host="kalimdor", **facts))  # type: ignore[arg-type]
 
 
-def test_the_kernel_upgrade_of_the_seed(machine: Machine) -> None:
+def test_a_kernel_upgrade(machine: Machine) -> None:
     driver = drive(machine)
     kernel = driver.run(kernel_install, package="linux-image-amd64")
     assert kernel
@@ -46,7 +46,7 @@ def test_the_kernel_upgrade_of_the_seed(machine: Machine) -> None:
     assert 40 <= back["down"] <= 50
     assert machine.boot.id != before
     assert "The practice system will reboot at" in machine.users.terminals["dwm"].text
-    assert any(entry.startswith("Reboot triggered") for entry in driver.entries)
+    assert any(entry.startswith("Reboot ordered") for entry in driver.entries)
     verified = drive(machine, earlier={"reboot": back}.get).run(services_verify)
     assert verified
     assert (verified["state"], verified["failed"], verified["already_failed"]) == ("running", [], [])

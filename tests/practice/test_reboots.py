@@ -130,7 +130,7 @@ def test_a_shutdown_after_a_grace(machine: Machine) -> None:
     assert found
     assert found["reached"] == "down"
     assert machine.power.phase == "off"
-    assert driver.entries == ["Shutdown triggered with 1-minute grace."]
+    assert driver.entries == ["Shutdown ordered; the machine goes down in 1 minute."]
 
 
 class Overtaken(Driver):

@@ -42,12 +42,12 @@ CASES: dict[str, list[Case]] = {
     "filesystem-check": [
         Case(
             (
-                "Filesystem check of /dev/md6 complete, no errors.",
+                "/dev/md6 checked: no errors.",
                 "Message written to the terminals of all logged-in users.",
                 "/dev/mapper/volume-home unmounted.",
-                "Filesystem check of /dev/mapper/volume-home complete, no errors.",
+                "/dev/mapper/volume-home checked: no errors.",
                 "/dev/mapper/volume-home mounted.",
-                "Filesystem check of /dev/mapper/volume-root complete, no errors.",
+                "/dev/mapper/volume-root checked: no errors.",
                 "Services verified as running normally.",
             )
         )
@@ -55,7 +55,7 @@ CASES: dict[str, list[Case]] = {
     "filesystem-grow": [
         Case(
             (
-                "Increased size of /var filesystem online to 12.15GiB, 2% of it free.",
+                "Filesystem /var grown online to 12.15GiB, 2% of it free.",
                 "Services verified as running normally.",
             )
         )
@@ -63,9 +63,9 @@ CASES: dict[str, list[Case]] = {
     "kernel-upgrade": [
         Case(
             (
-                f"Kernel {kalimdor.NEW_KERNEL} installed, ready to reboot.",
+                f"Kernel {kalimdor.NEW_KERNEL} installed; the next boot starts it.",
                 "Message written to the terminals of all logged-in users.",
-                "Reboot triggered with 1-minute grace.",
+                "Reboot ordered; the machine goes down in 1 minute.",
                 f"Machine rebooted successfully, running kernel {kalimdor.NEW_KERNEL}.",
                 "Services verified as running normally.",
             )
@@ -75,7 +75,7 @@ CASES: dict[str, list[Case]] = {
         Case(
             (
                 "3 of 3 RAID arrays whole.",
-                "/dev/sdb dropped from all RAID mirrors to avoid further disk corruption.",
+                "/dev/sdb taken out of every RAID mirror, so that it damages no more data.",
                 "1 of 3 RAID arrays whole.",
                 "Old copies on 2 partitions cleared.",
             ),
@@ -83,7 +83,7 @@ CASES: dict[str, list[Case]] = {
         ),
         Case(
             (
-                "/dev/sdb dropped from all RAID mirrors to avoid further disk corruption.",
+                "/dev/sdb taken out of every RAID mirror, so that it damages no more data.",
                 "Disk PRACTICE-B taken out.",
                 "Machine rebooted successfully",
                 "1 of 3 RAID arrays whole.",
@@ -96,12 +96,12 @@ CASES: dict[str, list[Case]] = {
         Case(
             (
                 "Message written to the terminals of all logged-in users.",
-                "Reboot triggered with 2-minute grace.",
+                "Reboot ordered; the machine goes down in 2 minutes.",
                 f"Machine started in single-user mode, running kernel {kalimdor.OLD_KERNEL}.",
-                "Filesystem check of /dev/md6 complete, no errors.",
-                "Filesystem check of /dev/mapper/volume-var complete, no errors.",
-                "Filesystem check of /dev/mapper/volume-home complete, no errors.",
-                "Filesystem check of /dev/mapper/volume-root complete, no errors.",
+                "/dev/md6 checked: no errors.",
+                "/dev/mapper/volume-var checked: no errors.",
+                "/dev/mapper/volume-home checked: no errors.",
+                "/dev/mapper/volume-root checked: no errors.",
                 f"Machine went on, without a restart, to normal mode, running kernel {kalimdor.OLD_KERNEL}.",
                 "Services verified as running normally.",
             ),
@@ -131,8 +131,8 @@ CASES: dict[str, list[Case]] = {
                 "The unassisted start led to: panic.",
                 "The primary kernel does not start (panic). Single-user mode reached with the previous"
                 f" kernel, {kalimdor.OLDER_KERNEL}.",
-                "Filesystem check of /dev/mapper/volume-home complete, no errors.",
-                "Filesystem check of /dev/mapper/volume-var complete, no errors.",
+                "/dev/mapper/volume-home checked: no errors.",
+                "/dev/mapper/volume-var checked: no errors.",
                 f"kalimdor is in normal operation, running the previous kernel, {kalimdor.OLDER_KERNEL}.",
                 "Services verified as running normally.",
                 "1 initial ramdisk(s) rebuilt.",
@@ -158,7 +158,7 @@ CASES: dict[str, list[Case]] = {
                 "Console, power switch, boot loader, kernels, arrays and clock checked; 2 of these",
                 "Message written to the terminals of all logged-in users.",
                 "Delayed shutdown instruction given; the machine goes down at",
-                "Automated scheduled shutdown executed.",
+                "The machine shut down at the time set.",
                 "Power restored.",
                 "The power switch reports: on.",
                 "Once there was power, the console showed: login.",
@@ -170,14 +170,14 @@ CASES: dict[str, list[Case]] = {
     "raid-replace-disk": [
         Case(
             (
-                "/dev/sdb dropped from all RAID mirrors.",
+                "/dev/sdb taken out of every RAID mirror.",
                 "Old copies on 2 partitions cleared.",
                 "Disk PRACTICE-B detached; it may be pulled.",
                 "Replacement drive PRACTICE-D installed.",
                 "Health of the disk /dev/sdb: good.",
                 "Disk PRACTICE-D partitioned to match PRACTICE-A.",
                 "Partitions of /dev/sdb added to 2 RAID mirrors.",
-                "RAID re-sync in progress.",
+                "RAID mirrors are re-syncing.",
                 "Re-sync 50% complete.",
                 "Re-sync completed.",
                 "GRUB boot loader installed on disk PRACTICE-D.",
@@ -274,9 +274,9 @@ def test_a_dry_run_shows_the_whole_log_it_would_write(
     out, _ = capsys.readouterr()
     _in_order(
         (
-            "Kernel … installed, ready to reboot.",
+            "Kernel … installed; the next boot starts it.",
             "Message written to the terminals of all logged-in users.",
-            "Reboot triggered with 1-minute grace.",
+            "Reboot ordered; the machine goes down in 1 minute.",
             "Machine rebooted successfully, running kernel ….",
             "Services verified as running normally.",
         ),

@@ -136,13 +136,14 @@ def _entry(order: Order, facts: Facts) -> str:
         when = in_log(order.at, facts, order.asked)
         return f"{WORDS[order.kind].capitalize()} scheduled; the machine goes down at {when}hrs."
     what = WORDS[order.kind].capitalize()
-    return f"{what} triggered with {spoken_grace(order.at - order.asked)} grace."
+    return f"{what} ordered; the machine goes down in {grace_text(order.at - order.asked)}."
 
 
-def spoken_grace(seconds: float) -> str:
-    """``1-minute``, ``90-second``: how a log speaks of a grace period."""
-    whole, rest = divmod(seconds, 60)
-    return f"{whole:g}-minute" if whole and not rest else f"{seconds:g}-second"
+def grace_text(seconds: float) -> str:
+    """``1 minute``, ``90 seconds``: a grace period as the log shows it."""
+    minutes, rest = divmod(seconds, 60)
+    count, unit = (minutes, "minute") if minutes and not rest else (seconds, "second")
+    return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
 def foreign(found: Scheduled, facts: Facts) -> str:

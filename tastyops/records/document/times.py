@@ -41,7 +41,7 @@ def local(at: datetime, offset: int) -> datetime:
 
 
 def long_date(day: datetime) -> str:
-    """``July 14th 2009``."""
+    """``December 1st 2026``."""
     number = day.day
     suffix = (
         "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
@@ -50,7 +50,7 @@ def long_date(day: datetime) -> str:
 
 
 def closing_time(at: datetime, offset: int) -> str:
-    """``11:32hrs, July 14th 2009``."""
+    """``16:05hrs, December 1st 2026``."""
     moment = local(at, offset)
     return f"{moment:%H:%M}hrs, {long_date(moment)}"
 
