@@ -103,6 +103,7 @@ def _read_along(directory: Path, log: LogFile | None, inventory: Inventory) -> i
 def _follow(run: FollowedRun, lines: PlainLines, asker: _Asker) -> int:
     for event in run.events():
         lines.event(event)
+        lines.caught_up()
         question = run.question_of(event)
         if question is not None:
             asker.ask(question)

@@ -13,10 +13,15 @@ from tastyops.ui.run_view import RunView
 
 
 class PlainLines:
-    """A listener that writes a line for every event a person needs to see."""
+    """A listener that writes a line for every event a person needs to see.
+
+    The lines of one turn are written at once: each write gives up the interpreter, and where many
+    hosts work the run would wait for it at every line.
+    """
 
     def __init__(self, view: RunView, out: TextIO, offset: int) -> None:
         self._view, self._out, self._offset = view, out, offset
+        self._lines: list[str] = []
 
     def event(self, event: Event) -> None:
         """One event."""
@@ -33,11 +38,14 @@ class PlainLines:
 
     def _write(self, event: Event, sentence: str) -> None:
         moment = local(event.happened_at, self._offset)
-        self._out.write(f"{moment:%H:%M:%S} {sentence}\n")
-        self._out.flush()
+        self._lines.append(f"{moment:%H:%M:%S} {sentence}\n")
 
     def caught_up(self) -> None:
-        """Nothing waits."""
+        """Writes the lines of the events so far."""
+        if self._lines:
+            text, self._lines = "".join(self._lines), []
+            self._out.write(text)
+            self._out.flush()
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """Output is not shown as it comes; it is in the journal."""
@@ -48,15 +56,19 @@ class JsonLines:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._lines: list[str] = []
 
     def event(self, event: Event) -> None:
         """One event."""
         data = event_to_json(event) | {"hash": event.hash}
-        self._out.write(json.dumps(data) + "\n")  # in ASCII: it steers no terminal
-        self._out.flush()
+        self._lines.append(json.dumps(data) + "\n")  # in ASCII: it steers no terminal
 
     def caught_up(self) -> None:
-        """Nothing waits."""
+        """Writes the events so far."""
+        if self._lines:
+            text, self._lines = "".join(self._lines), []
+            self._out.write(text)
+            self._out.flush()
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """Not an event."""

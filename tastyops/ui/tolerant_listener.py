@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import IO, Any
 
 from tastyops.journal.envelope import Event
@@ -43,14 +44,18 @@ class Losable:
 
     def event(self, event: Event) -> None:
         """One event."""
-        if not self.lost:
-            try:
-                self._shown.event(event)
-            except OSError:
-                self.lost = True
+        self._try(lambda: self._shown.event(event))
 
     def caught_up(self) -> None:
-        """Nothing waits."""
+        """Everything there is to show has been said."""
+        self._try(self._shown.caught_up)
+
+    def _try(self, say: Callable[[], None]) -> None:
+        if not self.lost:
+            try:
+                say()
+            except OSError:
+                self.lost = True
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
         """The last output of a command still running."""

@@ -83,6 +83,7 @@ def test_plain_lines_show_a_run_s_head_and_the_log_s_entries(plan: Plan) -> None
     lines.event(event(StepEnded("done")))
     many = RunOpened("T", "", "", "", [f"web{n}" for n in range(9)], {}, log="2026/002")
     lines.event(event(many, Address()))
+    lines.caught_up()
     assert out.getvalue().splitlines() == [
         "13:20:00 T on web1; practice log 2026/001",
         "13:20:00   log: Half of it.",

@@ -169,6 +169,8 @@ def test_plain_lines_say_what_failed_and_steer_no_terminal(plan: Plan) -> None:
     lines.event(event(Reported("d", note="still starting")))
     lines.event(event(Reported("d", note="still starting")))
     lines.event(event(StepEnded("failed", why="it ended with\x1b[2J status 3", cause=1)))
+    assert not out.getvalue(), "a turn's lines are written at once"
+    lines.caught_up()
     assert out.getvalue().splitlines() == [
         "14:20:00 1.1 Do it …",
         "14:20:00 1.1 Do it asks: Really?",
@@ -186,6 +188,7 @@ def seen_of(plan: Plan, *bodies: tuple[str, Body]) -> list[str]:
     lines = PlainLines(RunView(plan), out, 0)
     for seq, (host, body) in enumerate(bodies, 1):
         lines.event(Event("r", seq, 1, START, START, "dwm", Address(host), body))
+    lines.caught_up()
     return [line.removeprefix("13:20:00 ") for line in out.getvalue().splitlines()]
 
 
@@ -234,6 +237,7 @@ def test_a_refusal_shows_its_reason_and_not_what_the_guard_read(tmp_path: Path) 
     lines = PlainLines(RunView(plan), out, 0)
     for each in ran.events:
         lines.event(each)
+    lines.caught_up()
     (said,) = [line for line in out.getvalue().splitlines() if "WD-1" in line]
     assert said.endswith("failed: there is no disk called WD-1 (there are: none known)")
     assert "lsblk" not in out.getvalue()
@@ -253,6 +257,7 @@ def test_a_listener_that_cannot_write_is_left_alone(plan: Plan) -> None:
     screen = Losable(PlainLines(RunView(plan), out, 0))
     for _ in range(3):
         screen.event(event(WorkStarted(1), Address()))
+        screen.caught_up()
     assert (screen.lost, out.tries) == (True, 1)
 
 
