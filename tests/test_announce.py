@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from tastyops.app import announcing
-from tastyops.app.announcer_command import CommandAnnouncer
-from tastyops.app.announcing import Caller
+from tastyops.app.announcing import Caller, CommandAnnouncer
 from tastyops.errors import WaitsForPerson
 from tastyops.journal.events import Body, Called
 from tastyops.journal.state import fold

@@ -1,10 +1,14 @@
-"""When the operators are called, and with which words: fixed ones, never what a host said."""
+"""Calls the operators when a run waits for them, in fixed words: never what a host printed."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import TYPED, Address, Asked, Body, Called, RunClosed
@@ -17,6 +21,15 @@ GRACE = 1.0
 PATIENCE = 25.0
 """Seconds the end of a run waits for calls that are still being made."""
 
+COMMAND_PATIENCE = 20.0
+"""Seconds an announcer's command may take; then it and its process group are killed."""
+
+_ENVIRONMENT = (
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "DISPLAY", "WAYLAND_DISPLAY",
+    "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
+)  # fmt: skip
+"""The variables of our environment that the command gets; others may hold a run's secrets."""
+
 _WAITS = {
     "ask": "waits for a value",
     "manual": "waits for work by hand",
@@ -24,17 +37,52 @@ _WAITS = {
     "failure": "waits for a decision about what failed",
     TYPED: "waits for what is typed at the host by hand",
     "undo": "waits for a decision about undoing",
-    "window": "waits for a word, its at-risk period being over",
+    "window": "waits for a decision, since its at-risk period is over",
 }
 
 _Key = tuple[str, str, str]
 
 
+class CommandAnnouncer:
+    """Runs the command with the sentence as its standard input; its output goes nowhere."""
+
+    def __init__(self, argv: Sequence[str], patience: float = COMMAND_PATIENCE) -> None:
+        self._argv, self._patience = tuple(argv), patience
+
+    def call(self, sentence: str, facts: Mapping[str, str]) -> str:
+        """Announces the sentence; gives what went wrong, or nothing. Never raises.
+
+        ``facts`` become environment variables, ``TASTYOPS_`` before their names.
+        """
+        ours = {f"TASTYOPS_{name.upper()}": value for name, value in facts.items()}
+        kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        try:
+            process = subprocess.Popen(
+                self._argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, env={**kept, **ours}, start_new_session=True,
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
+            said = error.strerror if isinstance(error, OSError) else "that is no command"
+            return f"{self._argv[0]} cannot be run: {said}"
+        try:
+            process.communicate(f"{sentence}\n".encode(), timeout=self._patience)
+        except subprocess.TimeoutExpired:
+            return f"{self._argv[0]} was stopped: it took longer than {self._patience:g} s"
+        except OSError:
+            pass  # it does not read its input, and need not
+        finally:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        status = process.returncode
+        return f"{self._argv[0]} ended with status {status}" if status else ""
+
+
 class Caller:
     """A listener that calls when a question waits, and when the run ends other than completed.
 
-    ``hand`` takes the event that says so into the run's journal; ``ring`` sounds the bell of a
-    terminal where nothing else does; ``say`` tells the operator there what went wrong.
+    ``hand`` hands the event of a call to the run's journal; ``ring`` rings the terminal's bell
+    where nothing else does; ``say`` tells the operator there what went wrong.
     """
 
     def __init__(
@@ -47,7 +95,7 @@ class Caller:
         self._open: dict[_Key, float] = {_key(at, q): now for at, q in state.questions()}
         """The questions nobody was called for yet, and since when each is open."""
         self._old = set(self._open)
-        """Those that a process before this one may have called for."""
+        """The questions that an earlier process may have called for."""
         self._calls: list[threading.Thread] = []
 
     def event(self, event: Event) -> None:
@@ -64,14 +112,14 @@ class Caller:
             self._look(GRACE)
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
-        """Not its business."""
+        """Output calls nobody."""
 
     def left(self) -> None:
-        """The process ends and the run does not: its open questions wait for whoever comes."""
+        """Calls for all open questions: the process ends and the run does not."""
         self._look(0.0)
 
     def finish(self) -> None:
-        """Waits a little for the calls that are being made."""
+        """Waits for the calls that are being made."""
         until = time.monotonic() + PATIENCE
         for call in self._calls:
             call.join(max(0.0, until - time.monotonic()))

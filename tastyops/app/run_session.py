@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from tastyops.app.announcer_command import CommandAnnouncer
-from tastyops.app.announcing import Caller
+from tastyops.app.announcing import Caller, CommandAnnouncer
 from tastyops.app.environment import Environment
 from tastyops.app.interventions import Interventions
 from tastyops.app.operators import Person

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tastyops.cli.chosen_records import load_records
 from tastyops.cli.options import filled_path, inventory_argument
-from tastyops.cli.prune import size_in_words
 from tastyops.errors import ExitCode, UsageError
 from tastyops.records.archive import Contents, write_archive
+from tastyops.ui.messages import size_in_words
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 

@@ -13,6 +13,7 @@ from tastyops.errors import ExitCode, NeedsPerson
 from tastyops.model.duration import parse_duration
 from tastyops.model.public_text import one_line
 from tastyops.records.retention import Finished, examine_runs, remove_run, sweep
+from tastyops.ui.messages import size_in_words
 from tastyops.ui.prompts import typed
 
 LONGEST_DAYS = 36_500
@@ -82,16 +83,6 @@ def _described(run: Finished) -> str:
 def _total(runs: list[Finished]) -> str:
     count = f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
     return f"{count} ({size_in_words(sum(run.size for run in runs))})"
-
-
-def size_in_words(size: int) -> str:
-    """``1.2 MB``."""
-    value = float(size)
-    for unit in ("bytes", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
 
 
 def _days(keep: timedelta) -> str:

@@ -31,7 +31,7 @@ def command_lines(argv: Sequence[str], settled: Settled) -> list[str]:
     if settled.how not in ("output", "lost") or not (argv or result):
         return []
     how = ended_with(result) if settled.how == "output" else "no exit status"
-    lines = [f"  $ {one_line(as_typed(argv))}    ({how})"]
+    lines = [f"  $ {one_line(command_text(argv))}    ({how})"]
     for stream in ("out", "err"):
         blob = blob_from_json(result.get(stream, {}))
         lines += [f"  | {line}" for line in visible_lines(blob.tail or blob.head, 10)]
@@ -50,7 +50,7 @@ def doubt_lines(state: RunState, step: str) -> list[str]:
     return lines
 
 
-def as_typed(argv: Sequence[str]) -> str:
+def command_text(argv: Sequence[str]) -> str:
     """A command as a person would type it: ``sh -c TEXT`` is shown as the text."""
     return argv[2] if list(argv[:2]) == ["sh", "-c"] and len(argv) > 2 else " ".join(argv)
 

@@ -33,3 +33,13 @@ def say(sentence: str) -> None:
 def tell(sentence: str) -> None:
     """Tells a result, on standard output."""
     print(as_typed(sentence))  # noqa: T201
+
+
+def size_in_words(size: int) -> str:
+    """A number of bytes as a person reads it: ``1.2 MB``."""
+    value = float(size)
+    for unit in ("bytes", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

@@ -31,13 +31,14 @@ from tastyops.journal.events import (
     WorkEnded,
     WorkStarted,
 )
-from tastyops.journal.evidence import as_typed, command_lines, ended_with, visible_lines
+from tastyops.journal.evidence import command_lines, command_text, ended_with, visible_lines
 from tastyops.journal.public_events import Entry
 from tastyops.model.outcome import Outcome
 from tastyops.model.public_text import one_line
 from tastyops.model.runbook import Step
 from tastyops.plan.plan import Plan
 from tastyops.records.document.copying import public_bodies
+from tastyops.ui.messages import as_typed
 
 MOST_NAMED = 4
 """Hosts that a run's first line names; of more it tells the number."""
@@ -164,6 +165,8 @@ class RunView:
         What a host said may stand in it; nothing that steers a terminal is left.
         """
         said = self._of_run(event.body) or self._of_step(event) or self._of_link(event)
+        if said and not isinstance(event.body, Settled):  # which may quote a command on the host
+            said = as_typed(said)
         return one_line(said) if said else None
 
     def _of_run(self, body: Body) -> str:
@@ -199,9 +202,10 @@ class RunView:
             case Reported(note=note) if note and not self._heard(event, note):
                 said = f": {note}"
             case Asked(text=text, by=by) if by:
-                said = f" asks {by}: {text}  (invoke answer {event.run} yes, from their own login)"
+                command = f"`invoke answer {event.run} yes`"
+                said = f" asks {by}: {text}  ({command}, from their own login)"
             case Settled(by=by) if by:
-                shown = as_typed(self._commands.get((event.at.host, event.at.step), []))
+                shown = command_text(self._commands.get((event.at.host, event.at.step), []))
                 said = f":{f' `{shown}`' if shown else ''} typed by {by}: {_told(event.body)}"
             case Asked(text=text, question=kind) if kind not in ("failure", TYPED):
                 said = f" asks: {text}"

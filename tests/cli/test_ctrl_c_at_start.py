@@ -36,7 +36,7 @@ MODULES = [
     "tastyops.cli.program", "tastyops.cli", "argparse", "difflib", "tastyops.cli.output",
     "tastyops.app.signals", "tastyops.cli.verbs", "tastyops.errors", "tastyops.model.public_text",
     "tastyops.cli.check", "tastyops.app.loading", "tastyops.app.registry", "jinja2", "yaml",
-    "tastyops.journal.envelope", "tastyops.records.runs",
+    "tastyops.runbook.validation", "tastyops.templates.grammar",
 ]  # fmt: skip
 
 

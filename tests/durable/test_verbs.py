@@ -119,7 +119,7 @@ def test_an_edited_runbook_is_told_step_by_step_and_refused_unless_accepted(
 
 def test_a_resumed_run_may_be_given_another_end_of_its_at_risk_period(killed: Attempt) -> None:
     assert perform(killed, "resume", "--yes", "--window-end", "2001-01-01 02:00") == 2
-    assert "that has passed" in said(killed)
+    assert "the time is in the past" in said(killed)
     assert perform(killed, "resume", "--yes", "--window-end", "2099-01-01 02:00") == 0
     assert "until 0200hrs, January 1st 2099." in killed.page
     assert "The at-risk period now lasts until 0200hrs, January 1st 2099." in killed.page
@@ -163,7 +163,7 @@ def test_an_inventory_without_the_host_is_refused(killed: Attempt) -> None:
     inventory = killed.folder / "inventory.yml"
     inventory.write_text(inventory.read_text().replace("  target:", "  other:"))
     assert perform(killed, "resume", "--yes") == 2
-    assert "The inventory has no target" in said(killed)
+    assert "has hosts that the inventory does not have: target" in said(killed)
 
 
 def test_an_unreachable_host_leaves_the_run_to_be_resumed(killed: Attempt, site: Site) -> None:
