@@ -1,25 +1,208 @@
-"""The record of a running lab: what was started, where it listens. One file, replaced whole."""
+"""The running lab: its ports, disks and programs, kept in one file that is replaced whole.
+
+``Bmc`` is the simulated management controller, ``Guest`` the way into the machine over SSH.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import random
+import shlex
 import shutil
 import socket
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import paramiko
+
 from tastyops.errors import LabFailed
 from tastyops.lab import places
-from tastyops.lab.bmc import Bmc
 from tastyops.lab.golden import Golden
-from tastyops.lab.guest import Guest
 from tastyops.lab.processes import Process, from_file
 from tastyops.lab.qemu import Drive, Machine, pristine
+
+PROGRAM = "ipmi_sim"
+USER = "admin"
+PASSWORD = "labpass"  # noqa: S105  of a switch that only loopback reaches
+
+_LEVELS = ("callback", "user", "operator", "admin")
+
+_EMULATOR = """\
+mc_setbmc 0x20
+mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
+sel_enable 0x20 1000 0x0a
+sensor_add 0x20 0 0 35 1
+mc_enable 0x20
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bmc:
+    """Where it listens (``lan``, UDP), where QEMU and the console hub are, and its files."""
+
+    folder: Path
+    password_file: Path
+    """Holds the password, so that no command line does."""
+    lan: int
+    machine: int
+    console: int
+
+    def write(self, start_script: Path) -> None:
+        """Writes its configuration."""
+        (self.folder / "lan.conf").write_text(self.configuration(start_script))
+        (self.folder / "lab.emu").write_text(_EMULATOR)
+        (self.folder / "ipmi-state").mkdir(exist_ok=True)
+        self.password_file.write_text(PASSWORD)
+        self.password_file.chmod(0o600)
+
+    def configuration(self, start_script: Path) -> str:
+        """Its ``lan.conf``; ``startvm`` is what it switches the machine on with."""
+        levels = "\n".join(f"    allowed_auths_{name} none md2 md5 straight" for name in _LEVELS)
+        return f"""\
+name "lab"
+set_working_mc 0x20
+  startlan 1
+    addr 127.0.0.1 {self.lan}
+    priv_limit admin
+{levels}
+    guid a123456789abcdefa123456789abcdef
+  endlan
+  serial 15 127.0.0.1 {self.machine} codec VM
+  sol "telnet:127.0.0.1:{self.console}" 115200
+  startcmd "{start_script}"
+  startnow false
+  poweroff_wait 10
+  kill_wait 5
+  user 1 true ""        "test"       user  10 none md2 md5 straight
+  user 2 true "{USER}" "{PASSWORD}" admin 10 none md2 md5 straight
+"""
+
+    def arguments(self) -> list[str]:
+        """The simulator's command line."""
+        folder = self.folder
+        return [
+            PROGRAM, "-n", "-c", str(folder / "lan.conf"), "-f", str(folder / "lab.emu"),
+            "-s", str(folder / "ipmi-state"),
+        ]  # fmt: skip
+
+    def command(self, *words: str) -> str:
+        """An ``ipmitool`` command line; without ``-C 3`` it tries a cipher for ten seconds."""
+        return shlex.join([
+            "ipmitool", "-I", "lanplus", "-C", "3", "-H", "127.0.0.1", "-p", str(self.lan),
+            "-U", USER, "-f", str(self.password_file), *words,
+        ])  # fmt: skip
+
+
+_PATIENCE = 60.0
+_SETTING = 0.5
+"""Seconds from asking for a time to its being set: a shell on a slow machine."""
+
+_UNANSWERED = (OSError, EOFError, paramiko.SSHException)
+
+# Without a handler of its own the logging module prints paramiko's errors on the terminal.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """How to reach it: a port on loopback, the key made with it, and its own key on record."""
+
+    port: int
+    key: Path
+    known_hosts: Path
+
+    def run(self, command: str, *, timeout: float = 120.0) -> str:
+        """What a shell command prints. Raises LabFailed if it fails or takes too long."""
+        try:
+            with self._connected() as client:
+                status, output = _answer(client, command, timeout)
+        except _UNANSWERED as error:
+            raise LabFailed(f"The lab machine does not answer over SSH: {error!r}.") from error
+        if status:
+            raise LabFailed(f"In the lab machine {command!r} ended with {status}: {output.strip()}")
+        return output
+
+    def answers(self, timeout: float = 5.0) -> bool:
+        """Whether its sshd greets (through QEMU's forwarding a connection alone proves nothing)."""
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), timeout) as link,
+        ):
+            link.settimeout(timeout)
+            return link.recv(4) == b"SSH-"
+        return False
+
+    def wait(self, patience: float) -> None:
+        """Waits until a command succeeds there. Raises LabFailed."""
+        due = time.monotonic() + patience
+        while True:
+            if self.answers():
+                with contextlib.suppress(LabFailed):
+                    self.run("true", timeout=20)
+                    return
+            if time.monotonic() > due:
+                raise LabFailed(
+                    f"The lab machine did not answer over SSH within {patience:g} seconds.",
+                    next_step="Its console is in the log `invoke lab.status` names.",
+                )
+            time.sleep(0.2)
+
+    def set_clock(self) -> None:
+        """Gives it the time of this machine; a restored one still has its snapshot's."""
+        try:
+            with self._connected() as client:  # first: on a busy machine a login takes its time
+                now = time.time() + _SETTING
+                set_both = f"date -u -s @{now:.2f} >/dev/null; hwclock -w -u 2>/dev/null || true"
+                _answer(client, set_both, _PATIENCE)
+        except _UNANSWERED as error:
+            raise LabFailed(f"The lab machine's clock cannot be set: {error!r}.") from error
+
+    def _connected(self) -> paramiko.SSHClient:
+        client = paramiko.SSHClient()
+        client.load_host_keys(str(self.known_hosts))
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        try:
+            client.connect(
+                "127.0.0.1",
+                self.port,
+                "root",
+                key_filename=str(self.key),
+                look_for_keys=False,
+                allow_agent=False,
+                timeout=_PATIENCE,
+                banner_timeout=_PATIENCE,
+                auth_timeout=_PATIENCE,
+                channel_timeout=_PATIENCE,
+            )
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+
+def _answer(client: paramiko.SSHClient, command: str, timeout: float) -> tuple[int, str]:
+    transport = client.get_transport()
+    if transport is None:
+        raise EOFError("the connection is gone")
+    channel = transport.open_session(timeout=_PATIENCE)
+    channel.settimeout(timeout)
+    channel.set_combine_stderr(True)
+    channel.exec_command(command)
+    due, output = time.monotonic() + timeout, bytearray()
+    while piece := channel.recv(65536):
+        output += piece
+        if time.monotonic() > due:
+            raise TimeoutError(f"{command!r} took longer than {timeout:g} seconds")
+    if not channel.status_event.wait(max(1.0, due - time.monotonic())):
+        raise TimeoutError(f"{command!r} did not say how it ended")
+    return channel.recv_exit_status(), output.decode("utf-8", "replace")
+
 
 RECORD = "record.json"
 """The file's name, in the state directory."""
@@ -164,10 +347,15 @@ def read() -> Record | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         plain = json.loads((places.state() / RECORD).read_text())
         return Record(
-            Golden(Path(plain["golden"])), plain["accelerator"], Path(plain["folder"]),
-            Ports(*plain["ports"]), plain["began"],
+            Golden(Path(plain["golden"])),
+            plain["accelerator"],
+            Path(plain["folder"]),
+            Ports(*plain["ports"]),
+            plain["began"],
             _drives(plain),
-            _process(plain["hub"]), _process(plain["bmc"]), tuple(plain["faults"]),
+            _process(plain["hub"]),
+            _process(plain["bmc"]),
+            tuple(plain["faults"]),
         )
     return None
 

@@ -17,7 +17,7 @@ from tastyops.facts import boot_source
 from tastyops.practice import initramfs
 from tastyops.practice.calls import Call, Command, Commands
 from tastyops.practice.files import Files, NotModelled
-from tastyops.practice.grub_cfg import Entry
+from tastyops.practice.grub_menu import Entry
 from tastyops.practice.processes import Processes
 from tastyops.practice.storage import Storage
 

@@ -1,11 +1,17 @@
-"""The modelled machine's console: what the machine writes there, and the shells it opens there.
+"""The modelled machine's console: output, the shells opened there, and the socket clients use.
 
 A shell of its own runs each line that is typed: a variable set on one line is gone on the next.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
+import socket
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from tastyops.practice.calls import Write
@@ -43,6 +49,9 @@ Begin: Running /scripts/init-bottom ... done."""
 """Output of an initial ramdisk that has found the root filesystem."""
 
 INITRAMFS_PROMPT = "(initramfs) "
+_KEYS = (b"\x1b[A", b"\x1b[B", b"\x1b[H")
+_LISTENERS = 4
+_PIECE = 4096
 
 IN_THE_INITRAMFS = frozenset({"cat", "echo", "grep", "ls", "lvm", "mdadm", "sh", "test", "uname"})
 """Programs of the modelled machine that its initial ramdisk also has."""
@@ -147,3 +156,102 @@ class ConsoleShell:
         if line:
             self._run(line, lambda data: self._write(data.replace(b"\n", b"\r\n")))
         self.say(self._prompt)
+
+
+class SerialConsole:
+    """A socket in the practice host's own directory; everybody connected sees what is written.
+
+    ``press`` receives the keys one at a time, in a thread of its own.
+    """
+
+    def __init__(self, path: Path, press: Callable[[bytes], None]) -> None:
+        self.path, self._press = path, press
+        self._lock = threading.Lock()
+        self._links: set[socket.socket] = set()
+        self._server = _bind_socket(path)
+        self._server.setblocking(False)
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="practice-serial", daemon=True)
+        self._thread.start()
+
+    @property
+    def attached(self) -> bool:
+        """Whether anybody is connected, including clients the thread has not accepted yet."""
+        self._accept()
+        with self._lock:
+            return bool(self._links)
+
+    def say(self, data: bytes) -> None:
+        """Sends bytes to every client; a client that does not read is cut off, never waited for."""
+        with self._lock:
+            for link in list(self._links):
+                try:
+                    link.send(data)
+                except OSError:
+                    self._drop(link)
+
+    def _serve(self) -> None:
+        while not self._closing:
+            with self._lock:
+                watched = [self._server, *self._links]
+            for ready in select.select(watched, [], [], 0.1)[0]:
+                with contextlib.suppress(OSError):
+                    self._attend(ready)
+
+    def _accept(self) -> None:
+        with self._lock, contextlib.suppress(BlockingIOError):
+            while True:
+                link, _ = self._server.accept()
+                link.setblocking(False)
+                self._links.add(link)
+
+    def _attend(self, ready: socket.socket) -> None:
+        if ready is self._server:
+            self._accept()
+            return
+        data = ready.recv(_PIECE)
+        if not data:
+            with self._lock:
+                self._drop(ready)
+        while data:
+            key = next((key for key in _KEYS if data.startswith(key)), data[:1])
+            data = data[len(key) :]
+            self._press(key)
+
+    def _drop(self, link: socket.socket) -> None:
+        self._links.discard(link)
+        link.close()
+
+    def close(self) -> None:
+        """Ends the thread and removes the socket."""
+        self._closing = True
+        self._thread.join()
+        self._server.close()
+        with self._lock:
+            for link in list(self._links):
+                self._drop(link)
+        self.path.unlink(missing_ok=True)
+
+
+def _bind_socket(path: Path) -> socket.socket:
+    """Binds a socket at ``path`` for this account alone; the path may have any length.
+
+    An address holds 107 bytes (unix(7)), and ``$TMPDIR`` may be longer; so the address goes through
+    the opened directory. Systems without O_PATH take the path as the address.
+    """
+    server = socket.socket(socket.AF_UNIX)
+    try:
+        if hasattr(os, "O_PATH"):
+            directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                server.bind(f"/proc/self/fd/{directory}/{path.name}")
+            finally:
+                os.close(directory)
+        else:
+            server.bind(str(path))
+        path.chmod(0o600)
+        server.listen(_LISTENERS)
+    except OSError:
+        server.close()
+        raise
+    return server

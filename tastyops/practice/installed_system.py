@@ -6,7 +6,7 @@ from tastyops.practice import initramfs, kalimdor
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.files import Files
 from tastyops.practice.grub import Grub
-from tastyops.practice.grub_cfg import entry_path
+from tastyops.practice.grub_menu import entry_path
 from tastyops.practice.initramfs import Initramfs
 from tastyops.practice.packages import Packages
 from tastyops.practice.processes import Processes

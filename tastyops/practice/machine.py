@@ -13,16 +13,14 @@ from tastyops.practice.boot import Boot, BootSourceScript, SystemTools
 from tastyops.practice.calls import Call, Command, Commands, Input, Write, program_name
 from tastyops.practice.clock import PracticeClock
 from tastyops.practice.console import IN_THE_INITRAMFS, Console
-from tastyops.practice.file_tools import FileTools
 from tastyops.practice.files import FileProblem, Files, NotModelled
+from tastyops.practice.filesystems import UsageTools
 from tastyops.practice.installed_system import InstalledSystem
 from tastyops.practice.power_state import PowerState
 from tastyops.practice.processes import Killed, Process, Processes
 from tastyops.practice.sh.interpreter import Interpreter
+from tastyops.practice.shell_tools import FileTools, TextTools, Tools
 from tastyops.practice.systemd import Systemd
-from tastyops.practice.text_tools import TextTools
-from tastyops.practice.tools import Tools
-from tastyops.practice.usage_tools import UsageTools
 from tastyops.practice.users import Users
 
 RACK_GOES_DARK = "the rack goes dark"

@@ -1,4 +1,4 @@
-"""Boot and power state machine of the modelled machine.
+"""Boot and power state machine of the modelled machine, and its power switch.
 
 The state is brought up to date whenever somebody looks (``catch_up``), so no thread is needed for
 it; the server's own thread only waits for ``next_due``.
@@ -6,9 +6,11 @@ it; the server's own thread only waits for ``next_due``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from tastyops.ports import Ended, Sink
 from tastyops.practice import initramfs, kalimdor
 from tastyops.practice.boot import (
     BEFORE_A_KERNEL,
@@ -22,7 +24,6 @@ from tastyops.practice.boot import (
     dead_end,
     systemd_mode,
 )
-from tastyops.practice.boot_menu import BootMenu
 from tastyops.practice.console import (
     ENTER,
     INITRAMFS,
@@ -33,7 +34,7 @@ from tastyops.practice.console import (
     ConsoleShell,
     Run,
 )
-from tastyops.practice.grub_cfg import Entry
+from tastyops.practice.grub_menu import BootMenu, Entry
 from tastyops.practice.installed_system import InstalledSystem
 from tastyops.practice.storage import forget
 from tastyops.practice.systemd import Shutdown, Systemd
@@ -402,3 +403,46 @@ class PowerState:
         self._boot.build_replaced = options.other_build_after_boot
         self._boot.clock_offset = options.clock_jumps_by
         self.other_host_key = options.other_host_key_after_boot
+
+
+class PowerSwitch:
+    """The practice host's power switch (``ports.Power``)."""
+
+    def __init__(self, state: PowerState) -> None:
+        self._state = state
+
+    def status(self, *, sink: Sink) -> Ended:
+        """Reports ``on`` or ``off``."""
+        if self._state.dark:
+            return _unreachable(sink)
+        sink.out(b"on\n" if self._state.powered else b"off\n")
+        return Ended(0, 0.0)
+
+    def policy(self, *, sink: Sink) -> Ended:
+        """Reports that kalimdor starts by itself when power returns, as on March 8th 2008."""
+        if self._state.dark:
+            return _unreachable(sink)
+        sink.out(b"always-on\n")
+        return Ended(0, 0.0)
+
+    def turn(self, how: Literal["on", "off", "cycle"], *, sink: Sink) -> Ended:
+        """Operates the switch; a cycle of a machine that is off switches it on."""
+        began = time.monotonic()
+        if self._state.dark:
+            return _unreachable(sink)
+        if how == "cycle" and not self._state.powered:
+            how = "on"
+        if how != "on":
+            self._state.turn_off()
+        if how != "off":
+            self._state.turn_on()
+        sink.out(f"{how}\n".encode())
+        return Ended(0, time.monotonic() - began)
+
+    def stop(self) -> None:
+        """Does nothing, since the switch never waits."""
+
+
+def _unreachable(sink: Sink) -> Ended:
+    sink.err(b"Error: Unable to establish IPMI v2 / RMCP+ session\n")
+    return Ended(1, 0.0)

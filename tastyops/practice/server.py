@@ -1,30 +1,147 @@
-"""The SSH server in front of the model: paramiko's server mode on a port of 127.0.0.1."""
+"""The SSH server in front of the model: paramiko's server mode on a port of 127.0.0.1.
+
+Each server has keys and a directory of its own; directories whose owner has died are removed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 import socket
+import stat
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paramiko import common
 
 from tastyops.model.inventory import Host
 from tastyops.model.out_of_band import ConsoleWay
-from tastyops.practice import leftovers
 from tastyops.practice.clock import PracticeClock
-from tastyops.practice.keys import KeyFiles, make_keys
+from tastyops.practice.console import SerialConsole
 from tastyops.practice.machine import Machine
+from tastyops.practice.power_state import PowerSwitch
 from tastyops.practice.processes import Killed
 from tastyops.practice.protocol_server import Misframed, Speaker
-from tastyops.practice.serial import PracticePower, SerialConsole
 from tastyops.protocol import framing
+from tastyops.protocol.process_stat import start_time
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFiles:
+    """The host's key, the client's, and where the client finds what it needs.
+
+    ``other_host_key`` is one that the client does not know.
+    """
+
+    host_key: paramiko.PKey
+    other_host_key: paramiko.PKey
+    client_key: paramiko.PKey
+    identity_file: str
+    known_hosts: str
+
+
+def make_keys(directory: Path, address: str, port: int) -> KeyFiles:
+    """Makes both keys and writes ``identity`` and ``known_hosts`` (0600) into the directory."""
+    host_text, client_text = _private_key(), _private_key()
+    host_key, client_key = _load(host_text), _load(client_text)
+    identity, known = directory / "identity", directory / "known_hosts"
+    _write(identity, client_text)
+    _write(known, f"[{address}]:{port} {host_key.get_name()} {host_key.get_base64()}\n")
+    return KeyFiles(host_key, _load(_private_key()), client_key, str(identity), str(known))
+
+
+def _private_key() -> str:
+    return (
+        Ed25519PrivateKey.generate()
+        .private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+        .decode("ascii")
+    )
+
+
+def _load(text: str) -> paramiko.PKey:
+    return paramiko.Ed25519Key(file_obj=StringIO(text))
+
+
+def _write(path: Path, text: str) -> None:
+    """Replaces the file, which is never readable by others, not even for a moment."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+PREFIX = "tastyops-practice-"
+_OWNER = "owner"
+_LONGEST_RECORD = 256
+
+
+def new_directory() -> Path:
+    """A directory of our own (0700) that names this process; what dead ones left is removed."""
+    place = Path(tempfile.gettempdir())
+    for left in place.glob(f"{PREFIX}*"):
+        if _is_ours_alone(left) and _is_dead(_record(left)):
+            shutil.rmtree(left, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+    # Until this is there nobody can tell whose the directory is, and so nobody removes it.
+    with contextlib.suppress(OSError):
+        (made / _OWNER).write_text(" ".join(_identity(os.getpid())), "ascii")
+    return made
+
+
+def _is_ours_alone(path: Path) -> bool:
+    """Whether it is a directory, and no link to one, that only this account can have filled."""
+    with contextlib.suppress(OSError):
+        found = path.lstat()
+        private = stat.S_IMODE(found.st_mode) & 0o077 == 0
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and private
+    return False
+
+
+def _record(directory: Path) -> tuple[str, ...]:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory / _OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            return tuple(file.read(_LONGEST_RECORD).decode("ascii", "replace").split(" "))
+    return ()
+
+
+def _is_dead(record: tuple[str, ...]) -> bool:
+    """Whether the recorded process is certainly gone; of what cannot be told, no."""
+    if len(record) != 4 or not record[2].isdigit():
+        return False
+    now = _identity(int(record[2]))
+    # Other name spaces have other process ids: a container, say, that shares this directory.
+    return now[:1] == record[:1] and now != record
+
+
+def _identity(pid: int) -> tuple[str, ...]:
+    """The ids' name space, the boot, the id, and when it started; empty without a /proc."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ()
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        stat = ""
+    return (space, boot, str(pid), start_time(stat, remains=False) or "gone")
+
 
 ADDRESS = "127.0.0.1"
 USER = "root"
@@ -121,7 +238,7 @@ class PracticeHost:
         settings = variables.get("practice") or {}
         self.clock = clock
         self.machine = Machine(name, clock, settings)
-        keys_in = directory or leftovers.new_directory()
+        keys_in = directory or new_directory()
         self._own = keys_in if directory is None else None
         self._lock = threading.Lock()
         self._transports: set[paramiko.Transport] = set()
@@ -142,7 +259,7 @@ class PracticeHost:
         )
         self._serial = SerialConsole(keys_in / "console", self.machine.power.press)
         self.machine.console.serial = self._serial
-        self.power = PracticePower(self.machine.power)
+        self.power = PowerSwitch(self.machine.power)
         self._acceptor = self._listen()
         self._keeper = threading.Thread(target=self._keep, name="practice-keeper", daemon=True)
         self._keeper.start()

@@ -1,31 +1,203 @@
-"""What kalimdor's disks, mirrors, volumes and filesystems are, put together.
+"""Storage of the modelled machine: kalimdor's disks and all that lies on them, put together.
 
 Three disks, the second of them the old small one: md6 is /boot on all three, md7 holds most of
 LVM's volumes on all three, md0 the rest on the two large ones, as after February 9th 2008.
-In the cupboard lies a blank one, PRACTICE-D.
+In the cupboard lies a blank disk, PRACTICE-D. /sys and /proc follow every change.
 """
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections.abc import Callable, Mapping
 
-from tastyops.practice.boot_code import BootCode
 from tastyops.practice.calls import Commands
 from tastyops.practice.clock import PracticeClock
+from tastyops.practice.disk_tools import Lsblk, Partitions, Signatures, Smart
 from tastyops.practice.disks import SECTOR, Disk, Disks
 from tastyops.practice.files import Files
-from tastyops.practice.filesystem_tools import FsTools
-from tastyops.practice.lsblk import Lsblk
-from tastyops.practice.mdadm import MEMBER, Mdadm
-from tastyops.practice.mirrors import Leg, Mirror, Mirrors
-from tastyops.practice.mounts import Filesystem, Mounts
-from tastyops.practice.partitions import Partitions
+from tastyops.practice.filesystems import Filesystem, FilesystemTools, Mounts, Snapshots
+from tastyops.practice.grub import BootCode
+from tastyops.practice.mirrors import MEMBER, RATE_KIB, Leg, Mdadm, Mirror, Mirrors
 from tastyops.practice.processes import Processes
-from tastyops.practice.signatures import Signatures
-from tastyops.practice.smart import Smart
-from tastyops.practice.snapshots import Snapshots
-from tastyops.practice.sysfs import Sysfs
 from tastyops.practice.volumes import EXTENT, Physical, Volume, Volumes
+
+_OUT = re.compile(r"\b[Tt]ake (?:the )?disk (\S+) out\b")
+_IN = re.compile(r"\bput (?:the )?disk (\S+) in\b")
+
+
+class Hotplug:
+    """What the kernel is told of disks, and what hands do to them; ``changed`` is called then."""
+
+    def __init__(self, disks: Disks, mirrors: Mirrors, changed: Callable[[], None]) -> None:
+        self._disks, self._mirrors, self._changed = disks, mirrors, changed
+        self.unseen: list[Disk] = []
+        """In their bays, but the kernel does not have them."""
+
+    def let_go(self, disk: Disk) -> None:
+        """``echo 1 > device/delete``: the kernel forgets it; it stays where it is."""
+        self._gone(disk)
+        self.unseen.append(disk)
+
+    def scan(self) -> None:
+        """The kernel looks at every bay."""
+        found, self.unseen = self.unseen, []
+        for disk in found:
+            self._disks.attach(disk)
+        if found:
+            self._changed()
+
+    def _gone(self, disk: Disk) -> None:
+        self._mirrors.throw_out(disk)
+        self._disks.detach(disk)
+        self._changed()
+
+    def by_hand(self, text: str) -> bool:
+        """Does what a manual step's text asks of disks; False for a disk that nobody has."""
+        for serial in _OUT.findall(text):
+            self._pull(serial.rstrip("."))
+        put = [self._put(serial.rstrip(".")) for serial in _IN.findall(text)]
+        return all(put)
+
+    def _pull(self, serial: str) -> None:
+        """A disk that is not there was pulled before."""
+        for disk in [each for each in self._disks if each.serial == serial]:
+            self._gone(disk)
+        self.unseen = [disk for disk in self.unseen if disk.serial != serial]
+
+    def _put(self, serial: str) -> bool:
+        for disk in self._disks.spare:
+            if disk.serial == serial:
+                self._disks.spare.remove(disk)
+                self.unseen.append(disk)
+                return True
+        return any(disk.serial == serial for disk in (*self._disks, *self.unseen))
+
+
+_PERSONALITIES = "[raid1] [linear] [multipath] [raid0] [raid6] [raid5] [raid4] [raid10]"
+
+
+class Sysfs:
+    """Keeps the files in step with disks and mirrors; ``refresh`` after either has changed."""
+
+    def __init__(self, files: Files, disks: Disks, mirrors: Mirrors) -> None:
+        self._files, self._disks, self._mirrors = files, disks, mirrors
+        files.add("/proc/mdstat", lambda: self.mdstat().encode())
+        self.hotplug = Hotplug(disks, mirrors, self.refresh)
+        files.add_switch("/sys/class/scsi_host/host0/scan", lambda _: self.hotplug.scan())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Makes the files anew that exist because a disk or a member does."""
+        for directory in ("/sys/block", "/sys/class/block"):
+            self._files.clear(directory)
+            self._files.add_directory(directory)
+        for disk in self._disks:
+            self._disk(disk)
+        for mirror in self._mirrors:
+            self._publish(mirror)
+
+    def _disk(self, disk: Disk) -> None:
+        base = f"/sys/block/{disk.name}"
+        self._files.add(f"{base}/size", f"{disk.sectors}\n")
+        self._files.add(f"{base}/device/state", "running\n")
+        self._files.add(f"{base}/device/ioerr_cnt", f"{disk.errors:#x}\n")
+        self._files.add_switch(f"{base}/device/delete", lambda _: self.hotplug.let_go(disk))
+        for part in disk.partitions:
+            base = f"/sys/class/block/{disk.name}{part.number}"
+            self._files.add(f"{base}/start", f"{part.start}\n")
+            self._files.add(f"{base}/size", f"{part.size}\n")
+
+    def _publish(self, mirror: Mirror) -> None:
+        base = f"/sys/block/{mirror.name}/md"
+        for name, value in self._array(mirror).items():
+            self._files.add(f"{base}/{name}", self._looked(value))
+        for leg in mirror.legs:
+            for name, value in _member(leg).items():
+                self._files.add(f"{base}/dev-{leg.device}/{name}", self._looked(value))
+
+    def _looked(self, value: Callable[[], str]) -> Callable[[], bytes]:
+        def make() -> bytes:
+            self._mirrors.catch_up()
+            return f"{value()}\n".encode()
+
+        return make
+
+    @staticmethod
+    def _array(mirror: Mirror) -> Mapping[str, Callable[[], str]]:
+        def completed() -> str:
+            if mirror.copied is None:
+                return "none"
+            if mirror.delayed:
+                return "delayed"
+            return f"{round(mirror.copied * 2)} / {mirror.size * 2}"
+
+        def moving() -> bool:
+            return mirror.copied is not None and not mirror.delayed
+
+        return {
+            "level": lambda: "raid1",
+            "metadata_version": lambda: mirror.metadata,
+            "uuid": lambda: str(uuid.UUID(mirror.uuid)),
+            "raid_disks": lambda: str(mirror.wanted),
+            "degraded": lambda: str(mirror.degraded),
+            "array_state": lambda: "active",
+            "sync_action": lambda: "idle" if mirror.copied is None else "recover",
+            "sync_completed": completed,
+            "sync_speed": lambda: str(RATE_KIB) if moving() else "none",
+            "resync_start": lambda: "none",
+            "component_size": lambda: str(mirror.size),
+            "bitmap/location": lambda: "+8" if mirror.bitmap else "none",
+        }
+
+    def mdstat(self) -> str:
+        """/proc/mdstat."""
+        lines = [f"Personalities : {_PERSONALITIES}"]
+        for mirror in sorted(self._mirrors, key=lambda each: each.name, reverse=True):
+            lines += [*_stanza(mirror), ""]
+        return "\n".join([*lines, "unused devices: <none>", ""])
+
+
+def _member(leg: Leg) -> Mapping[str, Callable[[], str]]:
+    return {
+        "state": lambda: leg.state,
+        "slot": lambda: "none" if leg.slot is None else str(leg.slot),
+        "bad_blocks": lambda: "",
+    }
+
+
+def _stanza(mirror: Mirror) -> list[str]:
+    flags = {"in_sync": "", "faulty": "(F)", "spare": ""}
+    legs = " ".join(
+        f"{leg.device}[{number if leg.slot is None else leg.slot}]"
+        + ("(S)" if leg.state == "spare" and leg.slot is None else flags[leg.state])
+        for number, leg in reversed(list(enumerate(mirror.legs)))
+    )
+    good = {leg.slot for leg in mirror.in_sync}
+    shape = "".join("U" if slot in good else "_" for slot in range(mirror.wanted))
+    lines = [
+        f"{mirror.name} : active raid1 {legs}",
+        f"      {mirror.size} blocks super {mirror.metadata}"
+        f" [{mirror.wanted}/{len(mirror.in_sync)}] [{shape}]",
+    ]
+    if mirror.copied is not None:
+        lines.append(_progress(mirror))
+    if mirror.bitmap:
+        lines.append("      bitmap: 0/1 pages [0KB], 65536KB chunk")
+    return lines
+
+
+def _progress(mirror: Mirror) -> str:
+    if mirror.delayed:
+        return "      \tresync=DELAYED"
+    done = (mirror.copied or 0.0) / mirror.size
+    left = (mirror.size - (mirror.copied or 0.0)) / RATE_KIB / 60
+    bar = "=" * int(done * 20)
+    return (
+        f"      [{bar}>{'.' * (20 - len(bar))}]  recovery ={done * 100:5.1f}%"
+        f" ({round(mirror.copied or 0)}/{mirror.size}) finish={left:.1f}min speed={RATE_KIB}K/sec"
+    )
+
 
 GB = 1_000_000_000
 MIB = 1 << 20
@@ -58,7 +230,7 @@ class Storage:
             Snapshots(self.volumes, self.mounts),
             Mdadm(files, self.disks, self.mirrors, self._sysfs.refresh),
             Lsblk(self.disks, self.mirrors, self.volumes, self.mounts),
-            FsTools(self.volumes, self.mounts, processes),
+            FilesystemTools(self.volumes, self.mounts, processes),
             self._signatures,
             self._partitions,
             Smart(self.disks),

@@ -15,7 +15,7 @@ from tastyops.app.secrets import Secrets
 from tastyops.errors import ConsoleHeld, PowerUnreachable
 from tastyops.facts.console_screen import WAITING, Screen
 from tastyops.facts.parsers import parse
-from tastyops.lab.bmc import USER
+from tastyops.lab.record import USER
 from tastyops.model.commands import Blob, Output
 from tastyops.model.inventory import Host
 from tastyops.model.out_of_band import ConsoleWay, Ipmi, PowerWay

@@ -19,8 +19,7 @@ import pytest
 from tastyops.errors import TastyopsError
 from tastyops.lab import golden, lifecycle, needs, record
 from tastyops.lab import inventory as known
-from tastyops.lab.guest import Guest
-from tastyops.lab.record import Record
+from tastyops.lab.record import Guest, Record
 from tastyops.model.inventory import Host
 from tastyops.runbook.inventory_file import read_inventory
 from tests.missing import missing

@@ -24,7 +24,7 @@ import pytest
 import tastyops.facts
 from tastyops.facts.disk_use import EXCLUSIVE
 from tastyops.facts.readings import Reading
-from tastyops.lab.guest import Guest
+from tastyops.lab.record import Guest
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab
 from tests.lab.tracing import Started, descendants, started
 

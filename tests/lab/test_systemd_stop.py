@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.lab.guest import Guest
+from tastyops.lab.record import Guest
 from tests.lab.machine import ROOT, SESSION_SECONDS, Lab, until
 from tests.missing import missing
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tastyops.errors import LabFailed, UsageError
-from tastyops.lab import accelerator, qemu, recipe
-from tastyops.lab.bmc import PASSWORD, Bmc
+from tastyops.lab import golden, qemu, recipe
 from tastyops.lab.golden import create
 from tastyops.lab.needs import TO_BUILD, TO_RUN, command, missing, see_to
+from tastyops.lab.record import PASSWORD, Bmc
 
 LAB = Path(qemu.__file__).parent
 
@@ -112,20 +112,20 @@ def test_the_accelerator_is_tried_once_a_boot(
 ) -> None:
     tried = []
     monkeypatch.setattr(
-        accelerator, "boots", lambda name, kernel: tried.append(name) or False
+        golden, "kernel_boots", lambda name, kernel: tried.append(name) or False
     )
     memory = tmp_path / "there" / "accelerator"
-    assert accelerator.chosen(tmp_path / "vmlinuz", memory) == "tcg"
-    assert accelerator.chosen(tmp_path / "vmlinuz", memory) == "tcg"
+    assert golden.choose_accelerator(tmp_path / "vmlinuz", memory) == "tcg"
+    assert golden.choose_accelerator(tmp_path / "vmlinuz", memory) == "tcg"
     assert tried == ["kvm"]
     memory.write_text("another-boot tcg\n")
-    assert accelerator.chosen(tmp_path / "vmlinuz", memory) == "tcg"
+    assert golden.choose_accelerator(tmp_path / "vmlinuz", memory) == "tcg"
     assert tried == ["kvm", "kvm"]
 
 
 def test_what_does_not_start_does_not_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not accelerator.boots("kvm", tmp_path / "vmlinuz", 5)
+    assert not golden.kernel_boots("kvm", tmp_path / "vmlinuz", 5)
 
 
 def test_what_is_missing_is_named_with_its_command(

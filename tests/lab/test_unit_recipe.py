@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tastyops.errors import InvalidFile, UsageError
-from tastyops.lab import mirror, recipe
+from tastyops.lab import golden, recipe
 from tastyops.lab.faults import FAULTS
-from tastyops.lab.mirror import Mirror
+from tastyops.lab.golden import Mirror
 from tastyops.runbook.inventory_file import read_inventory
 
 ISSUE = ["disk1", "initrd", "array", "xfs-home", "fill-var", "power", "console", "network"]
@@ -34,7 +34,7 @@ def test_the_digest_is_of_what_it_is_made_from(
 
 
 def test_the_mirror_is_the_one_apt_is_set_to() -> None:
-    found = mirror.chosen([
+    found = golden.choose_mirror([
         "Elsewhere|Elsewhere|bookworm|main|https://elsewhere.example/debian",
         "Debian|Debian|bookworm-updates|main|https://mirror.example/debian",
         "Debian|Debian|bookworm|contrib|https://contrib.example/debian",
@@ -50,15 +50,15 @@ def test_the_mirror_is_the_one_apt_is_set_to() -> None:
 
 
 def test_a_mirror_of_another_release_serves_as_well() -> None:
-    found = mirror.chosen(["Debian|Debian|trixie|main|https://mirror.example/debian"])
+    found = golden.choose_mirror(["Debian|Debian|trixie|main|https://mirror.example/debian"])
     assert found.sources("bookworm").count("bookworm-security") == 0
     assert found.archive == "https://mirror.example/debian"
 
 
 @pytest.mark.parametrize("lines", [[], ["Ubuntu|Ubuntu|noble|main|https://mirror.example/ubuntu"]])
 def test_no_debian_mirror_is_told(lines: list[str]) -> None:
-    with pytest.raises(UsageError, match="no mirror of Debian"):
-        mirror.chosen(lines)
+    with pytest.raises(UsageError, match="No Debian mirror"):
+        golden.choose_mirror(lines)
 
 
 def test_every_fault_of_the_issue_is_there_and_documented() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tastyops.lab.guest import Guest
+from tastyops.lab.record import Guest
 
 WORDS = 32
 """How many words of a command line are kept."""

@@ -20,9 +20,10 @@ from tastyops.model.commands import (
     Report,
     Sleep,
 )
+from tastyops.practice.console import SerialConsole
 from tastyops.practice.hands import Hands
 from tastyops.practice.machine import Machine
-from tastyops.practice.serial import PracticePower, SerialConsole
+from tastyops.practice.power_state import PowerSwitch
 from tastyops.transport.console.screen import Drawing
 
 
@@ -124,7 +125,7 @@ class Driver:
         at = self.machine.clock.time()
         if command.via == "power":
             sink = Kept()
-            switch = PracticePower(self.machine.power)
+            switch = PowerSwitch(self.machine.power)
             (how,) = command.argv
             if how in ("on", "off", "cycle"):
                 switch.turn(cast("Any", how), sink=sink)

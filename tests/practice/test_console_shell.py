@@ -9,8 +9,8 @@ import pytest
 
 from tastyops.facts.system import logind_call
 from tastyops.practice import kalimdor
+from tastyops.practice.console import SerialConsole
 from tastyops.practice.machine import Machine
-from tastyops.practice.serial import SerialConsole
 from tests.practice.conftest import Make
 from tests.practice.driver import until, up
 

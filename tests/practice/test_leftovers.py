@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.practice.leftovers import new_directory
+from tastyops.practice.server import new_directory
 
 DEAD = "99999999 1"
 """No process has that id: Linux gives none above 4194304."""

@@ -14,7 +14,7 @@ from tastyops.model.action import Facts
 from tastyops.model.commands import Change, Probe
 from tastyops.practice import kalimdor
 from tastyops.practice.calls import Call, Input
-from tastyops.practice.grub_cfg import ADVANCED, ADVANCED_TITLE
+from tastyops.practice.grub_menu import ADVANCED, ADVANCED_TITLE
 from tastyops.practice.machine import Machine
 from tastyops.practice.processes import signal_number
 from tests.practice.conftest import Make

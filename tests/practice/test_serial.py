@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tastyops.practice.serial import SerialConsole
+from tastyops.practice.console import SerialConsole
 from tastyops.practice.server import PracticeHost
 from tastyops.transport.console.transports import SocketLine
 from tests.cli.project import wait_for

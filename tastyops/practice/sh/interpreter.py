@@ -1,21 +1,320 @@
-"""sh of the modelled machine: runs the trees of ``script``, nothing of it on this machine."""
+"""sh of the modelled machine: runs the trees of ``grammar``; no process of the real machine.
+
+Expansion of words and patterns, the builtins, and the interpreter itself.
+"""
 
 from __future__ import annotations
 
+import fnmatch
+import posixpath
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from tastyops.practice.calls import Call, Command, Commands, Input, Write, program_name
 from tastyops.practice.files import FileProblem, Files, NotModelled
-from tastyops.practice.processes import Killed, Process, Processes
+from tastyops.practice.processes import Killed, Process, Processes, signal_number
 from tastyops.practice.sh import grammar as tree
-from tastyops.practice.sh.builtins import Builtins
-from tastyops.practice.sh.expansion import fields, joined
-from tastyops.practice.sh.globs import expanded, pattern_of
-from tastyops.practice.sh.state import Exit, Shell, Streams
+from tastyops.practice.sh.grammar import SYNTAX_STATUS
+from tastyops.practice.sh.printing import escapes
 
-_SAID = {
+
+class Exit(Exception):
+    """The shell, or the subshell, ends with a status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass
+class Streams:
+    """Where a command's standard streams go."""
+
+    stdin: Input
+    out: Write
+    err: Write
+
+
+@dataclass
+class Shell:
+    """One shell's state; a subshell works on a copy of it."""
+
+    process: Process
+    streams: Streams
+    variables: dict[str, str]
+    directory: str
+    name: str
+    positional: list[str]
+    exported: set[str]
+    status: int = 0
+    last: int | None = None
+    """The process it put in the background last."""
+    errexit: bool = False
+    nounset: bool = False
+    background: dict[int, int | None] = field(default_factory=dict)
+    """Processes it has put in the background: their status once they have ended."""
+
+    def copy(self, streams: Streams) -> Shell:
+        """A subshell: what it changes is lost with it."""
+        return replace(
+            self,
+            streams=streams,
+            variables=dict(self.variables),
+            exported=set(self.exported),
+            positional=list(self.positional),
+            background={},
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What its programs get."""
+        return {n: self.variables[n] for n in sorted(self.exported) if n in self.variables}
+
+    def path(self, word: str) -> str:
+        """The absolute path a word stands for."""
+        return posixpath.normpath(posixpath.join(self.directory, word)).replace("//", "/", 1)
+
+
+Substitute = Callable[[Shell, tree.Script], str]
+"""Runs the body of a ``$( … )`` and gives what it wrote."""
+
+
+def expand_to_text(shell: Shell, word: tree.Word, substitute: Substitute) -> str:
+    """A word as one text, as in an assignment."""
+    return "".join(_value(shell, part, substitute) for part in word)
+
+
+def expand_to_fields(shell: Shell, word: tree.Word, substitute: Substitute) -> list[str]:
+    """A word as a command's arguments: unquoted values are split at blanks."""
+    if any(isinstance(part, tree.Variable) and part.name == "@" for part in word):
+        return _positional_arguments(shell, word)
+    plain = "".join(p.text for p in word if isinstance(p, tree.Text) and not p.quoted)
+    if re.search(r"[*?]|\[.+\]", plain) or plain.startswith("~"):
+        raise NotModelled(f"the shell's pattern {plain}", tree.SYNTAX_STATUS)
+    found: list[str] = []
+    joins = False  # whether the next text continues the last field
+    for part in word:
+        value = _value(shell, part, substitute)
+        whole = part.quoted or isinstance(part, tree.Text)
+        pieces = [value] if whole else value.split()
+        joins = joins and (whole or not value[:1].isspace())
+        for piece in pieces:
+            if joins:
+                found[-1] += piece
+            else:
+                found.append(piece)
+            joins = piece is pieces[-1]
+        joins = joins and (whole or not value[-1:].isspace())
+    return found
+
+
+def _positional_arguments(shell: Shell, word: tree.Word) -> list[str]:
+    if len([part for part in word if part != tree.Text("", quoted=True)]) > 1:
+        raise NotModelled('the shell\'s "$@" inside a longer word', tree.SYNTAX_STATUS)
+    return list(shell.positional)
+
+
+def _value(
+    shell: Shell, part: tree.Text | tree.Variable | tree.Substitution, substitute: Substitute
+) -> str:
+    if isinstance(part, tree.Text):
+        return part.text
+    if isinstance(part, tree.Substitution):
+        return substitute(shell, part.body).replace("\0", "").rstrip("\n")
+    return _variable(shell, part.name)
+
+
+def _variable(shell: Shell, name: str) -> str:
+    special = {
+        "?": str(shell.status),
+        "$": str(shell.process.pid),
+        "#": str(len(shell.positional)),
+        "!": "" if shell.last is None else str(shell.last),
+        "0": shell.name,
+        "*": " ".join(shell.positional),
+    }
+    if name in special:
+        return special[name]
+    if name.isdigit():
+        value = next(iter(shell.positional[int(name) - 1 : int(name)]), None)
+    else:
+        value = shell.variables.get(name)
+    if value is None and shell.nounset:
+        shell.streams.err(f"{shell.name}: 1: {name}: parameter not set\n".encode())
+        raise Exit(2)
+    return value or ""
+
+
+def glob_pattern(word: tree.Word) -> str | None:
+    """A word that is nothing but a pattern of ``*`` and ``?``; None for any other."""
+    if any(not isinstance(part, tree.Text) or part.quoted for part in word):
+        return None
+    text = "".join(part.text for part in word if isinstance(part, tree.Text))
+    return text if ("*" in text or "?" in text) and "[" not in text else None
+
+
+def expand_pattern(files: Files, directory: str, pattern: str) -> list[str]:
+    """The paths that fit, sorted, as they were asked for; the pattern itself when none does."""
+    absolute = pattern.startswith("/")
+    found = ["/" if absolute else ""]
+    for part in pattern.strip("/").split("/"):
+        found = [
+            posixpath.join(base, name)
+            for base in found
+            for name in _names(files, posixpath.join(directory, base), part)
+        ]
+    return sorted(found) or [pattern]
+
+
+def _names(files: Files, directory: str, part: str) -> list[str]:
+    directory = posixpath.normpath(directory)
+    if "*" not in part and "?" not in part:
+        return [part] if files.exists(posixpath.join(directory, part)) else []
+    if not files.is_directory(directory):
+        return []
+    names = (n for n in files.names(directory) if not n.startswith(".") or part.startswith("."))
+    return [name for name in names if fnmatch.fnmatchcase(name, part)]
+
+
+Builtin = Callable[[Shell, Streams, list[str]], int]
+
+
+class Builtins:
+    """sh's builtins; ``knows`` says whether there is a program of that name."""
+
+    def __init__(self, files: Files, processes: Processes, knows: Callable[[str], bool]) -> None:
+        self._files = files
+        self._processes = processes
+        self._knows = knows
+
+    def table(self) -> Mapping[str, Builtin]:
+        """The builtins by name."""
+        return {
+            ":": lambda *_: 0,
+            "exit": _exit,
+            "cd": self._cd,
+            "export": _export,
+            "unset": _unset,
+            "set": _set,
+            "wait": self._wait,
+            "trap": _trap,
+            "read": _read,
+            "umask": _umask,
+            "echo": _echo,
+            "shift": _shift,
+            "pwd": _pwd,
+            "command": self._command,
+        }
+
+    def _cd(self, shell: Shell, streams: Streams, words: list[str]) -> int:
+        path = shell.path(words[0] if words else "/root")
+        if not self._files.is_directory(path):
+            streams.err(f"{shell.name}: 1: cd: can't cd to {words[0]}\n".encode())
+            return 2
+        shell.directory = path
+        return 0
+
+    def _wait(self, shell: Shell, _: Streams, words: list[str]) -> int:
+        pids = [int(word) for word in words if word.isdigit()] or list(shell.background)
+        self._processes.wait_for(
+            shell.process, lambda: all(shell.background.get(pid, 0) is not None for pid in pids)
+        )
+        return (shell.background.get(pids[-1], 127) or 0) if words and pids else 0
+
+    def _command(self, shell: Shell, streams: Streams, words: list[str]) -> int:
+        if len(words) != 2 or words[0] != "-v":
+            raise NotModelled("the shell's `command` but for -v", SYNTAX_STATUS)
+        if words[1] in self.table():
+            streams.out(f"{words[1]}\n".encode())
+        elif self._knows(words[1]):
+            streams.out(f"/usr/bin/{words[1]}\n".encode())
+        else:
+            raise NotModelled(f"whether there is a command {words[1]!r}")
+        return 0
+
+
+def _exit(shell: Shell, streams: Streams, words: list[str]) -> int:
+    if words and not words[0].isdigit():
+        streams.err(f"{shell.name}: 1: exit: Illegal number: {words[0]}\n".encode())
+        raise Exit(2)
+    raise Exit(int(words[0]) & 0xFF if words else shell.status)
+
+
+def _pwd(shell: Shell, streams: Streams, _: list[str]) -> int:
+    streams.out(f"{shell.directory}\n".encode())
+    return 0
+
+
+def _export(shell: Shell, _: Streams, words: list[str]) -> int:
+    for word in words:
+        name, given, value = word.partition("=")
+        shell.exported.add(name)
+        if given:
+            shell.variables[name] = value
+    return 0
+
+
+def _unset(shell: Shell, _: Streams, words: list[str]) -> int:
+    for word in words:
+        shell.variables.pop(word, None)
+    return 0
+
+
+def _set(shell: Shell, _: Streams, words: list[str]) -> int:
+    for word in words:
+        if not re.fullmatch(r"[-+][eu]+", word):
+            raise NotModelled(f"the shell's `set {word}`", SYNTAX_STATUS)
+        shell.errexit = word[0] == "-" if "e" in word else shell.errexit
+        shell.nounset = word[0] == "-" if "u" in word else shell.nounset
+    return 0
+
+
+def _shift(shell: Shell, streams: Streams, words: list[str]) -> int:
+    count = int(words[0]) if words and words[0].isdigit() else 1
+    if count > len(shell.positional):
+        streams.err(f"{shell.name}: 1: shift: can't shift that many\n".encode())
+        raise Exit(2)
+    del shell.positional[:count]
+    return 0
+
+
+def _umask(_: Shell, streams: Streams, words: list[str]) -> int:
+    """Modes are not modelled, so setting it changes nothing that can be seen."""
+    if not words:
+        streams.out(b"0022\n")
+    return 0
+
+
+def _trap(shell: Shell, _: Streams, words: list[str]) -> int:
+    numbers = [signal_number(word) for word in words[1:]]
+    if not numbers or None in numbers or words[0] not in ("", "-"):
+        raise NotModelled("the shell's `trap`, except to ignore signals", SYNTAX_STATUS)
+    for number in numbers:
+        if number is not None:
+            (shell.process.ignored.discard if words[0] else shell.process.ignored.add)(number)
+    return 0
+
+
+def _read(shell: Shell, streams: Streams, words: list[str]) -> int:
+    names = [word for word in words if word != "-r"]
+    line = streams.stdin.line()
+    text = (line or b"").decode("utf-8", "surrogateescape").strip()
+    pieces = text.split(maxsplit=max(0, len(names) - 1))
+    for index, name in enumerate(names):
+        shell.variables[name] = pieces[index] if index < len(pieces) else ""
+    return 0 if line and line.endswith(b"\n") else 1
+
+
+def _echo(_: Shell, streams: Streams, words: list[str]) -> int:
+    """dash's echo, which reads escapes and knows -n alone."""
+    end = b"\n"
+    if words[:1] == ["-n"]:
+        words, end = words[1:], b""
+    streams.out(escapes(" ".join(words)) + end)
+    return 0
+
+
+_SIGNAL_MESSAGES = {
     1: "Hangup",
     3: "Quit",
     9: "Killed",
@@ -24,16 +323,15 @@ _SAID = {
     14: "Alarm clock",
     15: "Terminated",
 }
-"""What a shell says of a child that a signal ended; of SIGINT and SIGPIPE it says nothing."""
+"""Messages about a child that a signal ended; for SIGINT and SIGPIPE a shell prints none."""
 
 
 class Interpreter:
-    """sh(1) as far as it is modelled; ``dispatch`` runs every program that is no builtin.
+    """sh(1) as far as it is modelled; ``dispatch`` runs every program that is not a builtin.
 
-    ``whole`` are scripts of tastyops' own that are answered as one program, by their text.
+    ``scripts`` maps the text of a script of tastyops to the program that answers it.
 
-    A program that is not modelled ends the whole script: what would have followed on a real
-    machine cannot be known.
+    A program that is not modelled ends the script: what a real machine would do next is unknown.
     """
 
     def __init__(
@@ -42,12 +340,12 @@ class Interpreter:
         processes: Processes,
         dispatch: Command,
         knows: Callable[[str], bool],
-        whole: Commands | None = None,
+        scripts: Commands | None = None,
     ) -> None:
         self._files = files
         self._processes = processes
         self._dispatch = dispatch
-        self._whole = whole or {}
+        self._scripts = scripts or {}
         self._builtins = Builtins(files, processes, knows).table()
 
     def commands(self) -> Commands:
@@ -60,8 +358,8 @@ class Interpreter:
             options += words.pop(0)[1:]
         if "c" not in options or not words:
             raise NotModelled(f"{' '.join(call.argv[:2])}, a shell without -c SCRIPT,")
-        if words[0] in self._whole:
-            return self._whole[words[0]](replace(call, argv=tuple(words[1:])))
+        if words[0] in self._scripts:
+            return self._scripts[words[0]](replace(call, argv=tuple(words[1:])))
         shell = Shell(
             process=call.process,
             streams=Streams(call.stdin, call.write_out, call.write_err),
@@ -82,7 +380,7 @@ class Interpreter:
     # -- control -----------------------------------------------------------------------------
 
     def _top(self, shell: Shell, script: tree.Script) -> int:
-        """A whole shell or subshell, to its status."""
+        """Runs a whole shell or subshell, and gives its exit status."""
         try:
             self._script(shell, script)
         except Exit as end:
@@ -178,7 +476,7 @@ class Interpreter:
     def _redirected(self, shell: Shell, redirects: list[tree.Redirect]) -> Streams:
         streams = replace(shell.streams)
         for redirect in redirects:
-            target = joined(shell, redirect.target, self._substitute)
+            target = expand_to_text(shell, redirect.target, self._substitute)
             if redirect.operator == "<":
                 streams.stdin = Input(self._files.read(shell.path(target)))
                 continue
@@ -218,10 +516,10 @@ class Interpreter:
         return self._program(shell, words, streams, values)
 
     def _fields(self, shell: Shell, word: tree.Word) -> list[str]:
-        pattern = pattern_of(word)
+        pattern = glob_pattern(word)
         if pattern is not None:
-            return expanded(self._files, shell.directory, pattern)
-        return fields(shell, word, self._substitute)
+            return expand_pattern(self._files, shell.directory, pattern)
+        return expand_to_fields(shell, word, self._substitute)
 
     def _values(self, shell: Shell, simple: tree.Simple, before: int) -> dict[str, str]:
         """The assignments of a command. With no words, the last ``$( … )`` gives the status."""
@@ -229,7 +527,7 @@ class Interpreter:
         for name, word in simple.assignments:
             if any(isinstance(part, tree.Variable) and part.name == "?" for part in word):
                 shell.status = before
-            values[name] = joined(shell, word, self._substitute)
+            values[name] = expand_to_text(shell, word, self._substitute)
             if not any(isinstance(part, tree.Substitution) for part in word) and not simple.words:
                 shell.status = 0
         return values
@@ -245,8 +543,8 @@ class Interpreter:
         except Killed as killed:
             status = 128 + killed.signal
             shell.process.check()
-            if killed.signal in _SAID:
-                shell.streams.err(f"{_SAID[killed.signal]}\n".encode())
+            if killed.signal in _SIGNAL_MESSAGES:
+                shell.streams.err(f"{_SIGNAL_MESSAGES[killed.signal]}\n".encode())
         finally:
             self._processes.end(process)
         shell.process.check()
