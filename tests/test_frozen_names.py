@@ -50,7 +50,7 @@ FROZEN_EVENTS = """
 
 FROZEN_PUBLIC_EVENTS = """
     log-opened run-attached entry work-status attends closed risk-period summary-added retitled
-    work-added corrected withdrawn private-kept
+    work-added corrected withdrawn private-kept imported
 """
 
 FROZEN_ERRORS = {

@@ -51,6 +51,7 @@ VERBS = (
     Verb("lab.break", "Break the lab machine in one of several ways", "lab.breaking"),
     Verb("lab.disk", "Pull, insert or boot from a disk of the lab machine", "lab.disk"),
     Verb("prune", "Remove private records of old runs", "prune"),
+    Verb("import-log", "Import old logs from a text, after a review", "import_log"),
     Verb("publish", "Make or update the public site from the logs", "publish"),
     Verb("backup", "Write all logs and runs into one private archive", "backup"),
 )

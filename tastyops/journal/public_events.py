@@ -153,6 +153,17 @@ class PrivateKept(PublicBody, frozen=True):
     head: str
 
 
+class Imported(PublicBody, frozen=True):
+    """The log was written by hand elsewhere: its text, word for word, is all that it says.
+
+    ``lines`` begins with the heading; ``posted`` is the day above it, as written there.
+    """
+
+    kind: ClassVar[str] = "imported"
+    posted: str
+    lines: list[str]
+
+
 KINDS: dict[str, type[PublicBody]] = {cls.kind: cls for cls in PublicBody.__subclasses__()}
 
 

@@ -52,7 +52,11 @@ def timeline(
 
     None for a log with fewer than two moments. ``now``: the right end of what has not ended.
     """
-    rows = [row for row in _rows(log, events, now) if row.bars or row.marks]
+    if document.imported:
+        marks = [line.at for line in document.imported.transcript if line.at]
+        rows = [_Row("Entries", "mark-entry", [], marks)]
+    else:
+        rows = [row for row in _rows(log, events, now) if row.bars or row.marks]
     moments = [at for row in rows for at in [*row.marks, *(end for bar in row.bars for end in bar)]]
     if not moments or max(moments) - min(moments) < timedelta(minutes=1):
         return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,15 @@ PART = 24_000
 
 DASH = " \N{EN DASH} "
 """Between the parts of a page's title."""
+
+Needed = Callable[[str, Sequence[Summary]], bool]
+"""Whether a part of a list, with its path and its logs, has to be rendered."""
+
+
+def every_part(path: str, logs: Sequence[Summary]) -> bool:
+    """Every part is rendered."""
+    return True
+
 
 _LINK = re.compile(r"https?://[^\s<>\"'\\]+")
 
@@ -179,6 +188,9 @@ class Pages:
     def log(self, log: Summary, document: Document, events: Sequence[PublicEvent]) -> list[Page]:
         """A log's page, and a page for each part of a long transcript."""
         moments = {event.seq: event.happened_at for event in events}
+        old = document.imported
+        if old:
+            moments |= {-i: line.at for i, line in enumerate(old.transcript, 1) if line.at}
         state = log.state(self._now)
         parts = _parts(document.transcript)
         numbered = [(f"{log.number}-part-{i}.html", i) for i in range(len(parts) - 1, 0, -1)]
@@ -189,9 +201,9 @@ class Pages:
         render = partial(
             self._page, "log.html",
             log=log, document=document, state=state, as_of=as_of,
-            summary=[Point(line) for line in document.summary],
+            summary=old.points if old else [Point(line) for line in document.summary],
             moved=_moved(log, events),
-            posted=time_element(first, log.offset),
+            posted=old.posted if old else time_element(first, log.offset),
             timeline=timeline(log, document, events, as_of or self._now),
         )  # fmt: skip
         pages = [render(log.page, title, part=0, parts=links, days=_days(parts[0], moments, log))]
@@ -241,8 +253,13 @@ class Pages:
             links_name="", as_of=None,
         )  # fmt: skip
 
-    def service(self, service: Service, logs: Sequence[Summary]) -> list[Page]:
-        """A service: its state, its open logs and its history; a long history in parts."""
+    def service(
+        self, service: Service, logs: Sequence[Summary], needed: Needed = every_part
+    ) -> list[Page]:
+        """A service: its state, its open logs and its history; a long history in parts.
+
+        Parts that are not ``needed`` are left out.
+        """
         open_logs = [log for log in logs if log.state(self._now).is_open]
         state = worst(log.state(self._now) for log in open_logs)
         return self._list(
@@ -251,6 +268,7 @@ class Pages:
             logs,
             lead=service.note,
             title=f"{headline_words(state)}{DASH}{service.name}{DASH}{self._site.title}",
+            needed=needed,
             service=service,
             service_state=state,
         )
@@ -265,7 +283,7 @@ class Pages:
 
     def _list(
         self, stem: str, heading: str, logs: Sequence[Summary], *, title: str = "", lead: str = "",
-        **values: Any,
+        needed: Needed = every_part, **values: Any,
     ) -> list[Page]:  # fmt: skip
         """Logs, newest first. The oldest sixty are part 1 and stay so, whatever is added."""
         in_parts = max(0, (len(logs) - 1) // ON_A_PAGE)
@@ -277,6 +295,8 @@ class Pages:
         links = [Link(path, path[len(stem) + 1 : -5].replace("-", " ")) for path, _ in chunks[1:]]
         found = []
         for path, some in chunks:
+            if path != chunks[0][0] and not needed(path, some):
+                continue
             part = "" if path == chunks[0][0] else f", {path[len(stem) + 1 : -5].replace('-', ' ')}"
             found.append(
                 self._page(
@@ -410,8 +430,8 @@ def _days(
         days[-1]["lines"].append(
             {
                 "number": line.number,
-                "iso": f"{at:%Y-%m-%dT%H:%M:%SZ}" if at else "",
-                "minute": f"{line.minute[:2]}:{line.minute[2:]}",
+                "iso": f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "",
+                "minute": f"{line.minute[:2]}:{line.minute[2:]}" if line.minute else "",
                 "text": line.text,
                 "points": line.points,
             }

@@ -8,7 +8,6 @@ summaries of all logs are kept in a file of the site that holds nothing a page d
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -18,7 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 import tastyops
 from tastyops.errors import JournalDamaged, UsageError
@@ -62,20 +63,18 @@ class Source:
     """A log's journal, as found: its number, and what tells whether it has changed."""
 
     number: str
-    path: Path
+    path: str
     size: int
     modified: int
 
 
-@dataclass
-class _Known:
+class _Known(Struct):
     """What the last build remembered."""
 
     practice: bool | None = None
     fingerprint: str = ""
-    services: list[str] = field(default_factory=list)
-    letters: list[str] = field(default_factory=list)
-    logs: dict[str, tuple[int, int, str, Summary]] = field(default_factory=dict)
+    services: list[str] = []
+    logs: dict[str, tuple[int, int, str, Summary]] = {}
     """By number: size and time of the journal, state as rendered, summary."""
 
 
@@ -204,23 +203,33 @@ class Site:
             writer.put(pages.year(year, by_year.get(year, [])))
         writer.put(pages.archive(by_year), pages.style())
         writer.put(pages.front(newest_first, pages.as_of(newest_first)))
-        self._render_services(writer, pages, newest_first, known)
+        appended = stale if _only_appended(known, logs) else None
+        self._render_services(writer, pages, newest_first, known, appended)
         self._render_index(writer, pages, newest_first, touched, whole=not known.logs)
         if self._settings.address:
             self._render_for_programs(writer, pages, newest_first, read, sources, now)
 
     def _render_services(
-        self, writer: _Writer, pages: Pages, logs: Sequence[Summary], known: _Known
-    ) -> None:
+        self, writer: _Writer, pages: Pages, logs: Sequence[Summary], known: _Known,
+        anew: set[str] | None,
+    ) -> None:  # fmt: skip
+        """Each service's page; of the parts of its history those with logs ``anew``, or all."""
         for slug in set(known.services) - {service.slug for service in self._services}:
             for path in (self._directory / "services").glob(f"{slug}*"):
                 if re.fullmatch(rf"{re.escape(slug)}(-part-\d+)?\.\w+", path.name):
                     path.unlink()
         if self._services:
             writer.put(pages.services(logs))
+        by_service = _by_service(logs)
         for service in self._services:
-            own = [log for log in logs if service.slug in log.services]
-            writer.put(*pages.service(service, own))
+            slug = service.slug
+            own = by_service[slug]
+
+            def needed(path: str, some: Sequence[Summary]) -> bool:
+                touched = anew is None or any(log.number in anew for log in some)
+                return touched or not (self._directory / path).exists()
+
+            writer.put(*pages.service(service, own, needed))
 
     def _render_for_programs(
         self, writer: _Writer, pages: Pages, logs: Sequence[Summary], read: dict[str, Read],
@@ -238,11 +247,12 @@ class Site:
         site, services = self._settings, self._services
         schema = (BUILT_IN / "status.schema.json").read_bytes()
         writer.put(Page("status.schema.json", schema))
-        by_change = sorted(logs, key=lambda log: (log.changed, log.number), reverse=True)
+        by_service = _by_service(logs)
         for service in (None, *services):
             stem = f"services/{service.slug}" if service else ""
-            own = [log for log in logs if not service or service.slug in log.services]
-            changed = [log for log in by_change if not service or service.slug in log.services]
+            own = by_service[service.slug] if service else logs
+            new = (log for log in own if not log.imported)
+            changed = sorted(new, key=lambda log: (log.changed, log.number), reverse=True)
             feed, calendar, status = (
                 (f"{stem}.xml", f"{stem}.ics", f"{stem}.json")
                 if service
@@ -297,7 +307,7 @@ class Site:
         return found
 
     def _read_one(self, source: Source) -> Read:
-        journal = PublicJournal(source.path)
+        journal = PublicJournal(Path(source.path))
         journal.catch_up()
         document = build(journal.events)
         summary = summarise(source.number, document, journal.events, self._services)
@@ -352,44 +362,48 @@ class Site:
     def _recall(self) -> _Known:
         """What was remembered; nothing where there is no memory, or another version's."""
         try:
-            data = json.loads(read_plain(self._directory / MEMORY))
-            logs = {
-                number: (size, modified, state, Summary.from_json(values))
-                for number, (size, modified, state, values) in data["logs"].items()
-            }
-            return _Known(data["practice"], data["fingerprint"], data["services"], [], logs)
-        except FileNotFoundError:
-            return _Known()
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return msgspec.json.decode(read_plain(self._directory / MEMORY), type=_Known)
+        except (OSError, msgspec.MsgspecError):
             return _Known()
 
     def _remember(
         self, fingerprint: str, logs: dict[str, Summary], read: dict[str, Read],
         sources: dict[str, Source], known: _Known, now: datetime,
     ) -> None:  # fmt: skip
-        entries: dict[str, list[Any]] = {}
-        for number, summary in logs.items():
+        entries: dict[str, tuple[int, int, str, Summary]] = {}
+        for number, summary in sorted(logs.items()):
             source = sources.get(number)
             if number in read and source:
                 size, modified = source.size, source.modified
             else:
                 size, modified = known.logs[number][:2]
-            entries[number] = [size, modified, summary.state(now), summary.to_json()]
-        memory = {
-            "practice": self._practice,
-            "fingerprint": fingerprint,
-            "services": [service.slug for service in self._services],
-            "logs": entries,
-        }
-        data = json.dumps(memory, separators=(",", ":"), sort_keys=True).encode()
+            entries[number] = (size, modified, summary.state(now), summary)
+        slugs = [service.slug for service in self._services]
+        data = msgspec.json.encode(_Known(self._practice, fingerprint, slugs, entries))
         path = self._directory / MEMORY
         if not path.exists() or read_plain(path) != data:
             write_whole(path, data)
 
 
+def _by_service(logs: Iterable[Summary]) -> dict[str, list[Summary]]:
+    found: dict[str, list[Summary]] = defaultdict(list)
+    for log in logs:
+        for slug in log.services:
+            found[slug].append(log)
+    return found
+
+
+def _only_appended(known: _Known, logs: dict[str, Summary]) -> bool:
+    """Whether every log that is new was opened after all that were known."""
+    last = max(((entry[3].opened, number) for number, entry in known.logs.items()), default=None)
+    new = logs.keys() - known.logs.keys()
+    return last is not None and all((logs[number].opened, number) > last for number in new)
+
+
 def initial(word: str) -> str:
     """The page of the index a word stands on: its first character if that is a-z or 0-9."""
-    return word[0] if re.match(r"[a-z0-9]", word) else "other"
+    first = word[0]
+    return first if first.isascii() and first.isalnum() else "other"
 
 
 def find_sources(logs: Path) -> tuple[dict[str, Source], list[str]]:
@@ -406,10 +420,10 @@ def find_sources(logs: Path) -> tuple[dict[str, Source], list[str]]:
                     continue
                 number = f"{year}/{int(match[1]):03}"
                 if number in found:
-                    faults.append(f"{entry.path}: {number} is {found[number].path.name} already.")
+                    faults.append(f"{entry.path}: {number} is {found[number].path} already.")
                     continue
                 status = entry.stat(follow_symlinks=False)
-                source = Source(number, Path(entry.path), status.st_size, status.st_mtime_ns)
+                source = Source(number, entry.path, status.st_size, status.st_mtime_ns)
                 found[number] = source
     return found, faults
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+
+from msgspec import Struct
 
 from tastyops.journal.envelope import unstamp
 from tastyops.journal.public_events import Entry, LogOpened, PublicEvent, RiskPeriod
@@ -64,10 +64,10 @@ _WORDS = {
 BY_URGENCY = tuple(State)
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True, array_like=True):
     """One log in a list. Moments are seconds since 1970; 0 where there is none.
 
+    ``month``: ``2026-11``, the one in which the log was first published.
     ``phase``: ``planned``, ``running``, ``unfinished``, ``cancelled`` or ``closed``.
     ``sequence`` counts the changes of the announced period and the endings; ``scheduled`` is the
     last of them. ``services``: slugs of those it concerns. ``words``: its terms in the index.
@@ -79,6 +79,7 @@ class Summary:
     title: str
     date: str
     offset: int
+    month: str
     phase: str
     status: str
     opened: float
@@ -91,6 +92,7 @@ class Summary:
     scheduled: float
     lead: str
     latest: str
+    imported: bool
     services: tuple[str, ...]
     words: tuple[str, ...]
 
@@ -98,11 +100,6 @@ class Summary:
     def year(self) -> str:
         """``2026``."""
         return self.number.partition("/")[0]
-
-    @property
-    def month(self) -> str:
-        """``2026-11``: the month in which it was first published."""
-        return f"{local(moment(self.opened), self.offset):%Y-%m}"
 
     @property
     def page(self) -> str:
@@ -150,18 +147,6 @@ class Summary:
         """Whether the works go on after the end of the at-risk period."""
         return self.phase == "running" and 0 < self.ends <= now.timestamp()
 
-    def to_json(self) -> list[Any]:
-        """The values of all fields, in order."""
-        return [getattr(self, field.name) for field in fields(self)]
-
-    @classmethod
-    def from_json(cls, values: Sequence[Any]) -> Summary:
-        """The summary that ``to_json`` gave. Raises TypeError, ValueError for another version's."""
-        if len(values) != len(cls.__dataclass_fields__):
-            raise ValueError("a summary of another version")
-        named = dict(zip(cls.__dataclass_fields__, values, strict=True))
-        return cls(**{**named, "services": tuple(values[-2]), "words": tuple(values[-1])})
-
 
 def moment(seconds: float) -> datetime:
     """Seconds since 1970 as a moment."""
@@ -190,6 +175,8 @@ def summarise(
     entries = [event for event in events if isinstance(event.body, Entry)]
     closings = [event for event in events if event.body.kind == "closed"]
     title = one_line(document.title)
+    posted = document.imported.posted_at if document.imported else None
+    first = posted or (events[0].recorded_at if events else None)
     lead = next(iter(document.summary), "")
     return Summary(
         number=number,
@@ -198,9 +185,10 @@ def summarise(
         title=title,
         date=one_line(document.date),
         offset=document.offset,
+        month=f"{local(first or moment(0), document.offset):%Y-%m}",
         phase=_phase(document),
         status=one_line(document.status),
-        opened=_seconds(events[0].recorded_at) if events else 0.0,
+        opened=_seconds(first) if first else 0.0,
         ended=_seconds(closings[-1].happened_at) if closings else 0.0,
         begins=_seconds(begins) if begins else 0.0,
         ends=_seconds(ends) if ends else 0.0,
@@ -213,6 +201,7 @@ def summarise(
         ),
         lead=_cut(one_line(lead), 240),
         latest=_cut(one_line(document.transcript[0].text), 240) if document.transcript else "",
+        imported=document.imported is not None,
         services=tuple(s.slug for s in services if hosts.intersection(s.hosts)),
         words=_words([title, *(work.title for work in document.works)]),
     )

@@ -103,6 +103,26 @@ class LogBook:
                 )
         return log
 
+    def adopt(
+        self, number: str, opened: LogOpened, bodies: Sequence[PublicBody], at: datetime, who: str
+    ) -> LogFile:
+        """A log under a number it has already. Raises UsageError if that number is taken."""
+        year, _, count = number.partition("/")
+        with must_write(self.directory):
+            make_public_directory(self.directory)
+            self._keep_apart(opened.practice)
+            with locked(self.directory / ".lock"):
+                if self.find(number) is not None:
+                    raise UsageError(
+                        f"{self.directory} has a log {number} already.",
+                        still_true="That log is as it was.",
+                    )
+                path = self.directory / year / f"{count}-{_slug(opened.title)}"
+                make_public_directory(path.parent)
+                log = LogFile(path, Masker(), say=self._say)
+                log.extend([Copied(body, at, who=who) for body in (opened, *bodies)])
+        return log
+
     def join(
         self, number: str, head: LogHead, run: str, at: datetime, masker: Masker
     ) -> tuple[LogFile, int]:

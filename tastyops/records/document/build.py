@@ -15,6 +15,7 @@ from tastyops.journal.public_events import (
     Closed,
     Corrected,
     Entry,
+    Imported,
     LogOpened,
     PublicBody,
     PublicEvent,
@@ -26,6 +27,7 @@ from tastyops.journal.public_events import (
     WorkAdded,
     WorkStatus,
 )
+from tastyops.records.document.old_log import OldLog, read_old_log
 from tastyops.records.document.times import closing_time, local, long_date, offset_name, risk_period
 
 COMPLETED = "Completed"
@@ -101,6 +103,8 @@ class Document:
     closed: bool = False
     at_risk: str = ""
     """``from 0001hrs until 0200hrs``; empty where no period was said."""
+    imported: OldLog | None = None
+    """What was written by hand elsewhere, for a log that was imported."""
 
     @property
     def tag(self) -> str:
@@ -117,6 +121,8 @@ class Document:
     @property
     def subtitle(self) -> str:
         """``Maintenance log for …`` or ``Incident log for …``."""
+        if self.imported is not None:
+            return self.imported.subtitle
         word = "Incident" if self.kind == "incident" else "Maintenance"
         return f"{word} log for {self.date}"
 
@@ -172,11 +178,11 @@ class _Building:
             case Attends(name=name):
                 if name not in document.attending:
                     document.attending.append(name)
-            case Closed() as closed if closed.run:
-                self._run_closed(closed, event.happened_at)
+            case Imported(posted=posted, lines=text):
+                document.imported = read_old_log(text, posted, document.offset)
+                _fill(document, document.imported)
             case Closed() as closed:
-                document.status = self._ended(closed.status, event.happened_at)
-                document.closed = True
+                self._close(closed, event.happened_at)
             case body:
                 self._take_of_works(body)
 
@@ -205,6 +211,13 @@ class _Building:
                 works[offset:] = [replace(work, run=run) for work in works[offset:]]
             case _:
                 pass
+
+    def _close(self, closed: Closed, at: datetime) -> None:
+        if closed.run:
+            self._run_closed(closed, at)
+            return
+        self._document.status = self._ended(closed.status, at)
+        self._document.closed = True
 
     def _run_closed(self, closed: Closed, at: datetime) -> None:
         """A run's end is the log's, unless another run goes on, or a person has the last word.
@@ -236,9 +249,30 @@ class _Building:
         """The document, its transcript in order."""
         document = self._document
         lines = _transcript(self._entries, document.offset)
+        if document.imported is not None:
+            lines += _old_lines(document.imported)
         document.transcript = [line for line in lines if line.number not in self._withdrawn]
         document.withdrawn = [line for line in lines if line.number in self._withdrawn]
         return document
+
+
+def _fill(document: Document, old: OldLog) -> None:
+    """Puts what was written by hand into the document; its transcript comes when all is known."""
+    document.attending = [old.attending] if old.attending else []
+    document.status = old.status.removesuffix(".") or "Not stated"
+    document.closed = old.is_over
+    for point in old.points:
+        document.summary += [point.text, *point.points]
+    for work in old.works:
+        document.works.append(WorkItem(work.title, work.note, open=not work.note))
+
+
+def _old_lines(old: OldLog) -> list[Line]:
+    """The transcript in the order of its source. Their numbers are negative: no event is one."""
+    return [
+        Line(line.minute, line.day, line.text, line.points, -number)
+        for number, line in enumerate(old.transcript, 1)
+    ]
 
 
 def _left_over(work: WorkItem, run: str) -> WorkItem:
