@@ -19,11 +19,16 @@ def one_line(text: str) -> str:
     Escape sequences go whole; bidirectional controls go too, because they let a name read as
     another on a page.
     """
+    if not (text.isascii() and text.isprintable()):
+        text = _without_controls(text)
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_ENTRY else line[: LONGEST_ENTRY - 1] + "…"
+
+
+def _without_controls(text: str) -> str:
     text = _ESCAPE.sub("", text)
     kept = (" " if ch in "\r\n\t\v\f\x85\u2028\u2029" else ch for ch in text)
-    visible = "".join(ch for ch in kept if unicodedata.category(ch) not in ("Cc", "Cf", "Cs"))
-    line = " ".join(visible.split())
-    return line if len(line) <= LONGEST_ENTRY else line[: LONGEST_ENTRY - 1] + "…"
+    return "".join(ch for ch in kept if unicodedata.category(ch) not in ("Cc", "Cf", "Cs"))
 
 
 @dataclass(frozen=True, slots=True)

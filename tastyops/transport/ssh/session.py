@@ -108,6 +108,8 @@ class SshSession(SshProber):
         self._forgotten: list[str] = []
         self._crowded = False
         """Whether the last change left no room on the host."""
+        self._cleared = False
+        """Whether the run's directory is gone from the host: no last words are needed."""
 
     def lock(self, holder: Holder, *, take_over: bool = False) -> Lock:
         """Takes the host's lock, or says who has it. Raises LinkLost."""
@@ -223,10 +225,12 @@ class SshSession(SshProber):
         self._forgotten.clear()
         self._link.tell("z")
         self._link.ask("h")
+        self._cleared = True
 
     def close(self) -> None:
-        """Ends the session; the run's directory stays. Never raises."""
-        self._link.farewell(("r",), *([("d", *self._forgotten)] if self._forgotten else []))
+        """Ends the session; the run's directory stays, unless forgotten. Never raises."""
+        if not self._cleared:
+            self._link.farewell(("r",), *([("d", *self._forgotten)] if self._forgotten else []))
         self._link.close()
 
 
