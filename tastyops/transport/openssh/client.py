@@ -17,6 +17,7 @@ import math
 import os
 import pwd
 import re
+import resource
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -62,7 +63,9 @@ _SHORTEST_BASE = "/tmp"  # noqa: S108 - for a directory of 0700
 _LONGEST_BASE = 50
 """With the master's own names behind it, a socket's path must stay below 104 bytes."""
 
-PERSIST_SECONDS = 60
+_DESCRIPTORS = 16_384
+
+PERSIST_SECONDS = 10
 """A master whose tastyops was killed ends after that long."""
 
 
@@ -130,7 +133,16 @@ def _base() -> str:
 @cache
 def workspace() -> Workspace:
     """This process's, made when it is first wanted."""
+    _allow_descriptors()
     return Workspace()
+
+
+def _allow_descriptors() -> None:
+    """Raises the soft limit of open files: a session needs nine, and 1024 are the usual limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def program() -> str:
