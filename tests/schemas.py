@@ -11,7 +11,7 @@ from tastyops.app.registry import BUILT_IN
 from tastyops.model.action import Registry
 from tastyops.runbook import yaml_reader
 from tastyops.runbook.schema import runbook_schema
-from tastyops.runbook.yaml_tree import Mapping, Node, Sequence, plain_value
+from tastyops.runbook.yaml_tree import MappingNode, Node, SequenceNode, plain_value
 
 
 def validator(registry: Registry) -> Draft7Validator:
@@ -33,8 +33,8 @@ def refused(text: str, schema: Draft7Validator | None = None) -> list[str]:
 
 def _plain(node: Node) -> Any:
     match node:
-        case Mapping():
+        case MappingNode():
             return {key.text: _plain(value) for key, value in node.entries}
-        case Sequence():
+        case SequenceNode():
             return [_plain(item) for item in node.items]
     return plain_value(node)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tastyops.errors import InvalidFile, Place
 from tastyops.model.runbook import Marked
 from tastyops.runbook import yaml_reader
-from tastyops.runbook.yaml_tree import Mapping, Node, Scalar, Sequence, plain_value
+from tastyops.runbook.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode, plain_value
 
 
 def problems(data: bytes) -> list[str]:
@@ -130,19 +130,19 @@ def test_all_recoverable_problems_at_once() -> None:
 
 def test_the_tree() -> None:
     tree = yaml_reader.parse(b"\xef\xbb\xbfa: 1\nb:\n  - 'x'\n  - {c: d}\n", "f.yml")
-    assert tree == Mapping(
+    assert tree == MappingNode(
         (
-            (Scalar("a", True, Place("f.yml", 1, 1)), Scalar("1", True, Place("f.yml", 1, 4))),
+            (ScalarNode("a", True, Place("f.yml", 1, 1)), ScalarNode("1", True, Place("f.yml", 1, 4))),
             (
-                Scalar("b", True, Place("f.yml", 2, 1)),
-                Sequence(
+                ScalarNode("b", True, Place("f.yml", 2, 1)),
+                SequenceNode(
                     (
-                        Scalar("x", False, Place("f.yml", 3, 5)),
-                        Mapping(
+                        ScalarNode("x", False, Place("f.yml", 3, 5)),
+                        MappingNode(
                             (
                                 (
-                                    Scalar("c", True, Place("f.yml", 4, 6)),
-                                    Scalar("d", True, Place("f.yml", 4, 9)),
+                                    ScalarNode("c", True, Place("f.yml", 4, 6)),
+                                    ScalarNode("d", True, Place("f.yml", 4, 9)),
                                 ),
                             ),
                             Place("f.yml", 4, 5),
@@ -158,13 +158,13 @@ def test_the_tree() -> None:
 
 def test_an_alias_stands_for_its_anchor() -> None:
     tree = yaml_reader.parse(b"a: &x [1]\nb: *x\n", "f.yml")
-    assert isinstance(tree, Mapping)
+    assert isinstance(tree, MappingNode)
     assert tree.entries[0][1] is tree.entries[1][1]
 
 
 def test_tabs_inside_a_block_text_are_text() -> None:
     tree = yaml_reader.parse(b"a: |\n  x\n  \ty\n", "f.yml")
-    assert isinstance(tree, Mapping)
+    assert isinstance(tree, MappingNode)
     assert tree.entries[0][1].text == "x\n\ty\n"  # type: ignore[union-attr]
 
 
@@ -197,10 +197,10 @@ MEANINGS = {
 
 @pytest.mark.parametrize(("text", "meaning"), MEANINGS.items())
 def test_plain_values(text: str, meaning: object) -> None:
-    value = plain_value(Scalar(text, True, Place("f")))
+    value = plain_value(ScalarNode(text, True, Place("f")))
     assert value == meaning
     assert type(value) is type(meaning)
-    assert plain_value(Scalar(text, False, Place("f"))) == text
+    assert plain_value(ScalarNode(text, False, Place("f"))) == text
 
 
 WHERE = {
@@ -219,8 +219,8 @@ WHERE = {
 @pytest.mark.parametrize("data", WHERE.values(), ids=WHERE)
 def test_a_word_in_a_text_is_found_in_the_file(data: bytes) -> None:
     node = yaml_reader.parse(data, "f.yml")
-    while not isinstance(node, Scalar):
-        node = node.items[0] if isinstance(node, Sequence) else node.entries[0][1]
+    while not isinstance(node, ScalarNode):
+        node = node.items[0] if isinstance(node, SequenceNode) else node.entries[0][1]
     lines = data.decode().split("\n")
     line = next(n for n, text in enumerate(lines) if "TWO" in text)
     place = Marked(node.text, node.place, node.lines).at(node.text.index("TWO"))
@@ -250,9 +250,9 @@ JSON = st.recursive(
 
 def plain(node: Node) -> object:
     match node:
-        case Mapping():
+        case MappingNode():
             return {key.text: plain(value) for key, value in node.entries}
-        case Sequence():
+        case SequenceNode():
             return [plain(item) for item in node.items]
     return node.text
 

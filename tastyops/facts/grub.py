@@ -8,17 +8,15 @@ from dataclasses import dataclass, replace
 
 from tastyops.errors import ProbeFailed
 from tastyops.facts.grub_script import (
-    HERE,
+    GRUB_DIRECTORY,
     KERNEL,
     OPTIONS,
-    Block,
+    Interpreter,
     Item,
-    NotUnderstood,
-    Run,
+    ScriptState,
     Value,
-    World,
-    read,
 )
+from tastyops.facts.grub_syntax import Block, UnreadableScript, parse_script
 from tastyops.facts.readings import Answer, Parsers, Reading, need_ok
 
 BOOT_MENU = Reading(("cat", "/boot/grub/grub.cfg"), "boot_menu")
@@ -127,23 +125,23 @@ class BootMenu:
         """The same with a custom.cfg; None where there is none."""
         return replace(self, custom=custom, custom_known=True)
 
-    def _world(
+    def _run_script(
         self, environment: BootEnvironment | None, *, asking: bool = True
-    ) -> tuple[Run, World]:
-        """The world after grub.cfg; not ``asking`` takes an unread custom.cfg to be absent."""
+    ) -> tuple[Interpreter, ScriptState]:
+        """Run grub.cfg; without ``asking``, a custom.cfg that was not read counts as missing."""
         known = self.custom_known or not asking
-        files = {f"{HERE}/custom.cfg": self.custom} if known else {}
+        files = {f"{GRUB_DIRECTORY}/custom.cfg": self.custom} if known else {}
         settings = environment.settings if environment else None
-        run = Run(settings, files, environment is None or environment.there)
-        world = World()
-        run.run(self.script, world)
-        return run, world
+        run = Interpreter(settings, files, environment is None or environment.there)
+        state = ScriptState()
+        run.run(self.script, state)
+        return run, state
 
     @property
     def entries(self) -> tuple[BootEntry, ...]:
         """Every entry that starts a Linux kernel, in order, submenus' included."""
-        run, world = self._world(BootEnvironment({}), asking=False)
-        return tuple(entry for entry in _all(run, world) if entry.kernel)
+        run, state = self._run_script(BootEnvironment({}), asking=False)
+        return tuple(entry for entry in _all(run, state) if entry.kernel)
 
     def unpickable(self, entry: BootEntry | None = None, *, words: bool = False) -> str:
         """What keeps an entry from being picked on the console; empty if nothing does.
@@ -166,10 +164,10 @@ class BootMenu:
 
     def chosen(self, environment: BootEnvironment | None) -> Chosen:
         """What the next boot starts; ``environment`` is None where the block cannot be read."""
-        run, world = self._world(environment)
+        run, state = self._run_script(environment)
         if self.asks_custom and not self.custom_known:
-            world.forget()
-        return _chosen(run, world, world.get("default"), (), True)
+            state.forget()
+        return _chosen(run, state, state.get("default"), (), True)
 
     def releases(self) -> tuple[str, ...]:
         """The kernels it can start, in its order."""
@@ -181,15 +179,17 @@ def escaped(name: str) -> str:
     return name.replace(">", ">>")
 
 
-def _all(run: Run, world: World, path: str = "", unrestricted: bool = True) -> list[BootEntry]:
+def _all(
+    run: Interpreter, state: ScriptState, path: str = "", unrestricted: bool = True
+) -> list[BootEntry]:
     found: list[BootEntry] = []
-    for item in world.menu:
+    for item in state.menu:
         name = item.id if item.id is not None else item.title
         if item.many or name is None:
             continue
         here = f"{path}{escaped(name)}"
         is_open = unrestricted and item.open
-        inside = _enter(run, world, item)
+        inside = _run_item(run, state, item)
         if item.submenu:
             found += _all(run, inside, f"{here}>", is_open)
         else:
@@ -198,9 +198,9 @@ def _all(run: Run, world: World, path: str = "", unrestricted: bool = True) -> l
     return found
 
 
-def _enter(run: Run, world: World, item: Item) -> World:
-    """The world after an entry's own script, or a submenu's."""
-    inside = world.inside() if item.submenu else world.copy()
+def _run_item(run: Interpreter, state: ScriptState, item: Item) -> ScriptState:
+    """Run the script of an entry or a submenu, and return the state after it."""
+    inside = state.submenu_state() if item.submenu else state.copy()
     inside.variables[KERNEL] = inside.variables[OPTIONS] = ""
     for number in range(1, 10):
         given = item.words[number - 1] if number <= len(item.words) else ""
@@ -210,17 +210,17 @@ def _enter(run: Run, world: World, item: Item) -> World:
 
 
 def _chosen(
-    run: Run, world: World, wanted: Value, path: tuple[str, ...], unrestricted: bool
+    run: Interpreter, state: ScriptState, wanted: Value, path: tuple[str, ...], unrestricted: bool
 ) -> Chosen:
     """One level of the menu (``run_menu`` in GRUB's normal/menu.c), and the submenu it leads to."""
-    found = _pick(world.menu, wanted)
+    found = _pick(state.menu, wanted)
     if isinstance(found, str):
         return Chosen(why=found)
     name = found.id if found.id is not None else found.title
     if name is None:
         return Chosen(why="an entry of the boot menu has a name that cannot be known")
     here, is_open = (*path, escaped(name)), unrestricted and found.open
-    inside = _enter(run, world, found)
+    inside = _run_item(run, state, found)
     if found.submenu:
         return _chosen(run, inside, _rest(wanted or ""), here, is_open)
     kernel = inside.get(KERNEL)
@@ -305,8 +305,8 @@ def _boot_environment(answer: Answer) -> BootEnvironment:
 
 def _read_script(text: str, what: str) -> Block:
     try:
-        return read(text)
-    except NotUnderstood as error:
+        return parse_script(text)
+    except UnreadableScript as error:
         raise ProbeFailed(f"{what} cannot be understood: {error}") from error
 
 

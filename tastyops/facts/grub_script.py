@@ -1,13 +1,13 @@
-"""GRUB's configuration language: what a ``grub.cfg`` puts into the boot menu, and its default.
+"""Runs GRUB's configuration: what a ``grub.cfg`` puts into the boot menu, and its default.
 
-A configuration is a script, so its last ``set default=`` is not what GRUB starts: a branch may
-not be taken, and a variable may come from the environment block. The script is therefore run
-here, on values that are either known or not. Where a condition is not known both branches are
-run, and whatever differs afterwards is not known either.
+A configuration is a script, so its last ``set default=`` need not be what GRUB starts: a branch
+may not be taken, and a variable may come from the environment block. The script is therefore run
+here, on values that are either known or unknown. If a condition is unknown, both branches run,
+and every variable that differs between them is unknown afterwards.
 
-Facts come from GRUB's source: ``grub-core/script/yylex.l`` (words), ``script/execute.c``
-(commands, ``if``), ``commands/test.c`` (``[``), ``commands/menuentry.c`` (entries),
-``kern/env.c`` (a submenu sees exported variables only).
+Facts come from GRUB's source: ``grub-core/script/execute.c`` (commands, ``if``),
+``commands/test.c`` (``[``), ``commands/menuentry.c`` (entries), ``kern/env.c`` (a submenu sees
+exported variables only).
 """
 
 from __future__ import annotations
@@ -16,250 +16,26 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tastyops.facts.grub_syntax import DEEPEST, Block, Function, If, Loop, Simple, Word
+
 Value = str | None
-"""A variable's value; None where it cannot be known."""
+"""A variable's value; None if it is unknown."""
 
 MOST_STEPS = 20_000
-"""Commands run before a configuration counts as one that does not end."""
+"""Commands that run before a configuration counts as endless."""
 
-DEEPEST = 40
-"""Levels of blocks and function calls; GRUB's own configurations have five."""
-
-
-class NotUnderstood(Exception):
-    """A script this module cannot read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of a word: text, or a variable's name; a quoted one is never split or dropped."""
-
-    text: str
-    variable: bool = False
-    quoted: bool = False
-
-
-Word = tuple[Part, ...]
-Block = tuple["Statement", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Simple:
-    """A command, its words, and the block that a ``menuentry`` or ``submenu`` ends with."""
-
-    words: tuple[Word, ...]
-    block: Block | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class If:
-    """Conditions with their blocks in order; an ``else`` has no condition."""
-
-    branches: tuple[tuple[Block | None, Block], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """``for``, ``while`` or ``until``."""
-
-    variable: str
-    words: tuple[Word, ...]
-    body: Block
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function's definition."""
-
-    name: str
-    body: Block
-
-
-Statement = Simple | If | Loop | Function
-
-
-# -- reading -------------------------------------------------------------------------------------
-
-_TOKEN = re.compile(
-    r"""(?P<blank>[ \t\r]+|\\\n|\#[^\n]*)|(?P<end>\n|;)|(?P<brace>[{}])
-    |(?P<word>(?:[^{}|&$;<>\s'"\\]|"(?:\\.|[^\\"])*"|'[^']*'|\\.|\$"(?:\\.|[^\\"])*"
-      |\$(?:[A-Za-z_]\w*|\d+|\{(?:[A-Za-z_]\w*|\d+|[?\#*@])\}|[?\#*@]))+)""",
-    re.VERBOSE | re.DOTALL,
-)
-_PIECE = re.compile(
-    r"""'(?P<single>[^']*)'|\$?"(?P<double>(?:\\.|[^\\"])*)"|\\(?P<escaped>.)
-    |\$\{?(?P<variable>[A-Za-z_]\w*|\d+|[?\#*@])\}?|(?P<plain>[^'"$\\]+)""",
-    re.VERBOSE | re.DOTALL,
-)
-_INSIDE = re.compile(
-    r"""\\(?P<escaped>[$"\\])|(?P<joined>\\\n)|\$\{?(?P<variable>[A-Za-z_]\w*|\d+|[?\#*@])\}?
-    |(?P<plain>[^$\\]+|.)""",
-    re.VERBOSE | re.DOTALL,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    word: Word = ()
-
-
-def _tokens(text: str) -> list[_Token]:
-    found, at = [], 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            line = text.count("\n", 0, at) + 1
-            raise NotUnderstood(f"line {line} cannot be read: {text[at : at + 20]!r}")
-        at = match.end()
-        if match.lastgroup == "word":
-            found.append(_Token("word", match[0], _word(match[0])))
-        elif match.lastgroup != "blank":
-            found.append(_Token("end" if match.lastgroup == "end" else match[0], match[0]))
-    return [*found, _Token("end", "\n")]
-
-
-def _word(text: str) -> Word:
-    parts: list[Part] = []
-    for match in _PIECE.finditer(text):
-        if match["single"] is not None:
-            parts.append(Part(match["single"], quoted=True))
-        elif match["double"] is not None:
-            parts += _double(match["double"])
-        elif match["variable"] is not None:
-            parts.append(Part(match["variable"], variable=True))
-        elif match["escaped"] is not None:
-            parts.append(Part("" if match["escaped"] == "\n" else match["escaped"], quoted=True))
-        else:
-            parts.append(Part(match["plain"]))
-    return tuple(parts)
-
-
-def _double(text: str) -> list[Part]:
-    parts = [Part("", quoted=True)]
-    for match in _INSIDE.finditer(text):
-        if match["variable"] is not None:
-            parts.append(Part(match["variable"], variable=True, quoted=True))
-        elif match["joined"] is None:
-            parts.append(Part(match["escaped"] or match["plain"], quoted=True))
-    return parts
-
-
-class _Reader:
-    """Tokens → statements (``grub-core/script/parser.y``)."""
-
-    def __init__(self, tokens: Sequence[_Token]) -> None:
-        self._tokens = tokens
-        self._at = 0
-
-    def _peek(self) -> _Token | None:
-        return self._tokens[self._at] if self._at < len(self._tokens) else None
-
-    def _take(self, kind: str = "", text: str = "") -> _Token:
-        token = self._peek()
-        if token is None or (kind and token.kind != kind) or (text and token.text != text):
-            raise NotUnderstood(f"{text or kind} is missing after token {self._at}")
-        self._at += 1
-        return token
-
-    def block(self, *ends: str, depth: int = 0) -> Block:
-        """Statements up to one of ``ends``, which stays there."""
-        if depth > DEEPEST:
-            raise NotUnderstood("it is nested too deeply")
-        found: list[Statement] = []
-        while (token := self._peek()) is not None:
-            if token.kind == "end":
-                self._at += 1
-            elif token.text in ends and token.kind in ("word", "}"):
-                return tuple(found)
-            else:
-                found.append(self._statement(token, depth))
-        if ends:
-            raise NotUnderstood(f"{' or '.join(ends)} is missing at the end")
-        return tuple(found)
-
-    def _statement(self, first: _Token, depth: int) -> Statement:
-        if first.kind != "word":
-            raise NotUnderstood(f"a command cannot begin with {first.text}")
-        match first.text:
-            case "if":
-                return self._if(depth)
-            case "for" | "while" | "until":
-                return self._loop(first.text, depth)
-            case "function":
-                self._take()
-                name = self._take("word").text
-                return Function(name, self._braces(depth))
-            case "case" | "select" | "then" | "fi" | "do" | "done" | "elif" | "else" | "esac":
-                raise NotUnderstood(f"{first.text} is not expected there")
-        words: list[Word] = []
-        block: Block | None = None
-        while (token := self._peek()) is not None and token.kind != "end":
-            if token.kind == "{":
-                block = self._braces(depth)
-                break
-            if token.kind == "}":
-                break
-            words.append(self._take().word)
-        return Simple(tuple(words), block)
-
-    def _braces(self, depth: int) -> Block:
-        while (token := self._peek()) is not None and token.kind == "end":
-            self._at += 1
-        self._take("{")
-        body = self.block("}", depth=depth + 1)
-        self._take("}")
-        return body
-
-    def _if(self, depth: int) -> If:
-        branches: list[tuple[Block | None, Block]] = []
-        while self._take("word").text != "fi":
-            if self._tokens[self._at - 1].text == "else":
-                branches.append((None, self.block("fi", depth=depth + 1)))
-                continue
-            condition = self.block("then", depth=depth + 1)
-            self._take("word", "then")
-            branches.append((condition, self.block("elif", "else", "fi", depth=depth + 1)))
-        return If(tuple(branches))
-
-    def _loop(self, kind: str, depth: int) -> Loop:
-        self._take("word", kind)
-        variable, words = "", []
-        if kind == "for":
-            variable = self._take("word").text
-            self._take("word", "in")
-            while (token := self._peek()) is not None and token.kind == "word":
-                words.append(self._take().word)
-        else:
-            self.block("do", depth=depth + 1)
-        while (token := self._peek()) is not None and token.kind == "end":
-            self._at += 1
-        self._take("word", "do")
-        body = self.block("done", depth=depth + 1)
-        self._take("word", "done")
-        return Loop(variable, tuple(words), body)
-
-
-def read(text: str) -> Block:
-    """A configuration's statements. Raises NotUnderstood."""
-    return _Reader(_tokens(text)).block()
-
-
-# -- running -------------------------------------------------------------------------------------
-
-HERE = "(boot)/grub"
-"""Where ``$prefix`` and ``$config_directory`` point: the directory grub.cfg was read from."""
+GRUB_DIRECTORY = "(boot)/grub"
+"""The value of ``$prefix`` and ``$config_directory``: the directory of grub.cfg."""
 
 _FEATURES = (
     "chainloader_bpb", "ntldr", "platform_search_hint", "default_font_path", "all_video_module",
     "menuentry_id", "menuentry_options", "200_final", "nativedisk_cmd", "timeout_style",
 )  # fmt: skip
-"""What every GRUB since 2.02 has (``normal/main.c``); later ones are not known."""
+"""Features that every GRUB since 2.02 has (``normal/main.c``); later ones are unknown."""
 
 _OWN: Mapping[str, Value] = {
-    "prefix": HERE,
-    "config_directory": HERE,
+    "prefix": GRUB_DIRECTORY,
+    "config_directory": GRUB_DIRECTORY,
     **{f"feature_{name}": "y" for name in _FEATURES},
     **dict.fromkeys(
         ("root", "cmdpath", "grub_cpu", "grub_platform", "lang", "locale_dir", "biosnum",
@@ -267,15 +43,15 @@ _OWN: Mapping[str, Value] = {
          "feature_tpm2_cap_pcrs", "feature_gcry_hw_accel", "net_default_interface")
     ),
 }  # fmt: skip
-"""Variables GRUB sets itself, all of them exported."""
+"""Variables that GRUB sets itself; all of them are exported."""
 
-_ANYTHING = frozenset(
+_MAKE_ALL_UNKNOWN = frozenset(
     ("blscfg", "bli", "configfile", "normal", "source", ".", "eval", "exit", "boot", "halt",
      "reboot", "legacy_source", "legacy_configfile", "syslinux_source", "syslinux_configfile",
      "extract_entries_source", "extract_entries_configfile", "extract_legacy_entries_source",
      "extract_syslinux_entries_source", "uki", "menuentry_from_file")
 )  # fmt: skip
-"""Commands after which neither variables nor entries are known."""
+"""Commands after which variables and entries are unknown."""
 
 _LOADS = frozenset(("linux", "linux16", "linuxefi"))
 _LOADS_FIRST = frozenset(("multiboot", "multiboot2", "xen_hypervisor"))
@@ -285,22 +61,22 @@ _LOADS_OTHER = frozenset(("chainloader", "fwsetup", "ntldr", "freedos", "knetbsd
                           "plan9", "truecrypt", "pxechainloader"))  # fmt: skip
 _IMAGE = re.compile(r"(?:^|/)vmlinu[xz]")
 KERNEL = " kernel"
-"""The variable that keeps what an entry would start; no script can name it."""
+"""The variable for the kernel that an entry would start; no script can use this name."""
 
 OPTIONS = " options"
-"""Likewise that kernel's command line, without the words that cannot be known."""
+"""The variable for that kernel's command line, without the unknown words."""
 
 _STATUS = "?"
 _UNKNOWN = "\0"
-"""Stands for a value in a word such as ``default=…`` whose name is known."""
+"""Stands for the unknown value in a word such as ``default=…`` whose name is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """An entry or a submenu of one level of the menu.
 
-    ``certain`` is False where a condition that is not known decides whether it is there.
-    ``many`` stands for any number of entries of which nothing is known.
+    ``certain`` is False if an unknown condition decides whether the entry exists.
+    ``many`` stands for any number of unknown entries.
     """
 
     id: Value
@@ -317,8 +93,8 @@ _MANY = Item(None, None, certain=False, many=True)
 
 
 @dataclass
-class World:
-    """Everything a script has made so far; ``unset`` is what a variable without a value has."""
+class ScriptState:
+    """A script's variables, functions and menu so far; unset variables read as ``unset``."""
 
     variables: dict[str, Value] = field(default_factory=lambda: dict(_OWN))
     exported: set[str] = field(default_factory=lambda: set(_OWN))
@@ -326,29 +102,29 @@ class World:
     menu: list[Item] = field(default_factory=list)
     unset: Value = ""
 
-    def copy(self) -> World:
-        """The same, to be changed apart."""
-        return World(dict(self.variables), set(self.exported), dict(self.functions),
+    def copy(self) -> ScriptState:
+        """Return an independent copy."""
+        return ScriptState(dict(self.variables), set(self.exported), dict(self.functions),
                      list(self.menu), self.unset)  # fmt: skip
 
     def get(self, name: str) -> Value:
-        """A variable's value, empty where it has none."""
+        """Return a variable's value; ``unset`` if the script never set it."""
         return self.variables.get(name, self.unset)
 
-    def inside(self) -> World:
-        """What a submenu's script begins with: exported variables, an empty menu."""
+    def submenu_state(self) -> ScriptState:
+        """Return the state a submenu's script begins with: exported variables, an empty menu."""
         kept = {name: value for name, value in self.variables.items() if name in self.exported}
-        return World(kept, set(self.exported), dict(self.functions), [], self.unset)
+        return ScriptState(kept, set(self.exported), dict(self.functions), [], self.unset)
 
     def forget(self) -> None:
-        """Nothing is known any more but the entries so far and the names GRUB itself uses."""
+        """Make everything unknown, except the entries so far and the variables GRUB itself sets."""
         kept = (*_OWN, "menuentry_id_option")
         self.variables = {name: self.variables[name] for name in kept if name in self.variables}
         self.unset = None
         self.menu.append(_MANY)
 
-    def merge(self, other: World) -> None:
-        """What both have in common; the rest is not known."""
+    def merge(self, other: ScriptState) -> None:
+        """Keep what both states agree on; every difference becomes unknown."""
         names = self.variables.keys() | other.variables.keys()
         values = {name: (self.get(name), other.get(name)) for name in names}
         self.variables = {name: one if one == two else None for name, (one, two) in values.items()}
@@ -367,64 +143,64 @@ class World:
 
 
 @dataclass
-class Run:
-    """Runs a script. ``files`` has the other scripts it may read, None for those not there.
+class Interpreter:
+    """Runs a script. ``files`` has the other scripts it may read; None for a missing one.
 
-    ``environment`` is the environment block; None where it cannot be known.
+    ``environment`` is the environment block; None if it is unknown.
     """
 
     environment: Mapping[str, str] | None
     files: Mapping[str, Block | None] = field(default_factory=dict)
-    block_there: bool = True
-    """Whether there is an environment block."""
+    block_exists: bool = True
+    """Whether the host has an environment block."""
     steps: int = 0
 
-    def run(self, block: Block, world: World, depth: int = 0) -> None:
-        """Runs a block in a world, which it changes."""
+    def run(self, block: Block, state: ScriptState, depth: int = 0) -> None:
+        """Run a block and change the state accordingly."""
         for statement in block:
             self.steps += 1
             if self.steps > MOST_STEPS or depth > DEEPEST:
-                world.forget()
+                state.forget()
                 return
             match statement:
                 case Simple():
-                    self._simple(statement, world, depth)
+                    self._command(statement, state, depth)
                 case If(branches):
-                    self._if(branches, world, depth)
+                    self._if(branches, state, depth)
                 case Function(name, body):
-                    world.functions[name] = body
+                    state.functions[name] = body
                 case Loop():
-                    self._loop(statement, world, depth)
+                    self._loop(statement, state, depth)
 
     def _if(
-        self, branches: Sequence[tuple[Block | None, Block]], world: World, depth: int
+        self, branches: Sequence[tuple[Block | None, Block]], state: ScriptState, depth: int
     ) -> None:
         for number, (condition, body) in enumerate(branches):
             if condition is not None:
-                self.run(condition, world, depth + 1)
-            status = world.get(_STATUS) if condition is not None else "0"
+                self.run(condition, state, depth + 1)
+            status = state.get(_STATUS) if condition is not None else "0"
             if status is None:
-                taken = world.copy()
+                taken = state.copy()
                 self.run(body, taken, depth + 1)
-                self._if(branches[number + 1 :], world, depth + 1)
-                world.merge(taken)
+                self._if(branches[number + 1 :], state, depth + 1)
+                state.merge(taken)
                 return
             if status == "0":
-                self.run(body, world, depth + 1)
+                self.run(body, state, depth + 1)
                 return
 
-    def _loop(self, loop: Loop, world: World, depth: int) -> None:
-        """A ``for`` is run; what a ``while`` or ``until`` does is not known."""
-        words = expand(loop.words, world)
+    def _loop(self, loop: Loop, state: ScriptState, depth: int) -> None:
+        """Run a ``for``; after a ``while`` or ``until`` everything is unknown."""
+        words = expand(loop.words, state)
         if not loop.variable or None in words:
-            world.forget()
+            state.forget()
             return
         for word in words:
-            world.variables[loop.variable] = word
-            self.run(loop.body, world, depth + 1)
+            state.variables[loop.variable] = word
+            self.run(loop.body, state, depth + 1)
 
-    def _simple(self, command: Simple, world: World, depth: int) -> None:
-        words = expand(command.words, world)
+    def _command(self, command: Simple, state: ScriptState, depth: int) -> None:
+        words = expand(command.words, state)
         negated = words[:1] == ["!"]
         words = words[1:] if negated else words
         if not words:
@@ -434,71 +210,71 @@ class Run:
             arguments = [None if each and _UNKNOWN in each else each for each in arguments]
         status: Value = "0"
         if name is None:
-            world.forget()
+            state.forget()
             status = None
         elif name in ("menuentry", "submenu"):
-            world.menu.append(_item(name, arguments, command.block))
-        elif name in world.functions:
-            status = self._call(world.functions[name], arguments, world, depth)
+            state.menu.append(_item(name, arguments, command.block))
+        elif name in state.functions:
+            status = self._call(state.functions[name], arguments, state, depth)
         else:
-            status = self._builtin(name, arguments, world, depth)
+            status = self._builtin(name, arguments, state, depth)
         if negated and status is not None:
             status = "1" if status == "0" else "0"
-        world.variables[_STATUS] = status
+        state.variables[_STATUS] = status
 
     def _call(
-        self, body: Block | None, arguments: Sequence[Value], world: World, depth: int
+        self, body: Block | None, arguments: Sequence[Value], state: ScriptState, depth: int
     ) -> Value:
         if body is None:
-            world.forget()
+            state.forget()
             return None
-        outer = {key: world.variables.get(key) for key in map(str, range(10))}
+        outer = {key: state.variables.get(key) for key in map(str, range(10))}
         for number in range(1, 10):
             given = arguments[number - 1] if number <= len(arguments) else ""
-            world.variables[str(number)] = given
-        self.run(body, world, depth + 1)
-        world.variables.update({key: value or "" for key, value in outer.items()})
-        return world.get(_STATUS)
+            state.variables[str(number)] = given
+        self.run(body, state, depth + 1)
+        state.variables.update({key: value or "" for key, value in outer.items()})
+        return state.get(_STATUS)
 
     def _builtin(
-        self, name: str, arguments: Sequence[Value], world: World, depth: int
+        self, name: str, arguments: Sequence[Value], state: ScriptState, depth: int
     ) -> Value:
         match name:
             case "[" | "test":
                 end = len(arguments) - 1 if name == "[" else len(arguments)
-                found = self._test(arguments[:end], world)
+                found = self._test(arguments[:end], state)
                 return None if found is None else "01"[not found]
             case "true" | "false":
                 return "01"[name == "false"]
             case "set":
-                return _set(arguments, world)
+                return _set(arguments, state)
             case "unset" | "export":
-                return _name(name, arguments, world)
+                return _name(name, arguments, state)
             case "load_env":
-                return self._load(arguments, world)
+                return self._load(arguments, state)
             case "source" | "." | "configfile" if arguments and arguments[0] in self.files:
-                return self._source(str(arguments[0]), world, depth)
-        if name in _ANYTHING:
-            world.forget()
-            world.variables[KERNEL] = world.variables[OPTIONS] = None
+                return self._source(str(arguments[0]), state, depth)
+        if name in _MAKE_ALL_UNKNOWN:
+            state.forget()
+            state.variables[KERNEL] = state.variables[OPTIONS] = None
             return None
         if name in _LOADS | _LOADS_FIRST | _LOADS_NEXT | _LOADS_OTHER:
-            _load_kernel(name, arguments, world)
+            _load_kernel(name, arguments, state)
             return "0"
         if "=" in name:
-            return _set([name], world)
-        _outside(name, arguments, world)
+            return _set([name], state)
+        _outside(name, arguments, state)
         return None
 
-    def _source(self, path: str, world: World, depth: int) -> Value:
+    def _source(self, path: str, state: ScriptState, depth: int) -> Value:
         script = self.files[path]
         if script is None:
             return "1"
-        self.run(script, world, depth + 1)
-        return world.get(_STATUS)
+        self.run(script, state, depth + 1)
+        return state.get(_STATUS)
 
-    def _load(self, arguments: Sequence[Value], world: World) -> Value:
-        """``load_env``, of the block beside grub.cfg; of any other nothing is known."""
+    def _load(self, arguments: Sequence[Value], state: ScriptState) -> Value:
+        """``load_env`` of the block beside grub.cfg; after any other file everything is unknown."""
         path: Value = ""
         names: list[Value] = []
         words = list(arguments)
@@ -510,20 +286,21 @@ class Run:
                 path = word.partition("=")[2]
             elif word is None or not word.startswith("-"):
                 names.append(word)
-        if self.environment is None or path not in ("", f"{HERE}/grubenv") or None in names:
-            world.variables, world.unset = dict(_OWN), None
+        beside = path in ("", f"{GRUB_DIRECTORY}/grubenv")
+        if self.environment is None or not beside or None in names:
+            state.variables, state.unset = dict(_OWN), None
             return None
-        if not self.block_there:
+        if not self.block_exists:
             return "1"
         for name, value in self.environment.items():
             if not names or name in names:
-                world.variables[name] = value
+                state.variables[name] = value
         return "0"
 
     # -- conditions ------------------------------------------------------------------------------
 
-    def _test(self, words: Sequence[Value], world: World) -> bool | None:
-        """``[``, whose ``-a`` and ``-o`` have no precedence but order (``test_parse``)."""
+    def _test(self, words: Sequence[Value], state: ScriptState) -> bool | None:
+        """``[``: ``-a`` and ``-o`` apply in their order, without precedence (``test_parse``)."""
         known = [word for word in words if word is not None]
         if len(known) < len(words):
             return None
@@ -539,13 +316,13 @@ class Run:
                     either, both = either or both, True
                 at += 1
                 continue
-            found, used = self._one(known, at)
+            found, used = self._condition(known, at)
             if found is None:
                 return None
             both, inverted, at = both and found is not inverted, False, at + used
         return either or both
 
-    def _one(self, words: Sequence[str], at: int) -> tuple[bool | None, int]:
+    def _condition(self, words: Sequence[str], at: int) -> tuple[bool | None, int]:
         if _is_comparison(words, at):
             return _compare(words[at], words[at + 1], words[at + 2]), 3
         if at + 1 < len(words):
@@ -553,12 +330,12 @@ class Run:
             if word in ("-n", "-z"):
                 return (after != "") is (word == "-n"), 2
             if word in ("-d", "-e", "-f", "-s"):
-                return self._there(word, after), 2
+                return self._file_test(word, after), 2
         return words[at] != "", 1
 
-    def _there(self, how: str, path: str) -> bool | None:
-        if path == f"{HERE}/grubenv":
-            return None if self.environment is None else self.block_there and how != "-d"
+    def _file_test(self, how: str, path: str) -> bool | None:
+        if path == f"{GRUB_DIRECTORY}/grubenv":
+            return None if self.environment is None else self.block_exists and how != "-d"
         if path in self.files:
             return self.files[path] is not None and how != "-d"
         return None
@@ -591,24 +368,24 @@ def _ordered(one: int | str, how: str, two: int | str) -> bool:
 
 # -- words ---------------------------------------------------------------------------------------
 
-def expand(words: Iterable[Word], world: World) -> list[Value]:
-    """The words with their variables' values; an unquoted one is split at blanks."""
+def expand(words: Iterable[Word], state: ScriptState) -> list[Value]:
+    """Replace variables by their values; an unquoted variable is split at blanks."""
     found: list[Value] = []
     for word in words:
-        found += _expanded(word, world)
+        found += _expanded(word, state)
     return found
 
 
-def _expanded(word: Word, world: World) -> list[Value]:
+def _expanded(word: Word, state: ScriptState) -> list[Value]:
     pieces: list[str] = [""]
     there = False
     for part in word:
-        value = world.get(part.text) if part.variable else part.text
+        value = state.get(part.text) if part.variable else part.text
         if part.variable and part.text in "#*@":
             value = None
         if value is None:
             first = "".join(piece.text for piece in word[:1] if not piece.variable)
-            # what is assigned to is known where only the value is not
+            # the name in front of ``=`` is known even if the value is not
             name = re.match(r"[A-Za-z_]\w*=", first)
             return [name[0] + _UNKNOWN] if name else [None]
         if part.variable and not part.quoted:
@@ -656,43 +433,43 @@ def _item(kind: str, arguments: Sequence[Value], block: Block | None) -> Item:
     return Item(identity, title, kind == "submenu", block or (), tuple(rest), open_)
 
 
-def _load_kernel(name: str, arguments: Sequence[Value], world: World) -> None:
+def _load_kernel(name: str, arguments: Sequence[Value], state: ScriptState) -> None:
     files = [each for each in arguments if each is None or not each.startswith("-")]
     first = files[0] if files else None
     if name in _LOADS_NEXT:
-        if world.get(KERNEL) != "" or not (first is None or _IMAGE.search(first)):
+        if state.get(KERNEL) != "" or not (first is None or _IMAGE.search(first)):
             return
     elif name not in _LOADS:
         files, first = [], ""
-    world.variables[KERNEL] = first
-    world.variables[OPTIONS] = " ".join(each for each in files[1:] if each)
+    state.variables[KERNEL] = first
+    state.variables[OPTIONS] = " ".join(each for each in files[1:] if each)
 
 
-def _set(arguments: Sequence[Value], world: World) -> Value:
+def _set(arguments: Sequence[Value], state: ScriptState) -> Value:
     for each in arguments:
         if each is None:
-            world.forget()
+            state.forget()
             return None
         name, equals, value = each.partition("=")
         if equals:
-            world.variables[name] = None if _UNKNOWN in value else value
+            state.variables[name] = None if _UNKNOWN in value else value
     return "0"
 
 
-def _name(how: str, names: Sequence[Value], world: World) -> Value:
+def _name(how: str, names: Sequence[Value], state: ScriptState) -> Value:
     """``unset`` and ``export``."""
     for each in names:
         if each is None:
-            world.forget()
+            state.forget()
         elif how == "unset":
-            world.variables[each] = ""
+            state.variables[each] = ""
         else:
-            world.exported.add(each.partition("=")[0])
+            state.exported.add(each.partition("=")[0])
     return "0"
 
 
-def _outside(name: str, arguments: Sequence[Value], world: World) -> None:
-    """A command of GRUB's modules: only the variables it is told to set are not known then."""
+def _outside(name: str, arguments: Sequence[Value], state: ScriptState) -> None:
+    """A command of GRUB's modules: the variables that it sets become unknown, no others."""
     targets: list[Value] = []
     for number, each in enumerate(arguments):
         after = arguments[number + 1] if number + 1 < len(arguments) else None
@@ -704,4 +481,4 @@ def _outside(name: str, arguments: Sequence[Value], world: World) -> None:
         targets += arguments
     for target in targets:
         if target is not None:
-            world.variables[target.rpartition(":")[2]] = None
+            state.variables[target.rpartition(":")[2]] = None

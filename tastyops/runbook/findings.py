@@ -7,7 +7,14 @@ from collections.abc import Collection, Iterable
 
 from tastyops.errors import Place, Problem, did_you_mean, shown
 from tastyops.runbook.yaml_reader import MAX_PROBLEMS
-from tastyops.runbook.yaml_tree import Mapping, Node, Scalar, Sequence, plain_value, reads_otherwise
+from tastyops.runbook.yaml_tree import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    plain_value,
+    reads_otherwise,
+)
 
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _WORDS_OF_TEMPLATES = frozenset(
@@ -50,9 +57,9 @@ class Findings:
 
     def fields(
         self, node: Node, what: str, known: Collection[str], later: Collection[str] = ()
-    ) -> dict[str, tuple[Scalar, Node]] | None:
+    ) -> dict[str, tuple[ScalarNode, Node]] | None:
         """A mapping's values by key; unknown keys and those ``later`` are noted and left out."""
-        if not isinstance(node, Mapping):
+        if not isinstance(node, MappingNode):
             self.expected(node, what, "a mapping (key: value)")
             return None
         found = {}
@@ -68,23 +75,23 @@ class Findings:
 
     def text(self, node: Node, what: str) -> str | None:
         """A scalar's text, as it stands in the file: ``6.10`` stays ``6.10``."""
-        if not isinstance(node, Scalar) or is_null(node):
+        if not isinstance(node, ScalarNode) or is_null(node):
             self.expected(node, what, "text")
             return None
         return node.text
 
     def items(self, node: Node, what: str) -> tuple[Node, ...]:
         """A list's items; a single scalar counts as a list of one."""
-        if isinstance(node, Sequence):
+        if isinstance(node, SequenceNode):
             return node.items
-        if isinstance(node, Scalar) and not is_null(node):
+        if isinstance(node, ScalarNode) and not is_null(node):
             return (node,)
         self.expected(node, what, "a list")
         return ()
 
     def flag(self, node: Node, what: str) -> bool | None:
         """True or false."""
-        value = plain_value(node) if isinstance(node, Scalar) else None
+        value = plain_value(node) if isinstance(node, ScalarNode) else None
         if isinstance(value, bool):
             return value
         if isinstance(value, str) and value.lower() in ("yes", "on", "no", "off"):
@@ -95,18 +102,18 @@ class Findings:
     def untyped(self, node: Node, what: str) -> None:
         """Notes a value without a type that other readers of YAML take for something else."""
         match node:
-            case Mapping():
+            case MappingNode():
                 for _, value in node.entries:
                     self.untyped(value, what)
-            case Sequence():
+            case SequenceNode():
                 for item in node.items:
                     self.untyped(item, what)
-            case Scalar():
+            case ScalarNode():
                 why = reads_otherwise(node)
                 if why:
                     self.add(node.place, f"{shown(node.text)} as {what} {why}")
 
-    def identifier(self, key: Scalar, what: str) -> bool:
+    def identifier(self, key: ScalarNode, what: str) -> bool:
         """Whether a key can be a name in a template; a problem where it cannot."""
         if key.text in _WORDS_OF_TEMPLATES:
             self.add(key.place, f"{what} {shown(key.text)} means something else in a template")
@@ -124,15 +131,15 @@ def _listed(known: Collection[str]) -> str:
 
 def is_null(node: Node) -> bool:
     """Whether a value is left empty or says null."""
-    return isinstance(node, Scalar) and plain_value(node) is None
+    return isinstance(node, ScalarNode) and plain_value(node) is None
 
 
 def kind_of(node: Node) -> str:
     """What a node is, for a message."""
     match node:
-        case Mapping():
+        case MappingNode():
             return "a mapping"
-        case Sequence():
+        case SequenceNode():
             return "a list" if node.items else "an empty list"
     value = plain_value(node)
     match value:

@@ -12,8 +12,14 @@ from tastyops.model.secret_source import ASKED, SecretSource
 from tastyops.runbook.findings import Findings, is_null
 from tastyops.runbook.name_scope import BUILTIN, OWN_RESULT, Texts
 from tastyops.runbook.secret_sources import read_secret_source
-from tastyops.runbook.yaml_tree import Mapping as Tree
-from tastyops.runbook.yaml_tree import Node, Scalar, Sequence, octal_or_decimal, plain_value
+from tastyops.runbook.yaml_tree import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    octal_or_decimal,
+    plain_value,
+)
 
 KEYS = ("help", "type", "default", "choices", "secret", "source")
 NOT_FOR_SECRETS = {
@@ -22,14 +28,14 @@ NOT_FOR_SECRETS = {
     "type": "a secret is text",
 }
 
-Fields = dict[str, tuple[Scalar, Node]]
+Fields = dict[str, tuple[ScalarNode, Node]]
 
 
 def read_inputs(findings: Findings, node: Node, host_vars: Collection[str]) -> dict[str, Input]:
     """The inputs by name. One that a host's variable would hide is a problem."""
     if is_null(node):
         return {}
-    if not isinstance(node, Tree):
+    if not isinstance(node, MappingNode):
         findings.expected(node, "'inputs'", "a mapping (name: default)")
         return {}
     found = {}
@@ -43,9 +49,9 @@ def read_inputs(findings: Findings, node: Node, host_vars: Collection[str]) -> d
     return found
 
 
-def _input(findings: Findings, key: Scalar, node: Node) -> Input:
+def _input(findings: Findings, key: ScalarNode, node: Node) -> Input:
     fields: Fields = {"default": (key, node)}
-    if isinstance(node, Tree):
+    if isinstance(node, MappingNode):
         what = f"the input {shown(key.text)}"
         fields = findings.fields(node, what, KEYS) or {}
     if _is_secret(findings, fields):
@@ -78,7 +84,7 @@ def _is_secret(findings: Findings, fields: Fields) -> bool:
     return secret is not False
 
 
-def _secret(findings: Findings, key: Scalar, fields: Fields) -> Input:
+def _secret(findings: Findings, key: ScalarNode, fields: Fields) -> Input:
     """A secret input: text, from a source or asked for, never from the file itself."""
     for name, why in NOT_FOR_SECRETS.items():
         if name in fields and not (name == "type" and _says_text(fields[name][1])):
@@ -93,7 +99,7 @@ def _secret(findings: Findings, key: Scalar, fields: Fields) -> Input:
 
 
 def _says_text(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.text == "text"
+    return isinstance(node, ScalarNode) and node.text == "text"
 
 
 def _kind(findings: Findings, node: Node) -> str:
@@ -109,18 +115,18 @@ def _guessed(default: Node | None) -> str:
 
     A number is one only where nothing is lost by it: ``6.10`` and ``0644`` are text.
     """
-    if isinstance(default, Sequence):
+    if isinstance(default, SequenceNode):
         return "list"
-    value = plain_value(default) if isinstance(default, Scalar) else None
+    value = plain_value(default) if isinstance(default, ScalarNode) else None
     if isinstance(value, bool):
         return "boolean"
-    if isinstance(default, Scalar) and isinstance(value, int) and str(value) == default.text:
+    if isinstance(default, ScalarNode) and isinstance(value, int) and str(value) == default.text:
         return "integer"
     return "text"
 
 
 def _choices(findings: Findings, node: Node, kind: str) -> tuple[Any, ...]:
-    if not isinstance(node, Sequence) or not node.items:
+    if not isinstance(node, SequenceNode) or not node.items:
         findings.expected(node, "'choices'", "a list of at least one value")
         return ()
     values = [_typed(findings, item, kind, "the choice") for item in node.items]
@@ -129,13 +135,13 @@ def _choices(findings: Findings, node: Node, kind: str) -> tuple[Any, ...]:
 
 def _typed(findings: Findings, node: Node, kind: str, what: str) -> Any:
     value = Texts(findings).literal(node, what)
-    if isinstance(node, Scalar) and kind == "text":
+    if isinstance(node, ScalarNode) and kind == "text":
         return node.text
-    if isinstance(node, Scalar) and kind in ("integer", "number") and octal_or_decimal(node):
+    if isinstance(node, ScalarNode) and kind in ("integer", "number") and octal_or_decimal(node):
         hint = "write it without the zero, or as 0o…"
         findings.add(node.place, f"{what} {shown(node.text)} may be octal or decimal", hint)
         return None
-    if isinstance(node, Scalar):
+    if isinstance(node, ScalarNode):
         value = plain_value(node)
     try:
         return typed_input(kind, value)

@@ -19,8 +19,14 @@ from tastyops.runbook.out_of_band import read_console, read_power
 from tastyops.runbook.publishing import read_publishing, read_services
 from tastyops.runbook.secret_sources import read_secret_source
 from tastyops.runbook.yaml_reader import scan
-from tastyops.runbook.yaml_tree import Mapping as Tree
-from tastyops.runbook.yaml_tree import Node, Scalar, Sequence, exact_value, plain_value
+from tastyops.runbook.yaml_tree import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    exact_value,
+    plain_value,
+)
 
 KEYS = (
     "timezone", "practice", "operators", "logs", "runs", "hosts", "groups", "announce", "publish",
@@ -36,7 +42,7 @@ _SSH_ONLY = ("address", "port", "user", "identity_file", "console", "power", "ss
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
 _RESERVED = ("none", "hosts", "host")
 
-_Fields = dict[str, tuple[Scalar, Node]]
+_Fields = dict[str, tuple[ScalarNode, Node]]
 
 
 def read_inventory(data: bytes, path: str) -> Inventory:
@@ -134,7 +140,7 @@ class _Reader:
 
     def _group_names(self, fields: _Fields) -> Iterator[str]:
         node = fields["groups"][1] if "groups" in fields else None
-        yield from (key.text for key, _ in node.entries) if isinstance(node, Tree) else ()
+        yield from (key.text for key, _ in node.entries) if isinstance(node, MappingNode) else ()
 
     def _announce(self, fields: _Fields) -> tuple[str, ...]:
         if "announce" not in fields or is_null(fields["announce"][1]):
@@ -142,7 +148,7 @@ class _Reader:
         hint = "write {command: [program, argument, …]}"
         known = self.findings.fields(fields["announce"][1], "'announce'", ("command",)) or {}
         node = known["command"][1] if "command" in known else fields["announce"][1]
-        if not isinstance(node, Sequence) or not node.items:
+        if not isinstance(node, SequenceNode) or not node.items:
             self.findings.expected(node, "'announce'", "a command as a list", hint)
             return ()
         words = [self.findings.text(item, "a word of 'announce'") for item in node.items]
@@ -180,7 +186,7 @@ class _Reader:
         if "practice" not in fields:
             return False
         node = fields["practice"][1]
-        value = plain_value(node) if isinstance(node, Scalar) else None
+        value = plain_value(node) if isinstance(node, ScalarNode) else None
         if not isinstance(value, bool):
             self.findings.expected(node, "'practice'", "true or false")
         return value is True
@@ -197,19 +203,19 @@ class _Reader:
             self.findings.add(tree.place, "the inventory has no hosts", "add 'hosts:'")
             return {}
         node = fields["hosts"][1]
-        if not isinstance(node, Tree) or not node.entries:
+        if not isinstance(node, MappingNode) or not node.entries:
             self.findings.expected(node, "'hosts'", "a mapping of at least one host")
             return {}
         return {key.text: self._host(key, value) for key, value in node.entries}
 
-    def _name(self, key: Scalar, what: str) -> None:
+    def _name(self, key: ScalarNode, what: str) -> None:
         if key.text in _RESERVED:
             self.findings.add(key.place, f"{what} cannot be called {shown(key.text)}")
         elif not _NAME.fullmatch(key.text):
             hint = "letters, digits, '.', '-' and '_', beginning with a letter or digit"
             self.findings.add(key.place, f"{shown(key.text)} cannot be {what}'s name", hint)
 
-    def _host(self, key: Scalar, node: Node) -> Host:
+    def _host(self, key: ScalarNode, node: Node) -> Host:
         self._name(key, "a host")
         if is_null(node):
             return Host(key.text)
@@ -240,7 +246,7 @@ class _Reader:
         if "port" not in fields:
             return None
         node = fields["port"][1]
-        value = plain_value(node) if isinstance(node, Scalar) else None
+        value = plain_value(node) if isinstance(node, ScalarNode) else None
         if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
             return value
         self.findings.expected(node, "'port'", "a number from 1 to 65535")
@@ -250,11 +256,11 @@ class _Reader:
         if "sudo" not in fields:
             return False
         node = fields["sudo"][1]
-        if isinstance(node, Scalar) and node.text == "ask":
+        if isinstance(node, ScalarNode) and node.text == "ask":
             return "ask"
-        if isinstance(node, Tree):
+        if isinstance(node, MappingNode):
             return "ask"
-        value = plain_value(node) if isinstance(node, Scalar) else None
+        value = plain_value(node) if isinstance(node, ScalarNode) else None
         if isinstance(value, bool):
             return value
         hint = "or {password: {env: NAME}}, with {file: PATH} or {command: […]} as well"
@@ -264,7 +270,7 @@ class _Reader:
     def _sudo_password(self, fields: _Fields) -> SecretSource | None:
         """Where the password comes from, for a ``sudo`` that says so; a file is beside this one."""
         node = fields["sudo"][1] if "sudo" in fields else None
-        if not isinstance(node, Tree):
+        if not isinstance(node, MappingNode):
             return None
         known = self.findings.fields(node, "'sudo'", ("password",)) or {}
         if "password" not in known:
@@ -354,7 +360,7 @@ class _Reader:
         if "vars" not in fields or is_null(fields["vars"][1]):
             return {}
         node = fields["vars"][1]
-        if not isinstance(node, Tree):
+        if not isinstance(node, MappingNode):
             self.findings.expected(node, "'vars'", "a mapping (name: value)")
             return {}
         for key, _ in node.entries:
@@ -369,11 +375,11 @@ class _Reader:
         if "groups" not in fields or is_null(fields["groups"][1]):
             return {}
         node = fields["groups"][1]
-        if not isinstance(node, Tree):
+        if not isinstance(node, MappingNode):
             self.findings.expected(node, "'groups'", "a mapping (name: list of hosts)")
             return {}
         names = {key.text for key, _ in node.entries}
-        members: dict[str, list[Scalar]] = {}
+        members: dict[str, list[ScalarNode]] = {}
         for key, value in node.entries:
             self._name(key, "a group")
             if key.text in hosts:
@@ -384,9 +390,9 @@ class _Reader:
         sound = [name for name in members if self._sound(name, members)]
         return {name: tuple(_opened(name, members)) for name in sound}
 
-    def _members(self, key: Scalar, node: Node, known: Collection[str]) -> list[Scalar]:
+    def _members(self, key: ScalarNode, node: Node, known: Collection[str]) -> list[ScalarNode]:
         what = f"the group {shown(key.text)}"
-        if isinstance(node, Tree):
+        if isinstance(node, MappingNode):
             fields = self.findings.fields(node, what, GROUP_KEYS) or {}
             self._group_ways[key.text] = self._way(fields, what)
             self._group_places[key.text] = key.place
@@ -400,13 +406,13 @@ class _Reader:
             text = self.findings.text(item, "a member of a group")
             if text is not None and text not in known:
                 self.findings.unknown(item.place, "the host or group", text, known)
-            elif isinstance(item, Scalar) and text is not None:
+            elif isinstance(item, ScalarNode) and text is not None:
                 found.append(item)
-        if not items and isinstance(node, Sequence):
+        if not items and isinstance(node, SequenceNode):
             self.findings.add(node.place, f"{what} is empty")
         return found
 
-    def _sound(self, name: str, members: Mapping[str, list[Scalar]]) -> bool:
+    def _sound(self, name: str, members: Mapping[str, list[ScalarNode]]) -> bool:
         """Whether a group does not hold itself; a problem where it does."""
         waiting = list(members[name])
         seen = set()
@@ -421,7 +427,7 @@ class _Reader:
         return True
 
 
-def _opened(name: str, members: Mapping[str, list[Scalar]]) -> Iterator[str]:
+def _opened(name: str, members: Mapping[str, list[ScalarNode]]) -> Iterator[str]:
     """The hosts of a group in the order written; each group is opened once, so a ring ends."""
     waiting, seen = [name], set()
     while waiting:
@@ -438,8 +444,8 @@ def _opened(name: str, members: Mapping[str, list[Scalar]]) -> Iterator[str]:
 def _plain(node: Node) -> Any:
     """A value as plain JSON."""
     match node:
-        case Tree():
+        case MappingNode():
             return {key.text: _plain(value) for key, value in node.entries}
-        case Sequence():
+        case SequenceNode():
             return [_plain(item) for item in node.items]
     return exact_value(node)

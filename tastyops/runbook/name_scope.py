@@ -11,8 +11,14 @@ from tastyops.model.action import ActionSpec
 from tastyops.model.public_text import PRIVATE
 from tastyops.model.runbook import Marked
 from tastyops.runbook.findings import Findings
-from tastyops.runbook.yaml_tree import Mapping as Tree
-from tastyops.runbook.yaml_tree import Node, Scalar, Sequence, exact_value, reads_otherwise
+from tastyops.runbook.yaml_tree import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    exact_value,
+    reads_otherwise,
+)
 from tastyops.templates.rendering import Form, check, conditions_of, has_template
 
 BUILTIN = ("host", "hosts")
@@ -59,7 +65,7 @@ class Scope:
         return replace(self, private={})
 
 
-def mark(scalar: Scalar) -> Marked:
+def mark(scalar: ScalarNode) -> Marked:
     """A scalar's text with its place."""
     return Marked(scalar.text, scalar.place, scalar.lines)
 
@@ -72,7 +78,7 @@ class Texts:
 
     def template(self, node: Node, what: str, form: Form, scope: Scope) -> Marked | None:
         """A template, checked."""
-        if self.findings.text(node, what) is None or not isinstance(node, Scalar):
+        if self.findings.text(node, what) is None or not isinstance(node, ScalarNode):
             return None
         marked = mark(node)
         if form in ("public", "expression") and (why := reads_otherwise(node)):
@@ -104,9 +110,9 @@ class Texts:
     def tree(self, node: Node, what: str, scope: Scope) -> Any:
         """Any value: plain where it is plain, ``Marked`` wherever it has text."""
         match node:
-            case Tree():
+            case MappingNode():
                 return {k.text: self.tree(v, f"{what}.{k.text}", scope) for k, v in node.entries}
-            case Sequence():
+            case SequenceNode():
                 return [self.tree(item, f"an item of {what}", scope) for item in node.items]
         value = exact_value(node)
         return self.template(node, what, "text", scope) if isinstance(value, str) else value
@@ -114,9 +120,9 @@ class Texts:
     def literal(self, node: Node, what: str) -> Any:
         """Any value without templates; a problem for each that stands there."""
         match node:
-            case Tree():
+            case MappingNode():
                 return {k.text: self.literal(v, f"{what}.{k.text}") for k, v in node.entries}
-            case Sequence():
+            case SequenceNode():
                 return [self.literal(item, f"an item of {what}") for item in node.items]
         if has_template(node.text):
             self.findings.add(node.place, f"{what} cannot hold a template", "use `vars:`")

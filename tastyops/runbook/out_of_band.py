@@ -10,7 +10,7 @@ from tastyops.model.out_of_band import IPMI_PORT, POWER_PATIENCE, ConsoleWay, Ip
 from tastyops.model.secret_source import SecretSource
 from tastyops.runbook.findings import Findings
 from tastyops.runbook.secret_sources import read_secret_source
-from tastyops.runbook.yaml_tree import Mapping, Node, Scalar, Sequence, plain_value
+from tastyops.runbook.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode, plain_value
 
 CONSOLE_KEYS = ("command", "socket", "ipmi", "release", "user", "password")
 POWER_COMMANDS = ("on", "off", "cycle", "status", "policy")
@@ -21,12 +21,12 @@ _ADDRESS = re.compile(r"[A-Za-z0-9:._%-]{1,255}", re.ASCII)
 _TCP = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
 _MOST_CIPHER = 255
 
-_Fields = dict[str, tuple[Scalar, Node]]
+_Fields = dict[str, tuple[ScalarNode, Node]]
 
 
 def read_console(findings: Findings, node: Node) -> ConsoleWay | None:
     """The console a host has; a text is its command. None with problems noted."""
-    if isinstance(node, Scalar):
+    if isinstance(node, ScalarNode):
         command = read_command(findings, node, "'console'")
         return ConsoleWay(command) if command else None
     fields = findings.fields(node, "'console'", CONSOLE_KEYS)
@@ -71,10 +71,10 @@ def read_power(findings: Findings, node: Node) -> PowerWay | None:
 
 def read_command(findings: Findings, node: Node, what: str) -> tuple[str, ...]:
     """A command: a list of words, or a line split as a shell would; no shell runs it."""
-    if isinstance(node, Sequence) and node.items:
+    if isinstance(node, SequenceNode) and node.items:
         words = [findings.text(item, f"a word of {what}") for item in node.items]
         found = tuple(word for word in words if word is not None)
-    elif isinstance(node, Scalar) and isinstance(plain_value(node), str):
+    elif isinstance(node, ScalarNode) and isinstance(plain_value(node), str):
         try:
             found = tuple(shlex.split(node.text))
         except ValueError as error:
@@ -139,7 +139,7 @@ def _ipmi(findings: Findings, fields: _Fields) -> Ipmi | None:
         return None
     key, node = fields["ipmi"]
     known = findings.fields(node, "'ipmi'", IPMI_KEYS)
-    if known is None or not isinstance(node, Mapping):
+    if known is None or not isinstance(node, MappingNode):
         return None
     address = _word(findings, known, "address")
     if "address" not in known:
@@ -159,7 +159,7 @@ def _number(findings: Findings, fields: _Fields, name: str, least: int, most: in
     if name not in fields:
         return None
     node = fields[name][1]
-    value = plain_value(node) if isinstance(node, Scalar) else None
+    value = plain_value(node) if isinstance(node, ScalarNode) else None
     if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
         return value
     findings.expected(node, shown(name), f"a number from {least} to {most}")

@@ -19,7 +19,7 @@ from tastyops.model.publishing import (
     contrast,
 )
 from tastyops.runbook.findings import Findings, is_null
-from tastyops.runbook.yaml_tree import Mapping, Node, Scalar, plain_value
+from tastyops.runbook.yaml_tree import MappingNode, Node, ScalarNode, plain_value
 
 KEYS = (
     "title", "address", "feed", "site", "logo", "templates", "colour", "colour_dark", "next_update",
@@ -32,7 +32,7 @@ _AUTHORITY = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.A
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
 _LONGEST_NAME = 60
 
-_Fields = dict[str, tuple[Scalar, Node]]
+_Fields = dict[str, tuple[ScalarNode, Node]]
 
 
 def read_publishing(
@@ -77,7 +77,7 @@ def read_services(findings: Findings, node: Node, hosts: Collection[str]) -> tup
     """The ``services`` mapping, in the order written; ``hosts`` are the names it may use."""
     if is_null(node):
         return ()
-    if not isinstance(node, Mapping):
+    if not isinstance(node, MappingNode):
         findings.expected(node, "'services'", "a mapping (name: hosts)")
         return ()
     services: dict[str, Service] = {}
@@ -94,8 +94,8 @@ def read_services(findings: Findings, node: Node, hosts: Collection[str]) -> tup
     return tuple(services.values())
 
 
-def _service(findings: Findings, key: Scalar, node: Node, hosts: Collection[str]) -> Service:
-    if not isinstance(node, Mapping):
+def _service(findings: Findings, key: ScalarNode, node: Node, hosts: Collection[str]) -> Service:
+    if not isinstance(node, MappingNode):
         return Service(key.text, _hosts(findings, node, hosts))
     what = f"the service {shown(key.text)}"
     fields = findings.fields(node, what, SERVICE_KEYS) or {}
@@ -175,7 +175,7 @@ def _feed(findings: Findings, fields: _Fields) -> tuple[str, int]:
         findings.add(known["authority"][1].place, f"{shown(authority)} is no domain name", hint)
     year = 0
     if "year" in known:
-        value = plain_value(known["year"][1]) if isinstance(known["year"][1], Scalar) else None
+        value = plain_value(known["year"][1]) if isinstance(known["year"][1], ScalarNode) else None
         if isinstance(value, int) and not isinstance(value, bool) and 1990 <= value <= 2262:
             year = value
         else:

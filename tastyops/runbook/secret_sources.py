@@ -7,7 +7,7 @@ import re
 from tastyops.errors import shown
 from tastyops.model.secret_source import SecretSource
 from tastyops.runbook.findings import Findings
-from tastyops.runbook.yaml_tree import Mapping, Node, Scalar, Sequence
+from tastyops.runbook.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
 
 KINDS = ("env", "file", "command")
 
@@ -17,7 +17,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}", re.ASCII)
 
 def read_secret_source(findings: Findings, node: Node, what: str) -> SecretSource | None:
     """The source a file names; None with problems noted."""
-    if not isinstance(node, Mapping):
+    if not isinstance(node, MappingNode):
         # What stands there may be the secret itself, so it is not shown.
         findings.add(node.place, f"{what} must be a mapping with one key", _HINT)
         return None
@@ -55,13 +55,13 @@ def _file(findings: Findings, node: Node) -> SecretSource | None:
 
 
 def _command(findings: Findings, node: Node) -> SecretSource | None:
-    if not isinstance(node, Sequence) or not node.items:
+    if not isinstance(node, SequenceNode) or not node.items:
         hint = "no shell runs it, as in [pass, show, NAME]"
         findings.expected(node, "'command'", "a list of words", hint)
         return None
     words = []
     for item in node.items:
-        if not isinstance(item, Scalar):
+        if not isinstance(item, ScalarNode):
             findings.expected(item, "a word of 'command'", "text")
             return None
         words.append(item.text)

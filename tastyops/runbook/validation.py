@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tastyops.errors import InvalidFile, Place, shown
+from tastyops.errors import InvalidFile, Place, UsageError, shown
 from tastyops.model.action import Registry
-from tastyops.model.runbook import Input, Marked, Runbook, Step, Work
+from tastyops.model.clock_time import read_said
+from tastyops.model.duration import parse_duration
+from tastyops.model.runbook import Input, Marked, Runbook, Step, WindowSpec, Work
 from tastyops.runbook.findings import Findings, TooManyError, is_null
 from tastyops.runbook.inputs import read_inputs
 from tastyops.runbook.name_scope import BUILTIN, Scope, Texts
-from tastyops.runbook.period import read_window
-from tastyops.runbook.required_next_step import need_next_steps
 from tastyops.runbook.steps import StepReader, read_hosts
 from tastyops.runbook.yaml_reader import scan
-from tastyops.runbook.yaml_tree import Mapping as Tree
-from tastyops.runbook.yaml_tree import Node, Scalar, Sequence
+from tastyops.runbook.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
 from tastyops.templates.rendering import names_used
 
 KEYS = ("title", "kind", "hosts", "summary", "inputs", "vars", "works", "rescue", "window")
@@ -27,7 +26,7 @@ LATER_KEYS = (
 WORK_KEYS = ("work", "steps", "when", "on_failure")
 KINDS = ("at risk", "incident")
 
-Fields = dict[str, tuple[Scalar, Node]]
+Fields = dict[str, tuple[ScalarNode, Node]]
 
 
 def validate(
@@ -101,7 +100,7 @@ class _Reader:
         return self._sentence(fields["title"][1], "'title'", scope) or Marked("", tree.place)
 
     def _sentence(self, node: Node, what: str, scope: Scope) -> Marked | None:
-        if isinstance(node, Scalar) and not node.text.strip():
+        if isinstance(node, ScalarNode) and not node.text.strip():
             self.findings.add(node.place, f"{what} is empty")
             return None
         return Texts(self.findings).template(node, what, "public", scope)
@@ -122,8 +121,8 @@ class _Reader:
             return None
         node = fields["hosts"][1]
         names = read_hosts(self.findings, node, self.host_names)
-        if not names and not (isinstance(node, Scalar) and node.text == "none"):
-            if isinstance(node, Sequence):
+        if not names and not (isinstance(node, ScalarNode) and node.text == "none"):
+            if isinstance(node, SequenceNode):
                 hint = "a host, a group, a list of them, or none"
                 self.findings.add(node.place, "'hosts' names no host", hint)
             return None
@@ -146,7 +145,7 @@ class _Reader:
         if "vars" not in fields or is_null(fields["vars"][1]):
             return scope, {}
         node = fields["vars"][1]
-        if not isinstance(node, Tree):
+        if not isinstance(node, MappingNode):
             self.findings.expected(node, "'vars'", "a mapping (name: value)")
             return scope, {}
         values: dict[str, Any] = {}
@@ -171,7 +170,7 @@ class _Reader:
             self.findings.add(tree.place, "the runbook has no works", "add 'works:' with its steps")
             return (), ()
         node = fields["works"][1]
-        if not isinstance(node, Sequence) or not node.items:
+        if not isinstance(node, SequenceNode) or not node.items:
             self.findings.expected(node, "'works'", "a list of at least one work")
             return (), ()
         taken = {*scope.names}
@@ -214,24 +213,115 @@ class _Reader:
         return Work(number, title or Marked("", node.place), found, node.place, when, on_failure)
 
     def _steps(self, node: Node, number: int) -> list[Node]:
-        if isinstance(node, Sequence) and node.items:
+        if isinstance(node, SequenceNode) and node.items:
             return list(node.items)
         self.findings.expected(node, f"'steps' of work {number}", "a list of at least one step")
         return []
 
 
-def _registered(works: Sequence) -> dict[str, Place]:
+def _registered(works: SequenceNode) -> dict[str, Place]:
     """Where each name is registered, as far as the tree can be read."""
     found: dict[str, Place] = {}
     for work in works.items:
         for step in _items(work, "steps"):
-            for key, value in step.entries if isinstance(step, Tree) else ():
-                if key.text == "register" and isinstance(value, Scalar):
+            for key, value in step.entries if isinstance(step, MappingNode) else ():
+                if key.text == "register" and isinstance(value, ScalarNode):
                     found.setdefault(value.text, value.place)
     return found
 
 
 def _items(node: Node, name: str) -> tuple[Node, ...]:
-    entries = node.entries if isinstance(node, Tree) else ()
+    entries = node.entries if isinstance(node, MappingNode) else ()
     lists = [value for key, value in entries if key.text == name]
-    return lists[0].items if lists and isinstance(lists[0], Sequence) else ()
+    return lists[0].items if lists and isinstance(lists[0], SequenceNode) else ()
+
+
+# -- window: the at-risk period ------------------------------------------------------------------
+
+WINDOW_KEYS = ("from", "to", "for")
+
+
+def read_window(findings: Findings, node: Node) -> WindowSpec | None:
+    """The period as it is written; its times are worked out when a run begins."""
+    if not isinstance(node, MappingNode):
+        hint = 'as in {from: "00:01", to: "02:00"} or {for: 2h}'
+        findings.expected(node, "'window'", "a mapping (key: value)", hint)
+        return None
+    fields = findings.fields(node, "'window'", WINDOW_KEYS) or {}
+    if ("to" in fields) == ("for" in fields):
+        message = "'window' needs either 'to' or 'for'" + (", not both" if "to" in fields else "")
+        findings.add(node.place, message, 'as in to: "02:00" or for: 2h')
+        return None
+    begins = _time(findings, fields["from"][1], "from") if "from" in fields else ""
+    ends = _time(findings, fields["to"][1], "to") if "to" in fields else ""
+    length = _length(findings, fields["for"][1]) if "for" in fields else None
+    return WindowSpec(begins, ends, length, node.place)
+
+
+def _time(findings: Findings, node: Node, name: str) -> str:
+    text = findings.text(node, f"'{name}' of 'window'")
+    if text is None:
+        return ""
+    try:
+        read_said(text)
+    except UsageError as error:
+        hint = 'times are 02:00, or with a date "2026-03-08 00:01"'
+        findings.add(node.place, f"'{name}' of 'window': {error.what.rstrip('.')}", hint)
+    return text
+
+
+def _length(findings: Findings, node: Node) -> float | None:
+    text = findings.text(node, "'for' of 'window'")
+    try:
+        seconds = parse_duration(text) if text is not None else None
+    except ValueError as error:
+        findings.add(node.place, f"'for' of 'window': {error}")
+        return None
+    if seconds == 0:
+        findings.add(node.place, "'for' of 'window' must be longer than nothing")
+    return seconds
+
+
+# -- steps that must be followed by another ------------------------------------------------------
+
+def need_next_steps(findings: Findings, works: Sequence[Work], registry: Registry) -> None:
+    """A problem for each step whose action must be followed by another and is not.
+
+    That one must be the very next step, of the next work where need be, on the same hosts, and
+    nothing may be able to leave it out.
+    """
+    for step, after in _pairs(works):
+        wanted = registry[step.action].followed_by if step.action in registry else ()
+        if not wanted:
+            continue
+        known = [name for name in wanted if name in registry]
+        message = f"{step.action} must be followed by a step that does {' or '.join(known)}"
+        if step.background:
+            findings.add(step.place, f"{step.action} cannot run in the background")
+        if after is None or after[0].action not in wanted:
+            findings.add(step.place, message, f"make the next step `{known[0]}`")
+        elif after[1] or after[0].background or not _same_hosts(step, after[0]):
+            findings.add(
+                after[0].place, f"{message}, on the same hosts, whatever happens",
+                "leave `when`, `confirm`, `hosts` and `background` out of it",
+            )  # fmt: skip
+
+
+def _pairs(works: Sequence[Work]) -> Iterator[tuple[Step, tuple[Step, bool] | None]]:
+    """Every step with the one after it, and whether that one may be left out."""
+    main = [(step, work) for work in works for step in work.steps]
+    for number, (step, work) in enumerate(main):
+        if number + 1 == len(main):
+            yield step, None
+            continue
+        after, later = main[number + 1]
+        skipped = after.when is not None or after.confirm is not None
+        yield step, (after, skipped or (later is not work and later.when is not None))
+    for work in works:
+        for step in work.every_step():
+            if step.recovery:
+                yield step, None
+
+
+def _same_hosts(step: Step, after: Step) -> bool:
+    return after.hosts is None or after.hosts == step.hosts

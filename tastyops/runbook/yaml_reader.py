@@ -7,7 +7,7 @@ from the parser's events in a loop, so no file, however it nests, can exhaust st
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -15,9 +15,7 @@ from typing import Any
 import yaml
 
 from tastyops.errors import InvalidFile, Place, Problem, did_you_mean, shown
-from tastyops.runbook.yaml_errors import in_plain_words
-from tastyops.runbook.yaml_marks import line_map
-from tastyops.runbook.yaml_tree import Mapping, Node, Scalar, Sequence
+from tastyops.runbook.yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
 
 MAX_BYTES = 1024 * 1024
 """Bytes in a file; a reader of files asks for one more than this and hands over what it got."""
@@ -107,9 +105,9 @@ class _Open:
     anchor: str | None
     is_mapping: bool
     items: list[Node] = field(default_factory=list)
-    entries: list[tuple[Scalar, Node]] = field(default_factory=list)
+    entries: list[tuple[ScalarNode, Node]] = field(default_factory=list)
     keys: dict[str, Place] = field(default_factory=dict)
-    key: Scalar | None = None
+    key: ScalarNode | None = None
     key_refused: bool = False
     weight: int = 1
     height: int = 1
@@ -120,8 +118,8 @@ class _Open:
 
     def close(self) -> Node:
         if self.is_mapping:
-            return Mapping(tuple(self.entries), self.place)
-        return Sequence(tuple(self.items), self.place)
+            return MappingNode(tuple(self.entries), self.place)
+        return SequenceNode(tuple(self.items), self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,7 @@ class _Builder:
         self.lines = _LINE_END.split(text)
         for event in self._events(text):
             self._take(event)
-        if self.root is None or (isinstance(self.root, Scalar) and not self.root.text.strip()):
+        if self.root is None or (isinstance(self.root, ScalarNode) and not self.root.text.strip()):
             raise _HopelessError(Place(self.file), "the file is empty")
         return self.root
 
@@ -209,7 +207,7 @@ class _Builder:
         if bad:  # by an escape, since the file itself holds none
             message = f"an escape stands here for {_named(bad[0])}"
             self._problem(place, message, _why_refused(bad[0]))
-        node = Scalar(event.value, plain, place, line_map(event, self.lines))
+        node = ScalarNode(event.value, plain, place, line_map(event, self.lines))
         sized = _Sized(node, 1 + len(event.value) // 64, 0)
         self._count(sized.weight, 0, place)
         if event.anchor:
@@ -263,9 +261,9 @@ class _Builder:
         else:
             parent.items.append(sized.node)
 
-    def _key(self, node: Node, parent: _Open) -> Scalar | None:
+    def _key(self, node: Node, parent: _Open) -> ScalarNode | None:
         """The node as a key, or None with a problem noted."""
-        if not isinstance(node, Scalar):
+        if not isinstance(node, ScalarNode):
             self._problem(node.place, "a key must be a word", self._braces(node.place))
         elif not node.text.strip():
             self._problem(node.place, "the key is empty", "write 'key: value'")
@@ -285,3 +283,100 @@ class _Builder:
         if "{{" in line[max(0, place.column - 2) :]:
             return "quote a value that begins with '{{'"
         return ""
+
+
+# -- errors of the YAML parser in plain words ----------------------------------------------------
+
+_SAYINGS = (
+    ("mapping values are not allowed", "a ':' stands where no key can be",
+     "quote text that holds ': '"),
+    ("could not find expected ':'", "a key without its ':'", "write 'key: value'"),
+    ("did not find expected key", "this does not fit what stands above it",
+     "check the indentation, quotes and brackets"),
+    ("did not find expected '-' indicator", "this does not fit the list above it",
+     "check the indentation"),
+    ("expected ',' or ']'", "a list in [ ] lacks a ',' or its ']'", ""),
+    ("expected ',' or '}'", "a mapping in { } lacks a ',' or its '}'", ""),
+    ("unexpected end of stream", "a quoted text is not closed", ""),
+    ("unexpected document separator", "a quoted text is not closed", ""),
+    ("unknown escape character", "this backslash means nothing in double quotes",
+     "double it, or use single quotes"),
+    ("hexdecimal number", "this escape lacks its hexadecimal digits", ""),
+    ("block sequence entries are not allowed", "a '-' stands where no list can begin",
+     "put the list on the lines below its key"),
+    ("expected <block end>", "this does not fit what stands above it", "check the indentation"),
+    ("<document start>", "something stands after the end", "check the indentation"),
+    ("expected alphabetic or numeric", "'&' or '*' must be followed by a name",
+     "quote a value that begins with '&' or '*'"),
+    ("cannot start any token", "a value cannot begin with this character", "quote it"),
+    ("expected the node content", "a value is missing here", "check commas and brackets"),
+    ("did not find expected node content", "a value is missing here", "check commas and brackets"),
+)  # fmt: skip
+
+_STARTS_WITH_BRACES = re.compile(r"\s*(?:-\s+)*(?:[^\s{}\"'#]+:\s+)?\{\{")
+
+
+def in_plain_words(error: yaml.YAMLError, lines: Sequence[str]) -> tuple[int, int, str, str]:
+    """Line, column, message and hint for a parser's error in a file of these ``lines``."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return 1, 1, "the file cannot be read as YAML", ""
+    said = error.problem or error.context or ""
+    mark = error.problem_mark or error.context_mark
+    if "end of stream" in said or "document separator" in said:
+        mark = error.context_mark or mark  # where it was opened helps, where the file ends does not
+    if mark is None:
+        return 1, 1, "the file cannot be read as YAML", ""
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    indent = line[: len(line) - len(line.lstrip())]
+    if "\t" in indent or "tab character" in said:
+        column = indent.find("\t") + 1 or mark.column + 1
+        return mark.line + 1, column, "a tab is used for indentation", "indent with spaces"
+    for known, message, hint in _SAYINGS:
+        if known in said:
+            braces = _STARTS_WITH_BRACES.match(line)
+            advice = "quote a value that begins with '{{'" if braces else hint
+            return mark.line + 1, mark.column + 1, message, advice
+    return mark.line + 1, mark.column + 1, f"this is not valid YAML: {said}", ""
+
+
+# -- positions of a text in the file -------------------------------------------------------------
+
+_FAR_ENOUGH = 64 * 1024
+"""Characters of one text that are mapped; templates are shorter, and nothing else is looked up."""
+
+
+def line_map(event: Any, lines: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
+    """(offset in the text, line, column) where each of a scalar's lines in the file begins.
+
+    Good to the character except after an escape inside double quotes.
+    """
+    start, end, quoted = event.start_mark, event.end_mark, event.style in ("'", '"')
+    if start.line == end.line:
+        return ((0, start.line + 1, start.column + 2),) if quoted else ()
+    found = []
+    cursor = 0
+    block = event.style in ("|", ">")
+    for number in range(start.line + block, min(end.line + 1, len(lines))):
+        first = start.column + quoted if number == start.line else 0
+        piece = lines[number][first : end.column - quoted if number == end.line else None]
+        body = piece.strip()
+        while cursor < len(event.value) and event.value[cursor].isspace():
+            cursor += 1
+        if cursor >= min(len(event.value), _FAR_ENOUGH):
+            break
+        at = _find(body, event.value, cursor)
+        if at >= 0:
+            column = first + len(piece) - len(piece.lstrip()) + 1
+            found.append((at, number + 1, column))
+            cursor = at + len(body) if event.value.startswith(body, at) else at + 1
+    return tuple(found)
+
+
+def _find(body: str, text: str, cursor: int) -> int:
+    """Where a line of the file begins in the text; only near by, to stay linear."""
+    if not body:
+        return -1
+    if text.startswith(body, cursor):
+        return cursor
+    word = body.split()[0]
+    return text.find(word, cursor, cursor + len(body) + len(word))

@@ -10,7 +10,7 @@ from tastyops.errors import Place
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
+class ScalarNode:
     """A single value. ``plain`` says that it stands unquoted, so that ``5`` may be a number.
 
     ``lines`` maps the text back to the file, see ``model.runbook.Marked``.
@@ -23,7 +23,7 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class SequenceNode:
     """A list."""
 
     items: tuple[Node, ...]
@@ -31,14 +31,14 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class MappingNode:
     """Keys with values, in the file's order, each key once."""
 
-    entries: tuple[tuple[Scalar, Node], ...]
+    entries: tuple[tuple[ScalarNode, Node], ...]
     place: Place
 
 
-Node = Scalar | Sequence | Mapping
+Node = ScalarNode | SequenceNode | MappingNode
 
 
 _NULL = re.compile(r"~|null|Null|NULL|")
@@ -50,7 +50,7 @@ _HEX = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,64}|[0-9]{1,64}(\.[0-9]{0,64})?)([eE][-+]?[0-9]{1,5})?")
 
 
-def plain_value(scalar: Scalar) -> str | int | float | bool | None:
+def plain_value(scalar: ScalarNode) -> str | int | float | bool | None:
     """What a scalar means by the core rules of YAML 1.2: ``yes`` and ``23:55`` are text."""
     text = scalar.text
     if not scalar.plain or len(text) > 150:
@@ -72,7 +72,7 @@ _WORD = re.compile(r"yes|no|on|off", re.IGNORECASE)
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 
 
-def reads_otherwise(scalar: Scalar) -> str:
+def reads_otherwise(scalar: ScalarNode) -> str:
     """Why a value that says no type is read in two ways, and what to write; empty if it is not.
 
     YAML 1.1, which many programs still follow, takes ``no`` for false (https://yaml.org/type/bool.html)
@@ -88,12 +88,12 @@ def reads_otherwise(scalar: Scalar) -> str:
     return ""
 
 
-def octal_or_decimal(scalar: Scalar) -> bool:
+def octal_or_decimal(scalar: ScalarNode) -> bool:
     """Whether a whole number begins with a zero, and so may be meant as octal."""
     return scalar.plain and _LEADING_ZERO.fullmatch(scalar.text) is not None
 
 
-def exact_value(scalar: Scalar) -> str | int | float | bool | None:
+def exact_value(scalar: ScalarNode) -> str | int | float | bool | None:
     """A value of no stated type: a number only where nothing of its text is lost.
 
     ``1.20`` is a version and ``0644`` a mode, and both stay text; so do ``0x1F`` and ``1e3``.

@@ -21,7 +21,7 @@ from tastyops.plan.plan import make_plan
 from tastyops.runbook import yaml_reader
 from tastyops.runbook.inventory_file import read_inventory
 from tastyops.runbook.validation import validate
-from tastyops.runbook.yaml_tree import Mapping, Scalar, Sequence
+from tastyops.runbook.yaml_tree import MappingNode, ScalarNode, SequenceNode
 from tests.properties.mutations import TRIED, anything, examples, mutated
 
 ROOT = Path(__file__).parents[2]
@@ -142,7 +142,7 @@ def test_the_tree(loader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     @given(anything() | mutated([*RUNBOOKS, *INVENTORIES]))
     def reads(data: bytes) -> None:
         found = timely("to the YAML reader", lambda: yaml_reader.parse(data, "f.yml"))
-        assert isinstance(found, (Mapping, Sequence, Scalar, InvalidFile))
+        assert isinstance(found, (MappingNode, SequenceNode, ScalarNode, InvalidFile))
 
     reads()
 
