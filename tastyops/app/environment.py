@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tastyops.app.devices import Devices
 from tastyops.app.secrets import Secrets
-from tastyops.engine.out_of_band import NoWays, no_console
+from tastyops.engine.out_of_band import NoOutOfBand, no_console
 from tastyops.errors import UsageError
 from tastyops.model.inventory import Host
 from tastyops.ports import Clock, Console, Dialer, OutOfBand, Power, Prober, Session
@@ -60,7 +60,7 @@ class Environment:
     dialer: Dialer
     clock: Clock
     hands: Hands | None = None
-    ways: OutOfBand = field(default_factory=NoWays)
+    ways: OutOfBand = field(default_factory=NoOutOfBand)
     reach: Callable[[Callable[[str], None]], None] = lambda say: None
     """Begins to connect before the first step; says so before ssh asks on the terminal."""
 

@@ -18,7 +18,7 @@ from tastyops.app.run_session import Detached, RunOptions, RunRecords, Screen, S
 from tastyops.app.secrets import masked_errors, resolve_secrets, unpacked
 from tastyops.app.settle import settle
 from tastyops.app.signals import letting_go
-from tastyops.engine.drive import Release
+from tastyops.engine.run_context import Release
 from tastyops.errors import ExitCode, JournalDamaged, RecordsDisagree, UsageError
 from tastyops.journal.events import Body, CancelAsked, LineTorn, Resumed
 from tastyops.journal.state import RunState

@@ -18,7 +18,8 @@ from tastyops.app.operators import Person
 from tastyops.app.record_lookup import Records
 from tastyops.app.secrets import Secrets
 from tastyops.app.signals import INTERRUPTED, stopping
-from tastyops.engine.drive import Drive, Release
+from tastyops.engine.drive import Drive
+from tastyops.engine.run_context import Release, RunContext
 from tastyops.errors import ExitCode, LetGo, TastyopsError
 from tastyops.journal.events import Address, Body, CancelAsked, Decided, StopAsked
 from tastyops.journal.state import LOOK, RunState
@@ -209,15 +210,16 @@ def _drive(
     operators: Sequence[Operator], listeners: Sequence[Listener],
 ) -> Drive:
     journal = records.journal
-    return Drive(
-        plan, state, records.run, journal=journal, dialer=setting.environment.dialer,
-        clock=setting.environment.clock, who=setting.who, operators=operators,
+    context = RunContext(
+        run=records.run, who=setting.who, journal=journal, dialer=setting.environment.dialer,
+        clock=setting.environment.clock, operators=operators,
         listeners=(records.keeper, DeskKeeper(journal.directory, state), *listeners),
         epoch=journal.epoch, take_over=setting.options.take_over,
         approvers=setting.inventory.operators,
         waits=screen.person is not None or setting.waits,
-        ways=setting.environment.ways, release=setting.release,
-    )
+        out_of_band=setting.environment.ways, release=setting.release,
+    )  # fmt: skip
+    return Drive(plan, state, context)
 
 
 @contextlib.contextmanager

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
-from tastyops.engine.host_hold import Claim
 from tastyops.engine.links import Link
 from tastyops.engine.manual_typing import Typists
 from tastyops.engine.out_of_band import ConsoleRecord, Outside
+from tastyops.engine.run_context import RunContext
 from tastyops.engine.typed_session import typed_session
 from tastyops.engine.workers import Done, Work
 from tastyops.journal.connection_events import HANDS
@@ -22,7 +22,7 @@ from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.inventory import Host
 from tastyops.model.runbook import Step
 from tastyops.plan.plan import Plan
-from tastyops.ports import Dialer, JournalSink, OutOfBand, Session
+from tastyops.ports import Session
 
 MOST_AT_ONCE = 32
 """Hosts that are hung up at the same time."""
@@ -37,20 +37,16 @@ class Reach:
     def __init__(
         self,
         plan: Plan,
-        dialer: Dialer,
-        claim: Claim,
-        ways: OutOfBand,
-        *,
         state: RunState,
-        journal: JournalSink,
+        context: RunContext,
         done: queue.SimpleQueue[Done],
         stopping: threading.Event,
         typists: Typists,
     ) -> None:
-        self._plan, self._dialer, self._claim, self._ways = plan, dialer, claim, ways
-        self._state = state
-        self._journal, self._done, self._stopping = journal, done, stopping
-        self._typists = typists
+        self._plan, self._state = plan, state
+        self._dialer, self._journal = context.dialer, context.journal
+        self._claim, self._out_of_band = context.claim, context.out_of_band
+        self._done, self._stopping, self._typists = done, stopping, typists
         self._links: dict[LaneKey, Link] = {}
         """One to each host, and one more to each for every step in the background."""
         self._outsides: dict[str, Outside] = {}
@@ -107,7 +103,7 @@ class Reach:
                 lambda body: done.put(Done(None, ((at, body, ""),))),
                 lambda error: done.put(Done(None, (), fatal=error)),
             )
-            self._outsides[host.name] = Outside(host, self._ways, record)
+            self._outsides[host.name] = Outside(host, self._out_of_band, record)
         return self._outsides[host.name]
 
     def end_commands(self, lanes: Collection[LaneKey]) -> None:

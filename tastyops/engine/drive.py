@@ -11,18 +11,18 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from tastyops.engine.approval import answers, approved, may_speak
 from tastyops.engine.at_risk_clock import passed, pause
 from tastyops.engine.connections import Reach
-from tastyops.engine.host_hold import Claim
 from tastyops.engine.links import Kept, Link
 from tastyops.engine.manual_typing import Typists
-from tastyops.engine.out_of_band import NoWays, Outside
+from tastyops.engine.out_of_band import Outside
 from tastyops.engine.questions import ask
+from tastyops.engine.run_context import RunContext
 from tastyops.engine.workers import Done, Work, Workers
 from tastyops.errors import TastyopsError, WaitsForPerson
 from tastyops.journal.envelope import Event
@@ -48,13 +48,7 @@ from tastyops.plan.lane import intended
 from tastyops.plan.moves import Append, AwaitWindow, Halt, Move, Parked, Perform, PickUp
 from tastyops.plan.plan import Plan
 from tastyops.ports import (
-    Clock,
-    Dialer,
     HandedIn,
-    JournalSink,
-    Listener,
-    Operator,
-    OutOfBand,
     Session,
 )
 
@@ -84,70 +78,22 @@ THE_RUN = Address()
 _Send = Callable[[ThreadPoolExecutor], object]
 
 
-class Release:
-    """The request to let go of a run: leave the hosts at work and the run to be resumed.
-
-    ``ask`` sets one attribute and takes no lock, so a signal handler may call it at any moment. The
-    drive reads ``why`` between two turns, never between an event's number and its line.
-    """
-
-    def __init__(self) -> None:
-        self.why = ""
-        self.detach = False
-        """Whether another process is to go on with the run at once."""
-
-    def ask(self, why: str, *, detach: bool = False) -> None:
-        """Asks to let go; the first reason given counts."""
-        if not self.why:
-            self.detach, self.why = detach, why
-
-
 class Drive:
     """One execution of a plan. ``run`` returns once the run is closed, or was let go of."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        state: RunState,
-        run: str,
-        *,
-        journal: JournalSink,
-        dialer: Dialer,
-        clock: Clock,
-        who: str,
-        operators: Sequence[Operator] = (),
-        listeners: Sequence[Listener] = (),
-        epoch: int = 1,
-        take_over: bool = False,
-        approvers: Sequence[str] = (),
-        waits: bool = True,
-        ways: OutOfBand | None = None,
-        release: Release | None = None,
-    ) -> None:
-        """``approvers``: the logins that may approve, any if empty. ``waits``: for their word."""
-        self._release = release or Release()
+    def __init__(self, plan: Plan, state: RunState, context: RunContext) -> None:
         self._plan = plan
         self.state = state
-        self._journal = journal
-        self._clock, self._who = clock, who
-        self._operators = tuple(operators)
-        self._listeners = tuple(listeners)
-        self._approvers, self._waits = tuple(approvers), waits
+        self._context = context
+        self._journal, self._clock = context.journal, context.clock
+        self._listeners = tuple(context.listeners)
         self._stopping = threading.Event()
         self._workers = Workers(
-            clock, journal, self._listeners, self._stopping, attended=waits
+            context.clock, context.journal, self._listeners, self._stopping, attended=context.waits
         )
-        self._typists = Typists(operators, state, journal, self._workers.done)
+        self._typists = Typists(context.operators, state, context.journal, self._workers.done)
         self._reach = Reach(
-            plan,
-            dialer,
-            Claim(run, who, epoch, take_over),
-            ways or NoWays(),
-            state=state,
-            journal=journal,
-            done=self._workers.done,
-            stopping=self._stopping,
-            typists=self._typists,
+            plan, state, context, self._workers.done, self._stopping, self._typists
         )
         self._kept = LiveLanes()
         self._busy: set[LaneKey] = set()
@@ -169,7 +115,7 @@ class Drive:
         with ThreadPoolExecutor(workers, thread_name_prefix="lane") as pool:
             try:
                 self._take_in()  # what was handed in while no process owned the run comes first
-                while self.state.closed is None and not self._release.why:
+                while self.state.closed is None and not self._context.release.why:
                     self._turn(pool)
                 if self.state.closed is None:
                     self._let_go()
@@ -197,7 +143,7 @@ class Drive:
         except KeyboardInterrupt:
             if self._stopping.is_set():
                 raise
-            self._stop(CancelAsked("interrupted at the terminal"), self._who)
+            self._stop(CancelAsked("interrupted at the terminal"), self._context.who)
 
     def _moves(self) -> list[Move]:
         """The core's moves, after all its events have gone into the journal."""
@@ -226,7 +172,7 @@ class Drive:
         self._write(body, at, who, now)
 
     def _write(self, body: Body, at: Address, who: str, now: datetime) -> None:
-        event = self._journal.append(body, at, who=who or self._who, happened=now)
+        event = self._journal.append(body, at, who=who or self._context.who, happened=now)
         self.state.apply(event, self._journal.load)
         self._unheard.append(event)
 
@@ -359,7 +305,7 @@ class Drive:
             for lanes in (self._busy, self._ending, self._asking, self._acting):
                 lanes.discard(done.key)
         if done.fatal is not None:
-            if self._release.why and isinstance(done.fatal, WaitsForPerson):
+            if self._context.release.why and isinstance(done.fatal, WaitsForPerson):
                 return  # the question stays open for whoever resumes the run
             raise done.fatal
         for at, body, who in done.events:
@@ -382,10 +328,10 @@ class Drive:
         if isinstance(body, CancelAsked | StopAsked):
             self._stop(body, handed.who)
         elif isinstance(body, Answered):
-            if answers(self.state, handed, body, self._approvers):
+            if answers(self.state, handed, body, self._context.approvers):
                 self._asking.discard((at.host, at.step))
                 self._answered(at, body, handed.who)
-        elif may_speak(handed, self._approvers):
+        elif may_speak(handed, self._context.approvers):
             self.append(body, at, handed.who)
 
     def _answered(self, at: Address, body: Answered, who: str) -> None:
@@ -409,8 +355,8 @@ class Drive:
         threading.Thread(target=self._ask, args=(key, move), daemon=True).start()
 
     def _ask(self, key: LaneKey, move: Parked) -> None:
-        asking, waits = self._asking, self._waits
-        done = ask(key, move, self._operators, waits=waits, over=lambda: key not in asking)
+        asking, waits = self._asking, self._context.waits
+        done = ask(key, move, self._context.operators, waits=waits, over=lambda: key not in asking)
         if done is not None:
             self._workers.done.put(done)
 

@@ -192,7 +192,7 @@ class Outside:
             self._detach()
 
 
-class NoWays:
+class NoOutOfBand:
     """For a run whose hosts have neither console nor power switch."""
 
     def console(self, host: Host, *, heard: Callable[[bytes], None], take: bool = False) -> Console:

@@ -16,7 +16,7 @@ from datetime import datetime
 from msgspec import structs
 
 from tastyops.engine.links import needs_sudo, settled
-from tastyops.engine.out_of_band import NoWays, Outside, spoken
+from tastyops.engine.out_of_band import NoOutOfBand, Outside, spoken
 from tastyops.errors import Locked, Unreachable
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, Answered, Body, Reported, Settled, StepEnded
@@ -287,7 +287,7 @@ def preview(
     ways: OutOfBand | None = None,
 ) -> Preview:
     """What a run of ``plan`` would do, found out by reading only."""
-    lookout = _Lookout(plan, dialer, clock, capture, ways or NoWays())
+    lookout = _Lookout(plan, dialer, clock, capture, ways or NoOutOfBand())
     lookout.run()
     steps: Sequence[StepPreview] = [
         each

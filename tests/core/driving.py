@@ -13,7 +13,9 @@ import pytest
 
 from tastyops.app.registry import registry
 from tastyops.engine.drive import Drive
+from tastyops.engine.out_of_band import NoOutOfBand
 from tastyops.engine.preview import Preview, preview
+from tastyops.engine.run_context import RunContext
 from tastyops.errors import WaitsForPerson
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Address, RunOpened
@@ -108,10 +110,8 @@ def drive(
     )
     log = book.open(head, clock.now(), masker)
     hearing, keeper = Hearing(), LogKeeper(log)
-    driving = Drive(
-        plan,
-        RunState(),
-        run,
+    context = RunContext(
+        run=run,
         journal=journal,
         dialer=FakeDialer(**hosts),
         clock=clock,
@@ -119,8 +119,9 @@ def drive(
         operators=operators or (Unattended("dwm", yes=True, answers={}),),
         listeners=(keeper, hearing),
         take_over=take_over,
-        ways=ways,
+        out_of_band=ways or NoOutOfBand(),
     )
+    driving = Drive(plan, RunState(), context)
     driving.append(
         RunOpened(plan.title, "", "", plan.digest, [h.name for h in plan.hosts], {}, ["dwm"])
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_root_is_nobody_in_particular(tmp_path: Path) -> None:
 
     def keep(driving: Any, _: Any) -> None:
         driving._listeners = (*driving._listeners, DeskKeeper(run, driving.state))
-        driving._waits = False
+        driving._context = replace(driving._context, waits=False)
 
     with pytest.raises(WaitsForPerson, match="waits for another operator: Shall it be"):
         drive(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tastyops.engine.drive import Drive
+from tastyops.engine.run_context import RunContext
 from tastyops.errors import WaitsForPerson
 from tastyops.journal.events import Address, Answered, CancelAsked, StopAsked
 from tastyops.journal.state import RunState
@@ -93,12 +94,12 @@ def ran(
 def go_on(tmp_path: Path, operator: Operator, *steps: str, host: FakeHost) -> RunState:
     """Another process takes the run up."""
     journal, state, _ = RunJournal.reopen(tmp_path / "runs" / "r1", Masker())
-    driving = Drive(
-        book(*steps), state, "r1", journal=journal, dialer=FakeDialer(web1=host),
+    context = RunContext(
+        run="r1", journal=journal, dialer=FakeDialer(web1=host),
         clock=FakeClock(), who="dwm", operators=[operator], epoch=journal.epoch,
     )  # fmt: skip
     try:
-        return driving.run()
+        return Drive(book(*steps), state, context).run()
     finally:
         journal.close()
 

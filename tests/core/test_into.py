@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tastyops.engine.drive import Drive
+from tastyops.engine.run_context import RunContext
 from tastyops.journal.events import RunOpened
 from tastyops.journal.public_events import Closed, WorkAdded, WorkStatus
 from tastyops.journal.state import RunState
@@ -41,10 +42,11 @@ def carry_out(plan: Plan, tmp_path: Path, book: LogBook, run: str, clock: FakeCl
     """Runs the plan into log 2026/001 as ``run --into`` does; gives its first work's number."""
     journal = RunJournal.create(tmp_path / "runs", run, plan.runbook.source, Masker())
     log, first = book.join("2026/001", head(plan), run, clock.now(), Masker())
-    drive = Drive(
-        plan, RunState(), run, journal=journal, dialer=FakeDialer(web1=host), clock=clock, who="dwm",
+    context = RunContext(
+        run=run, journal=journal, dialer=FakeDialer(web1=host), clock=clock, who="dwm",
         operators=(Unattended("dwm", yes=True, answers={}),), listeners=(LogKeeper(log),),
     )
+    drive = Drive(plan, RunState(), context)
     drive.append(RunOpened(plan.title, "", "", plan.digest, ["web1"], {}, ["dwm"], log="2026/001"))
     drive.run()
     journal.close()

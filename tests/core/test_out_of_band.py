@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tastyops.engine.drive import Drive
+from tastyops.engine.run_context import RunContext
 from tastyops.errors import ConsoleHeld, JournalUnwritable, PowerUnreachable, WaitsForPerson
 from tastyops.records.runs import RunJournal
 from tastyops.redact import Masker
@@ -75,7 +76,7 @@ def test_a_run_that_is_let_go_waits_for_the_switch_s_answer(tmp_path: Path) -> N
         drive._let_go = told  # type: ignore[method-assign]
 
     def while_it_is_worked() -> None:
-        driving[0]._release.ask("its terminal went away")
+        driving[0]._context.release.ask("its terminal went away")
         assert leaving.wait(60)
 
     ways = FakeWays(before_turning=while_it_is_worked)
@@ -197,10 +198,11 @@ def test_a_controller_that_died_while_it_worked_the_switch(
     journal, was, _ = RunJournal.reopen(tmp_path / "runs" / "r1", Masker())
     assert was.lanes["web1", "1.1"].history[2].open
     after = FakeWays(power_is=state)
-    again = Drive(
-        plan, was, "r1", journal=journal, dialer=FakeDialer(web1=DOWN), clock=FakeClock(),
-        who="dwm", operators=(Unattended("dwm", yes=True, answers={}),), ways=after, epoch=2,
+    context = RunContext(
+        run="r1", journal=journal, dialer=FakeDialer(web1=DOWN), clock=FakeClock(),
+        who="dwm", operators=(Unattended("dwm", yes=True, answers={}),), out_of_band=after, epoch=2,
     )  # fmt: skip
+    again = Drive(plan, was, context)
     try:
         with contextlib.suppress(WaitsForPerson):
             again.run()

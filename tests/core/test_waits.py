@@ -11,6 +11,7 @@ import pytest
 
 from tastyops.app.environment import SLICE, WallClock
 from tastyops.engine.drive import Drive
+from tastyops.engine.run_context import RunContext
 from tastyops.errors import WaitsForPerson
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Resumed, RunOpened
@@ -52,10 +53,11 @@ def carry_on(plan: Plan, journal: RunJournal, state: RunState, clock: FakeClock)
     host = FakeHost(
         {"progress": [(0, "50%"), (0, "100%")] if state.opened is None else (0, "100%")}
     )
-    driving = Drive(
-        plan, state, "r1", journal=journal, dialer=FakeDialer(web1=host), clock=clock, who="dwm",
+    context = RunContext(
+        run="r1", journal=journal, dialer=FakeDialer(web1=host), clock=clock, who="dwm",
         operators=(Unattended("dwm", yes=True, answers={}),), epoch=journal.epoch,
     )  # fmt: skip
+    driving = Drive(plan, state, context)
     if state.opened is None:
         driving.append(RunOpened(plan.title, "", "", plan.digest, ["web1"], {}, ["dwm"]))
     else:

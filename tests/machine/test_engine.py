@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from tastyops.engine import drive as drive_module
 from tastyops.engine import links as links_module
+from tastyops.engine.run_context import RunContext
 from tastyops.errors import TastyopsError
 from tastyops.journal.events import (
     Answered,
@@ -110,10 +111,11 @@ class Engine(RuleBasedStateMachine):
 
     def begin(self, state: RunState, keeper: LogKeeper, *first: Body) -> None:
         self.pool = Pool()
-        self.drive = Stepped(
-            self.plan, state, "r1", journal=self.journal, dialer=RoughDialer(self.hosts),  # type: ignore[arg-type]
+        context = RunContext(
+            run="r1", journal=self.journal, dialer=RoughDialer(self.hosts),  # type: ignore[arg-type]
             clock=self.clock, who="dwm", listeners=[keeper], epoch=self.journal.epoch,
         )  # fmt: skip
+        self.drive = Stepped(self.plan, state, context)
         for body in first:
             self.drive.append(body)
 
