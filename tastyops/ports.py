@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Any, Literal, Protocol
 
 from tastyops.journal.envelope import Event
@@ -312,8 +313,23 @@ class Announcer(Protocol):
         """
 
 
+class OperatorKind(Enum):
+    """What an operator is. The log says of an approval whether it was played on a practice host."""
+
+    PERSON = "person"
+    """A person, at this terminal or at another one."""
+    OPTIONS = "options"
+    """``--yes``, ``--var`` and the defaults of a runbook."""
+    PRACTICE = "practice"
+    """Scripted hands, which play the operator on a practice host."""
+
+
 class Operator(Protocol):
     """Whoever answers questions: a person at a terminal, ``--yes``, scripted hands."""
+
+    @property
+    def kind(self) -> OperatorKind:
+        """What this operator is."""
 
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]

@@ -15,6 +15,7 @@ from tastyops.app.announcing import Caller, CommandAnnouncer
 from tastyops.errors import WaitsForPerson
 from tastyops.journal.events import Body, Called
 from tastyops.journal.state import fold
+from tastyops.ports import OperatorKind
 from tastyops.records.runs import hand_in, read_events
 from tastyops.runbook.inventory_file import read_inventory
 from tests.core.driving import Ran, drive, plan_of
@@ -45,6 +46,8 @@ class Recording:
 
 class Slow:
     """A person who takes a while: until ``ready`` says so."""
+
+    kind = OperatorKind.PERSON
 
     def __init__(self, answer: str, ready: Callable[[], bool]) -> None:
         self.said, self.ready = answer, ready
@@ -127,6 +130,8 @@ def test_an_announcer_that_fails_is_said_and_harms_nothing(tmp_path: Path) -> No
 
 
 class Absent:
+    kind = OperatorKind.PERSON
+
     def answer(self, question: dict[str, Any], **_: object) -> None:
         return None
 

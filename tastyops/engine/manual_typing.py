@@ -20,7 +20,7 @@ from tastyops.journal.envelope import Event
 from tastyops.journal.events import TYPED, Address, Answered, Asked
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.public_text import one_line
-from tastyops.ports import JournalSink, Operator
+from tastyops.ports import JournalSink, Operator, OperatorKind
 from tastyops.protocol.framing import Hello
 from tastyops.protocol.typed_command import Told, told
 
@@ -116,7 +116,7 @@ class Typists:
             answer = operator.answer(question, over=gone)
             if answer is not None:
                 value, who = answer
-                self._tell(at, Answered(value, hands=who == "practice hands"), who)
+                self._tell(at, Answered(value, hands=operator.kind is OperatorKind.PRACTICE), who)
                 return
         if not gone():
             raise WaitsForPerson(one_line(asked.text))

@@ -9,7 +9,7 @@ from tastyops.errors import WaitsForPerson
 from tastyops.journal.events import Answered
 from tastyops.journal.state import LaneKey
 from tastyops.plan.moves import Parked
-from tastyops.ports import Operator
+from tastyops.ports import Operator, OperatorKind
 
 
 def ask(
@@ -34,7 +34,7 @@ def ask(
             return Done(key, (), fatal=error)
         if answer is not None:
             value, who = answer
-            body = Answered(value, hands=who == "practice hands")
+            body = Answered(value, hands=operator.kind is OperatorKind.PRACTICE)
             return Done(key, ((move.at, body, who),))
     if (asked.by and waits) or over():
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from tastyops.ports import OperatorKind
+
 WHO = "practice hands"
 
 
@@ -36,6 +38,8 @@ class Hands:
     ``deed`` is what its doing amounts to on the modelled machine, ``keyboard`` where what is to be
     typed there is typed. A value is only ever a question's default.
     """
+
+    kind = OperatorKind.PRACTICE
 
     def __init__(self, deed: Deed | None = None, keyboard: Keyboard = _nobody) -> None:
         self._deed, self._keyboard = deed or _nothing, keyboard
@@ -78,6 +82,8 @@ class Helping:
 
     What is to be typed at the modelled machine only they can type, and tell.
     """
+
+    kind = OperatorKind.PRACTICE
 
     def __init__(self, hands: Hands) -> None:
         self._hands = hands

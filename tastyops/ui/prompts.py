@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from tastyops.journal.events import TYPED
 from tastyops.journal.state import DONE
 from tastyops.model.public_text import one_line
+from tastyops.ports import OperatorKind
 from tastyops.protocol.typed_command import told
 
 
@@ -107,6 +108,8 @@ class Unattended:
     failed waits for a person all the same.
     """
 
+    kind = OperatorKind.OPTIONS
+
     def __init__(
         self, who: str, *, yes: bool, answers: Mapping[str, str], alone: bool = True,
         patient: bool = False,
@@ -139,6 +142,8 @@ class Unattended:
 class AnsweredElsewhere:
     """Nobody at a terminal: each question stays open until ``answer`` or ``attend`` answers it."""
 
+    kind = OperatorKind.PERSON
+
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]
     ) -> tuple[str, str] | None:
@@ -154,6 +159,8 @@ class AtTerminal:
     ``pause`` clears the screen for the question it is given, ``resume`` redraws. ``gone`` is called
     where the keyboard's input ends, or fails, at a question.
     """
+
+    kind = OperatorKind.PERSON
 
     _turn = threading.Lock()
 

@@ -27,6 +27,7 @@ from tastyops.errors import Unreachable, WaitsForPerson
 from tastyops.journal.events import TYPED, Address, Answered
 from tastyops.journal.state import RunState
 from tastyops.model.inventory import Host
+from tastyops.ports import OperatorKind
 from tastyops.records.runs import RunJournal
 from tastyops.redact import Masker
 from tests.conformance.conftest import Target
@@ -64,6 +65,8 @@ AT = Address("kalimdor", "1.1", 1, 1)
 
 class AtTheKeyboard:
     """Types each line at a shell of its own, and tells what both streams show on the screen."""
+
+    kind = OperatorKind.PERSON
 
     def __init__(self, shell: str) -> None:
         self._shell = shell

@@ -14,6 +14,7 @@ import pytest
 from tastyops.app.attendance_check import need_another_operator, need_nobody
 from tastyops.errors import NeedsPerson, WaitsForPerson
 from tastyops.journal.events import Answered
+from tastyops.ports import OperatorKind
 from tastyops.practice.hands import Hands
 from tastyops.records.mailbox import BOARD, DeskKeeper, desk_of, laid_on, put_answer, read_board
 from tastyops.records.runs import hand_in
@@ -45,6 +46,8 @@ OTHER = 54321
 
 class Nobody:
     """At the terminal, but another's word is not theirs to give; sees that somebody else is asked."""
+
+    kind = OperatorKind.PERSON
 
     def __init__(self, then: Callable[[], None] = lambda: None) -> None:
         self.asked: list[dict[str, Any]] = []

@@ -17,7 +17,7 @@ from tastyops.errors import WaitsForPerson
 from tastyops.journal.events import Address, Answered, CancelAsked, StopAsked
 from tastyops.journal.state import RunState
 from tastyops.plan.plan import Plan
-from tastyops.ports import Operator
+from tastyops.ports import Operator, OperatorKind
 from tastyops.protocol.framing import Fate
 from tastyops.protocol.serial_mux import cksum
 from tastyops.records.runs import RunJournal, hand_in, read_events, read_state, taken
@@ -44,6 +44,8 @@ Said = str | Callable[[Callable[[], bool]], str | None]
 
 class Typist:
     """A person at the host. ``says`` has answers for each line, one after the other."""
+
+    kind = OperatorKind.PERSON
 
     def __init__(self, *menu: str, **says: Said) -> None:
         self.menu = list(menu) or ["by-hand"]

@@ -10,6 +10,7 @@ from tastyops.journal.state import fold
 from tastyops.plan.advance import advance
 from tastyops.plan.generator_cache import LiveLanes
 from tastyops.plan.moves import Append
+from tastyops.ports import OperatorKind
 from tastyops.records.runs import hand_in
 from tests.core.driving import drive, plan_of
 from tests.core.fake import SOUND, START, FakeClock, FakeHost
@@ -84,6 +85,8 @@ def test_a_scheduled_reboot_is_taken_back(tmp_path: Path) -> None:
 
 def test_a_run_cancelled_before_it_did_anything_is_cancelled(tmp_path: Path) -> None:
     class No:
+        kind = OperatorKind.PERSON
+
         def answer(self, question: object, **_: object) -> tuple[str, str]:
             return "no", "dwm"
 

@@ -12,6 +12,7 @@ import pytest
 from tastyops.errors import HostUnsuitable, JournalUnwritable, NoRoom, SudoRefused, Unreachable
 from tastyops.journal.events import CancelAsked, Noted
 from tastyops.journal.state import fold
+from tastyops.ports import OperatorKind
 from tastyops.protocol.framing import Fate
 from tastyops.records.runs import RunJournal, hand_in
 from tests.core.driving import drive, plan_of
@@ -344,6 +345,8 @@ works:
 
 
 class Says:
+    kind = OperatorKind.PERSON
+
     def __init__(self, value: str) -> None:
         self.value = value
         self.asked: list[str] = []
@@ -429,6 +432,8 @@ def test_notes_and_cancels_come_from_other_processes(tmp_path: Path) -> None:
     started = threading.Event()
 
     class Waits:
+        kind = OperatorKind.PERSON
+
         def answer(self, question: object, **_: object) -> None:
             started.set()
             threading.Event().wait(20)

@@ -29,6 +29,7 @@ from tastyops.plan.advance import advance
 from tastyops.plan.generator_cache import LiveLanes
 from tastyops.plan.moves import Append, Parked, Perform, PickUp
 from tastyops.plan.plan import Plan
+from tastyops.ports import OperatorKind
 from tests.core.driving import Ran, drive, plan_of
 from tests.core.fake import FakeHost
 
@@ -53,6 +54,8 @@ works:
 
 
 class Person:
+    kind = OperatorKind.PERSON
+
     def answer(self, question: dict[str, str], **_: object) -> tuple[str, str]:
         return ("sdb" if question["question"] == "ask" else "yes"), "ncm"
 

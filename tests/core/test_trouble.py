@@ -11,6 +11,7 @@ from tastyops.errors import HostUnsuitable
 from tastyops.journal.envelope import Event
 from tastyops.journal.events import Answered, CancelAsked, InputChanged, StopAsked
 from tastyops.journal.state import fold
+from tastyops.ports import OperatorKind
 from tastyops.protocol.framing import Fate
 from tastyops.records.runs import hand_in
 from tests.core.driving import Ran, drive, plan_of
@@ -33,6 +34,8 @@ works:
 
 class Person:
     """Answers one question after the other, as told."""
+
+    kind = OperatorKind.PERSON
 
     def __init__(self, *answers: str, before: Any = None) -> None:
         self.answers, self.before = list(answers), before
@@ -154,6 +157,8 @@ def test_several_hosts_are_one_question_and_only_the_failed_one_is_tried_again(
 
 def test_an_answer_comes_from_another_terminal(tmp_path: Path) -> None:
     class Away:
+        kind = OperatorKind.PERSON
+
         def answer(self, question: dict[str, Any], *, over: Any) -> None:
             directory = tmp_path / "runs" / "r1"
             at = next(e.at for e in reversed(events(directory)) if e.kind == "asked")

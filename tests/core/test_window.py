@@ -14,7 +14,7 @@ from tastyops.errors import WaitsForPerson
 from tastyops.journal.envelope import stamp
 from tastyops.journal.events import CancelAsked, StopAsked, WindowSet
 from tastyops.journal.state import fold
-from tastyops.ports import Operator
+from tastyops.ports import Operator, OperatorKind
 from tastyops.records.runs import hand_in
 from tastyops.ui.prompts import Unattended
 from tests.core.driving import Ran, drive, plan_of
@@ -38,6 +38,8 @@ START = FakeClock().now()
 
 class Person:
     """Answers as told, and keeps what was asked."""
+
+    kind = OperatorKind.PERSON
 
     def __init__(self, *answers: str) -> None:
         self.answers, self.asked = list(answers), list[dict[str, Any]]()

@@ -17,6 +17,7 @@ from tastyops.journal.chain import GENESIS, seal, unseal
 from tastyops.journal.envelope import Event, event_from_json
 from tastyops.journal.public_events import PublicEvent, public_from_json
 from tastyops.journal.state import RunState
+from tastyops.ports import OperatorKind
 from tastyops.records.logs import LogFile
 from tastyops.records.runs import JOURNAL, read_events, read_state
 from tastyops.records.verify import verify_run
@@ -54,6 +55,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     }  # fmt: skip
 
     class Everybody:
+        kind = OperatorKind.PERSON
+
         def answer(self, question: Any, **_: object) -> tuple[str, str]:
             return ("sda", "dwm") if question["question"] == "ask" else ("done", "dwm")
 
