@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tastyops.transport.ssh.known_hosts import Entry, HostKey, KnownHosts, read, written_name
+from tastyops.transport.ssh.known_hosts import HostKey, KnownHosts, RecordedKey, read, written_name
 
 KEY = HostKey("ssh-ed25519", b"key")
 HASHED = "|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg="
@@ -22,13 +22,13 @@ PATTERNS = (*NAMES, HASHED, "web?", "*.example.org", "!web1", "*", "[web*]:2222"
 
 patterns = st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3).map(tuple)
 entries = st.lists(patterns, max_size=12).map(
-    lambda lines: [Entry("", each, KEY, f"file:{n}") for n, each in enumerate(lines)]
+    lambda lines: [RecordedKey("", each, KEY, f"file:{n}") for n, each in enumerate(lines)]
 )
 
 
 @given(entries, st.sampled_from(("web1", "Web1", "web2", "192.168.1.61", "a.example.org", "none")))
 def test_the_index_finds_what_a_comparison_of_every_line_finds(
-    lines: list[Entry], host: str
+    lines: list[RecordedKey], host: str
 ) -> None:
     for port in (22, 2222):
         name = written_name(host, port)

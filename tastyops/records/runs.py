@@ -2,8 +2,8 @@
 
 ``journal.jsonl`` (the events), ``runbook.yml`` (the file's very bytes), ``blobs/`` (large
 outputs, named by SHA-256), ``spool/`` (events other processes hand in). Directories are 0700,
-files 0600. ``docs/journal.md`` describes the format for other readers. Beside it, until
-the run is over, is its desk (``store.desk``).
+files 0600. ``docs/journal.md`` describes the format for other readers. Until the run is over, its
+mailbox (``records.mailbox``) lies beside the directory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tastyops.errors import JournalDamaged, Locked, UsageError
-from tastyops.journal.chain import GENESIS, Line, lines_of, seal, unseal
+from tastyops.journal.chain import GENESIS, LONGEST_LINE, Line, lines_of, seal, unseal
 from tastyops.journal.envelope import (
     NOT_AN_EVENT,
     Event,
@@ -49,10 +49,12 @@ from tastyops.records.files import (
     write_whole,
 )
 from tastyops.records.mailbox import laid_on
-from tastyops.records.truncation import put_aside_torn
 from tastyops.redact import Masker
 
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
+
+_TAIL = 64 * 1024
+"""Bytes looked at first: nearly every line is shorter."""
 
 
 def new_run_id(now: datetime) -> str:
@@ -388,3 +390,37 @@ def find_run(runs: Path, wanted: str) -> Path | None:
             f"{wanted} fits {len(fits)} runs.", next_step="Give more of the id; `invoke list`."
         )
     return next((path for path in fits if path.name == wanted), fits[0] if fits else None)
+
+
+def put_aside_torn(path: Path) -> LineTorn | None:
+    """Recovers a truncated journal: moves what follows its last whole line into a file beside it.
+
+    Raises JournalUnwritable, and JournalDamaged where no line is so long.
+    """
+    with must_write(path):
+        tail = _after_the_last_line(path)
+        if not tail:
+            return None
+        end = path.stat().st_size - len(tail)
+        name = f"torn-{end}.bin"
+        write_whole(path.with_name(name), tail, 0o600)
+        os.truncate(path, end)
+        sync_directory(path.parent)
+    return LineTorn(name, len(tail))
+
+
+def _after_the_last_line(path: Path) -> bytes:
+    """The bytes of a last line that has no end. Raises JournalDamaged where no line is so long."""
+    with reading(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        for length in (_TAIL, LONGEST_LINE):
+            file.seek(max(0, size - length))
+            data = file.read()
+            end = data.rfind(b"\n") + 1
+            if end or len(data) == size:
+                return data[end:]
+    raise JournalDamaged(
+        f"{path} ends in a line that is longer than any event is.",
+        still_true="No host was touched.",
+        next_step=f"`invoke verify {path.parent.name}` lists all that is wrong with it.",
+    )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from tastyops.transport.console.carrier import ConsoleCarrier, Patience, Terminal
-from tastyops.transport.ssh.link import Link
+from tastyops.transport.ssh.link import ShellLink
 from tastyops.transport.ssh.session import SshProber, SshSession
 from tastyops.transport.ssh.timing import Timing
 
@@ -35,7 +35,7 @@ def session(
     The console's prompt comes back when the session is closed. Raises Unreachable, HostUnsuitable.
     """
     carrier = ConsoleCarrier(terminal, name, patience)
-    return SshSession(Link(carrier, run, timing, password=None, now=now))
+    return SshSession(ShellLink(carrier, run, timing, password=None, now=now))
 
 
 def prober(
@@ -45,4 +45,4 @@ def prober(
     """The same with no way to send a change, and a directory of its own on the host."""
     carrier = ConsoleCarrier(terminal, name, patience)
     reading = f"{run}-reading-{time.monotonic_ns():x}"
-    return SshProber(Link(carrier, reading, timing, password=None, now=time.time))
+    return SshProber(ShellLink(carrier, reading, timing, password=None, now=time.time))

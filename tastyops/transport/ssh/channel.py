@@ -37,7 +37,7 @@ class Nowhere:
         """Dropped."""
 
 
-class Kept:
+class Collector:
     """A sink for short answers."""
 
     def __init__(self) -> None:

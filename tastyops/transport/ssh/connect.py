@@ -23,9 +23,8 @@ from paramiko import MissingHostKeyPolicy, PKey, SSHClient, SSHConfig, Transport
 from tastyops.errors import HostKeyUnknown, UsageError
 from tastyops.model.inventory import Host
 from tastyops.transport.ssh import known_hosts, ssh_config
-from tastyops.transport.ssh.dialling import Way
+from tastyops.transport.ssh.dialling import Proxy, Way
 from tastyops.transport.ssh.keys import Identities, KeyAuthentication, usual_files
-from tastyops.transport.ssh.proxy import Proxy
 from tastyops.transport.ssh.refusals import NOTHING_SENT, unreachable
 from tastyops.transport.ssh.timing import Timing
 

@@ -1,8 +1,14 @@
-"""The TCP connection to a host: which addresses are tried, and from where."""
+"""The socket to a host: a TCP connection to one of its addresses, or a ProxyCommand.
+
+paramiko's own ProxyCommand spins when the command ends, since it never sees end-of-file, and waits
+for full buffers. Here the command gets one end of a socket pair.
+"""
 
 from __future__ import annotations
 
 import socket
+import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +17,9 @@ from tastyops.transport.ssh.refusals import NOTHING_SENT
 
 _UNSENT_MS = 25_000
 """TCP_USER_TIMEOUT: how long bytes may wait for the peer's kernel before the socket fails."""
+
+_SAID_BYTES = 500
+_END_SECONDS = 2.0
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
@@ -99,3 +108,50 @@ def _wrong(what: str, next_step: str) -> UsageError:
         still_true="No host was touched.",
         next_step=next_step,
     )
+
+
+class Proxy:
+    """A running ProxyCommand; ``socket`` is our end of it."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self.socket, theirs = socket.socketpair()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the command
+        with theirs:
+            # As ssh does: the user's words, run by a shell that steps aside for them.
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", f"exec {command}"],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=self._said,
+                start_new_session=True,
+            )
+
+    def said(self) -> str:
+        """The end of what it wrote to its standard error, on one line."""
+        self._said.seek(0)
+        text = self._said.read()[-_SAID_BYTES:].decode("utf-8", "replace")
+        if self._process.poll() not in (None, 0):
+            text += f" (exit status {self._process.returncode})"
+        return " ".join(text.split())
+
+    def settle(self) -> None:
+        """Gives a command that closed its end a moment to end, so that ``said`` is whole."""
+        try:
+            self._process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            return
+
+    def close(self) -> None:
+        """Ends the command; never raises."""
+        self.socket.close()
+        try:
+            self._process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            self._process.terminate()
+            try:
+                self._process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._said.close()

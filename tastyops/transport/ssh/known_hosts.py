@@ -71,7 +71,7 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecordedKey:
     """One usable line. ``marker`` is empty or ``@revoked``."""
 
     marker: str
@@ -112,7 +112,7 @@ class Verdict:
     """What the files say of an offered key; ``recorded`` are that name's keys of any type."""
 
     state: Literal["known", "unknown", "changed", "revoked"]
-    recorded: tuple[Entry, ...]
+    recorded: tuple[RecordedKey, ...]
 
 
 def written_name(host: str, port: int) -> str:
@@ -128,9 +128,9 @@ class KnownHosts:
     names are compared one by one, so that many hosts in one file cost no more each.
     """
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._named: dict[str, list[tuple[int, Entry]]] = {}
-        self._patterns: list[tuple[int, Entry]] = []
+    def __init__(self, entries: Iterable[RecordedKey] = ()) -> None:
+        self._named: dict[str, list[tuple[int, RecordedKey]]] = {}
+        self._patterns: list[tuple[int, RecordedKey]] = []
         for number, entry in enumerate(entries):
             if any(_PATTERN.search(pattern) for pattern in entry.patterns):
                 self._patterns.append((number, entry))
@@ -138,7 +138,7 @@ class KnownHosts:
             for name in {pattern.lower() for pattern in entry.patterns}:
                 self._named.setdefault(name, []).append((number, entry))
 
-    def about(self, host: str, port: int) -> tuple[Entry, ...]:
+    def about(self, host: str, port: int) -> tuple[RecordedKey, ...]:
         """Every line about that host and port, in the order of the files."""
         name = written_name(host, port)
         found = [*self._named.get(name, ())]
@@ -172,7 +172,7 @@ def _read(states: tuple[tuple[Path, int, int, int], ...]) -> KnownHosts:
 _MARKERS = ("", "@revoked")
 
 
-def entries(path: Path, markers: Sequence[str] = _MARKERS) -> list[Entry]:
+def entries(path: Path, markers: Sequence[str] = _MARKERS) -> list[RecordedKey]:
     """The lines of one file with such markers; none where it does not exist. Raises UsageError."""
     try:
         text = read_plain(path).decode("utf-8", "replace")
@@ -199,7 +199,7 @@ def _unreadable(path: Path, error: OSError) -> UsageError:
     )
 
 
-def _entry(line: str, place: str, markers: Sequence[str]) -> Entry | None:
+def _entry(line: str, place: str, markers: Sequence[str]) -> RecordedKey | None:
     fields = line.split()
     marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
     if len(fields) < 3 or fields[0].startswith("#") or marker not in markers:
@@ -208,7 +208,7 @@ def _entry(line: str, place: str, markers: Sequence[str]) -> Entry | None:
         blob = base64.b64decode(fields[2], validate=True)
     except (ValueError, binascii.Error):
         return None
-    return Entry(marker, tuple(fields[0].split(",")), HostKey(fields[1], blob), place)
+    return RecordedKey(marker, tuple(fields[0].split(",")), HostKey(fields[1], blob), place)
 
 
 def judge(known: KnownHosts, host: str, port: int, offered: HostKey) -> Verdict:

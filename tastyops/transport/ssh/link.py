@@ -15,7 +15,7 @@ from time import monotonic
 from tastyops.errors import LinkLost, TastyopsError, Unreachable
 from tastyops.ports import Ended, Sink, Tail
 from tastyops.protocol.framing import Hello
-from tastyops.transport.ssh.channel import Exchange, Kept, Nowhere, Shell
+from tastyops.transport.ssh.channel import Collector, Exchange, Nowhere, Shell
 from tastyops.transport.ssh.ending import Ending
 from tastyops.transport.ssh.order import Order, State, Watch, ended, link_lost
 from tastyops.transport.ssh.sudo import Sudo, refused
@@ -28,7 +28,7 @@ _POLL = 0.1
 """Seconds between looks at a command that was told to end."""
 
 
-class Link:
+class ShellLink:
     """Both shells of one connection. Not for two threads at once, ``stop`` excepted."""
 
     def __init__(
@@ -122,7 +122,7 @@ class Link:
 
     def ask(self, verb: str, words: Sequence[str] = ()) -> tuple[str, bytes]:
         """A short request to the main shell: its status and standard output. Raises LinkLost."""
-        kept = Kept()
+        kept = Collector()
         answer = self.run(Order(verb, tuple(words), brief=True), kept)
         return str(answer.status), kept.stdout
 
@@ -187,7 +187,7 @@ class Link:
         if second.hello is None or second.busy:
             return due
         if watch.tail is not None and now >= watch.tail_at and watch.exchange.bytes == 0:
-            kept = Kept()
+            kept = Collector()
             watch.tail_at = now + self._timing.tail_every
             watch.tailing = (self._begin_second("t", [watch.tail_name], kept), kept)
         elif now - self._life >= self._timing.heart_every:
@@ -304,7 +304,7 @@ class Link:
             self._take(until)
 
     def _ask_second(self, watch: Watch, verb: str, words: Sequence[str]) -> tuple[str, bytes]:
-        kept = Kept()
+        kept = Collector()
         exchange: Exchange | None = None
         while exchange is None or exchange.status is None:
             second = self._second or self._open_second()
@@ -362,7 +362,7 @@ class Link:
         with self._guarded(Order("s", (), brief=True)):
             self._sudo.give(self._main)
         if not self._sudo.proven:
-            kept = Kept()
+            kept = Collector()
             verb, words = self._sudo.words(["true"])
             if self.run(Order(verb, tuple(words), brief=True), kept).status != 0:
                 raise refused(self._where, kept.stderr)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tastyops.errors import LinkLost
 from tastyops.ports import Ended, Tail
-from tastyops.transport.ssh.channel import Exchange, Kept
+from tastyops.transport.ssh.channel import Collector, Exchange
 
 State = Literal["ended", "timed out", "stopped", "lost", "claimed", "full", "fenced", "stuck"]
 
@@ -45,7 +45,7 @@ class Watch:
     tail: Tail | None
     tail_name: str
     tail_at: float = 0.0
-    tailing: tuple[Exchange, Kept] | None = None
+    tailing: tuple[Exchange, Collector] | None = None
 
     @property
     def endable(self) -> bool:

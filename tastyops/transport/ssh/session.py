@@ -14,7 +14,7 @@ from tastyops.model.inventory import Host
 from tastyops.ports import Ended, Sink, Tail
 from tastyops.protocol.framing import UPLOAD_BYTES, Fate, Hello, parse_fate
 from tastyops.protocol.host_lock import Holder, Lock, parse_lock
-from tastyops.transport.ssh.link import Link
+from tastyops.transport.ssh.link import ShellLink
 from tastyops.transport.ssh.order import Order
 from tastyops.transport.ssh.sudo import Refusal, refused
 from tastyops.transport.ssh.timing import Timing
@@ -37,7 +37,7 @@ _NOT_FOUND = "127"
 class SshProber:
     """A link that can only read. Implements ``ports.Prober``."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: ShellLink) -> None:
         self._link = link
         self._hello = link.hello
 
@@ -103,7 +103,7 @@ class SshProber:
 class SshSession(SshProber):
     """A link that can change the host. Implements ``ports.Session``."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: ShellLink) -> None:
         super().__init__(link)
         self._forgotten: list[str] = []
         self._crowded = False
@@ -334,11 +334,11 @@ class SshDialer:
         """A link that can change the host; ``run`` names its directory there."""
         return SshSession(self._link(host, run))
 
-    def _link(self, host: Host, run: str) -> Link:
+    def _link(self, host: Host, run: str) -> ShellLink:
         password = None
         if host.sudo == "ask" and self._sudo_password is not None:
             password = lambda: self._password(host)  # noqa: E731
-        return Link(self._carrier(host), run, self._timing, password=password, now=self._now)
+        return ShellLink(self._carrier(host), run, self._timing, password=password, now=self._now)
 
     def _carrier(self, host: Host) -> Carrier:
         """The way that the inventory chose; only that one's libraries are loaded."""
