@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tastyops.domain.storage.disks import partition_node, under, uses
+from tastyops.domain.storage.disks import partition_node, underlying_devices, uses
 from tastyops.errors import ProbeFailed
 from tastyops.facts.disk_health import Counted, Smart
 from tastyops.facts.disks import Device, Disks
@@ -134,7 +134,7 @@ def test_uses_are_those_of_everything_on_the_disk() -> None:
         "/dev/sda1 carries /dev/dm-0 (crypt)",
         "/dev/dm-0 is mounted on /x",
     )
-    assert under(disks, disks.devices[2]) == {"dm-0", "sda1", "sda"}
+    assert underlying_devices(disks, disks.devices[2]) == {"dm-0", "sda1", "sda"}
 
 
 PARSERS = (

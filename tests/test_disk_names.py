@@ -12,7 +12,7 @@ import pytest
 
 from tastyops.domain.storage.disks import find_disk, uses
 from tastyops.errors import Refused
-from tastyops.facts.disk_use import Holding, holders
+from tastyops.facts.disk_use import DeviceHolders, holders
 from tastyops.facts.disks import Device, Disks
 from tastyops.facts.parsers import parse
 from tastyops.model.commands import Blob, Output, Probe
@@ -215,11 +215,11 @@ def test_what_belongs_to_something_is_in_use(
     assert bool(uses(host, host.disks[1])) is used
 
 
-def held(*paths: Path) -> Holding:
+def held(*paths: Path) -> DeviceHolders:
     """What the script of ``holders`` finds, run by a real shell."""
     argv = holders([str(path) for path in paths]).argv
     ran = subprocess.run(argv, capture_output=True, text=True, check=True)
-    found: Holding = parse("disk_holders", answer(ran.stdout))
+    found: DeviceHolders = parse("disk_holders", answer(ran.stdout))
     return found
 
 
@@ -232,4 +232,4 @@ def test_the_look_at_who_holds_a_disk_finds_a_process_and_what_is_not_there(tmp_
         found = held(disk, missing)
         assert found.opened == ((str(disk), f"{name} ({os.getpid()})"),)
         assert found.unknown == (str(missing),)
-    assert held(disk) == Holding()
+    assert held(disk) == DeviceHolders()

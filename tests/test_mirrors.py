@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from tastyops.domain.raid import progress, roster
-from tastyops.domain.raid.definitions import reconciled
-from tastyops.domain.raid.storage import Storage, whole_name
+from tastyops.domain.raid.definitions import reconcile_definitions
+from tastyops.domain.raid.storage import Storage, disk_of_partition
 from tastyops.errors import ProbeFailed
 from tastyops.facts.disks import Device, Disks
 from tastyops.facts.md import Array
@@ -63,11 +63,11 @@ def test_a_delayed_array_waits_and_a_moving_one_has_a_rate() -> None:
 
 def test_progress_of_several_adds_up() -> None:
     parts = [progress.of_array(array) for array in arrays(DEGRADED)]
-    together = progress.together(parts)
+    together = progress.combine(parts)
     assert together.total == 358336 + 6752256 / 2
     assert together.percent == pytest.approx(100 * 258688 / together.total)
-    assert parts[0].said() == "0.0%, waits for its turn"
-    assert parts[1].said() == "7.7% at 1.1 MB/s, ETA 49m"
+    assert parts[0].describe() == "0.0%, waits for its turn"
+    assert parts[1].describe() == "7.7% at 1.1 MB/s, ETA 49m"
 
 
 def test_idle_is_not_whole_while_degraded_nor_before_a_resync_began() -> None:
@@ -106,7 +106,7 @@ def test_an_array_whose_state_is_not_told_is_no_fact() -> None:
     [("sdb1", "sdb"), ("nvme0n1p2", "nvme0n1"), ("mmcblk0p1", "mmcblk0"), ("sdb", "sdb")],
 )
 def test_the_disk_of_a_partition_that_is_gone(partition: str, disk: str) -> None:
-    assert whole_name(partition) == disk
+    assert disk_of_partition(partition) == disk
 
 
 BOOT = Array("md0", "raid1", 2, 0, "clean", metadata="1.0")
@@ -119,9 +119,9 @@ SYSTEM_LINE = "ARRAY /dev/md1 metadata=1.2 UUID=6b616c69:6d646f72:73797374:65000
 
 def test_definitions_are_appended_once_and_others_stay() -> None:
     others = "# mine\nHOMEHOST <system>\nARRAY /dev/md9 UUID=0:0:0:0\nMAILADDR root"
-    once = reconciled(others, BOTH)
+    once = reconcile_definitions(others, BOTH)
     assert once == f"{others}\n{BOOT_LINE}{SYSTEM_LINE}"
-    assert reconciled(once, BOTH) == once
+    assert reconcile_definitions(once, BOTH) == once
 
 
 STALE = "ARRAY /dev/md0 UUID=01234567:89abcdef:01234567:89abcdef\n"
@@ -153,7 +153,7 @@ STALE = "ARRAY /dev/md0 UUID=01234567:89abcdef:01234567:89abcdef\n"
          "stale before", "ignored", "not running", "another's name"],
 )
 def test_definitions_are_reconciled(before: str, after: str) -> None:
-    assert reconciled(before, BOTH) == after
+    assert reconcile_definitions(before, BOTH) == after
 
 
 WHOLE = """\
@@ -190,7 +190,7 @@ def test_the_disks_of_mirrors_are_remembered(
             ("sdb", "disk", "D2", ()), ("sdb1", "part", "", ("sdb",)),
         )
     ]  # fmt: skip
-    steps = roster.remember(Storage(arrays(text), Disks(tuple(rows))), exactly=exactly)
+    steps = roster.record_serials(Storage(arrays(text), Disks(tuple(rows))), exactly=exactly)
     probe = next(steps)
     assert isinstance(probe, Probe)
     try:

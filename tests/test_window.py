@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tastyops.app.at_risk_window import window_of
-from tastyops.domain.boot.moment import moment
+from tastyops.domain.boot.moment import next_occurrence
 from tastyops.errors import Place, ProbeFailed, Refused, UsageError
 from tastyops.facts.parsers import parse
 from tastyops.model.commands import Blob, Output
@@ -142,12 +142,12 @@ def test_the_day_that_counts_is_not_guessed_at(written: WindowSpec, now: str, sa
 def test_a_reboot_at_a_time_that_was_skipped_earlier_today(
     text: str, now: str, found: str
 ) -> None:
-    assert moment(text, LONDON, utc(now).timestamp()) == utc(found).timestamp()
+    assert next_occurrence(text, LONDON, utc(now).timestamp()) == utc(found).timestamp()
 
 
 def test_a_reboot_at_a_time_that_will_be_skipped_is_refused() -> None:
     with pytest.raises(Refused, match="does not exist on 2026-03-29"):
-        moment("01:30", LONDON, utc("2026-03-28T12:00").timestamp())
+        next_occurrence("01:30", LONDON, utc("2026-03-28T12:00").timestamp())
 
 
 @pytest.mark.parametrize("seconds", [253_370_764_800, 253_402_300_800, 2**62, 2**64, -1])

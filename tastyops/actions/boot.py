@@ -12,7 +12,7 @@ from tastyops.domain.boot.boot_menu import Entry, start_entry
 from tastyops.domain.boot.guards import guard
 from tastyops.domain.boot.host_condition import Condition, need_gone
 from tastyops.domain.boot.out_of_band import attach
-from tastyops.domain.boot.schedule import grace, order, schedule, take_back
+from tastyops.domain.boot.schedule import cancel_own, schedule, wait_for_grace, work_out_order
 from tastyops.domain.boot.single_user import TARGETS, guard_shell
 from tastyops.domain.boot.snapshot import snapshot
 from tastyops.errors import Failed, Refused, Stopped
@@ -65,20 +65,20 @@ def boot(params: Boot, facts: Facts) -> Steps:
     if isinstance(answer, Offline):
         old, release, previous = "", params.kernel or "", None
         if params.mode == "normal" and not release and (yield from _shell_there()):
-            return (yield from menu_start.leave(answer, params.patience, facts))
+            return (yield from menu_start.leave_single_user(answer, params.patience, facts))
         yield from _cut(params, facts)
     else:
         old = answer.text.strip()
         state = yield Probe(*SYSTEM_STATE)
         if state == "maintenance":
             if params.mode == "normal" and not params.kernel:
-                return (yield from menu_start.leave(answer, params.patience, facts))
+                return (yield from menu_start.leave_single_user(answer, params.patience, facts))
             raise Refused("it is in single-user mode; `boot: normal` leaves that first")
         previous, release = yield from _orderly(params, facts)
     target = TARGETS.get(params.mode, "")
     entry = Entry(release, words=f"systemd.unit={target}" if target else "")
     yield from start_entry(entry, params.patience)
-    told = yield from menu_start.arrive(
+    told = yield from menu_start.arrive_in_mode(
         params.mode, old, ssh=params.ssh, patience=params.patience, facts=facts
     )
     return {**told, "previous": previous}
@@ -113,12 +113,12 @@ def _orderly(params: Boot, facts: Facts) -> Generator[Command, Any, tuple[str, s
     yield from guard(
         before, facts, kernel=release or None, fallback=False, chosen=True, words=edited
     )
-    due = yield from order("reboot", params.grace, None, (), facts)
+    due = yield from work_out_order("reboot", params.grace, None, (), facts)
     try:
         yield from schedule(due, params.message, facts)
-        yield from grace(due)
+        yield from wait_for_grace(due)
     except Stopped:
-        yield from take_back(due)
+        yield from cancel_own(due)
         raise
     return running, release
 

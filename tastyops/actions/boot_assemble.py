@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tastyops.actions import action, param
 from tastyops.domain.boot.boot_menu import press
-from tastyops.domain.boot.menu_start import arrive
+from tastyops.domain.boot.menu_start import arrive_in_mode
 from tastyops.domain.boot.single_user import command
 from tastyops.errors import Failed, Refused
 from tastyops.facts.console_screen import Screen, look
@@ -69,5 +69,5 @@ def boot_assemble(params: BootAssemble, facts: Facts) -> Steps:
     yield Report(note=f"{active} of {found} arrays run")
     yield from command(VOLUMES, 120)  # without LVM there is none to activate
     yield from press(LEAVE)
-    told = yield from arrive("normal", "", ssh=False, patience=params.patience, facts=facts)
+    told = yield from arrive_in_mode("normal", "", ssh=False, patience=params.patience, facts=facts)
     return {"arrays": active, "found": found, "kernel": told["kernel"]}

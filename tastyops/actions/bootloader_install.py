@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import PACKAGE_ENVIRONMENT, action, param, require
-from tastyops.domain.storage.disks import find_disk, public_serial, under
+from tastyops.domain.storage.disks import find_disk, public_serial, underlying_devices
 from tastyops.errors import Failed, Refused
 from tastyops.facts.boot_code import BY_ID, GRUB_ANSWERS, UEFI, BootCode, boot_code, core_image
 from tastyops.facts.disks import BLOCK_DEVICES, Device, Disks
@@ -77,7 +77,9 @@ def _room(disk: Device, table: PartitionTable | None) -> None:
 def _below_boot(disks: Disks) -> frozenset[str]:
     """What holds /boot, or the root where /boot is no filesystem of its own."""
     for place in ("/boot", "/"):
-        found = [under(disks, each) for each in disks.devices if place in each.mountpoints]
+        found = [
+            underlying_devices(disks, each) for each in disks.devices if place in each.mountpoints
+        ]
         if found:
             return frozenset().union(*found)
     return frozenset()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.domain.storage.disks import find_disk, in_use, partition_node, under
+from tastyops.domain.storage.disks import find_disk, in_use, partition_node, underlying_devices
 from tastyops.domain.storage.filesystem import Filesystem, locate
 from tastyops.domain.storage.sizes import format_size, parse_size
 from tastyops.domain.storage.volume import extents, need_room, volume_of
@@ -108,7 +108,7 @@ def _target(disks: Disks, params: DiskImage) -> Generator[Command, Any, Device]:
 def _fits(disks: Disks, source: Device, target: Device) -> Generator[Command, Any, None]:
     """What no force overrules."""
     whole = disks.whole(target.kname)
-    if whole is not None and whole.kname in under(disks, source):
+    if whole is not None and whole.kname in underlying_devices(disks, source):
         raise Refused(f"{target.path} is on a disk that {source.path} itself lies on")
     used = yield from in_use(disks, target)
     if used:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.domain.storage.disks import find_disk, is_there
+from tastyops.domain.storage.disks import disk_exists, find_disk
 from tastyops.errors import Failed
 from tastyops.facts.disks import BLOCK_DEVICES, Disks
 from tastyops.facts.partition_tables import SETTLED
@@ -41,7 +41,7 @@ class DiskRescan:
 def disk_rescan(params: DiskRescan, facts: Facts) -> Steps:
     """Have the kernel look for new disks (SCSI and SATA) and wait until the one meant is there."""
     before: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-    if params.disk and (yield from is_there(before, params.disk)):
+    if params.disk and (yield from disk_exists(before, params.disk)):
         disk = yield from find_disk(before, params.disk)
         return {"device": disk.path, "found": [], "changed": False}
     scanned = yield Change(SCAN, sudo=True)
@@ -60,7 +60,7 @@ def _appeared(params: DiskRescan) -> Generator[Command, Any, Disks]:
     while True:
         yield Probe(*SETTLED)
         disks: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
-        if not params.disk or (yield from is_there(disks, params.disk)):
+        if not params.disk or (yield from disk_exists(disks, params.disk)):
             return disks
         if waited >= params.patience:
             raise Failed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param, require
-from tastyops.domain.storage.filesystem import checked_path, spoken, using
+from tastyops.domain.storage.filesystem import checked_path, describe_users, using
 from tastyops.errors import Failed
 from tastyops.facts.filesystems import MOUNTS, Mount
 from tastyops.model.action import Facts
@@ -41,7 +41,9 @@ def fs_remount(params: FsRemount, facts: Facts) -> Steps:
     done: Output | Unknown = yield Change(("mount", "-o", f"remount,{word}", target), sudo=True)
     if wanted and not isinstance(done, Unknown) and not done.ok:
         users = yield from using(target)
-        who = f": {spoken(users)} use it" if users and not isinstance(users, Unknown) else ""
+        who = (
+            f": {describe_users(users)} use it" if users and not isinstance(users, Unknown) else ""
+        )
         raise Failed(f"it cannot be remounted read-only{who}", {"status": done.status})
     require(done, f"it cannot be remounted {params.mode}")
     after = _at(target, (yield looking))

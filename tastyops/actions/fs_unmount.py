@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param, require
-from tastyops.domain.storage.filesystem import checked_path, spoken, using
+from tastyops.domain.storage.filesystem import checked_path, describe_users, using
 from tastyops.errors import Failed, Refused
 from tastyops.facts.filesystems import FSTAB, MOUNTS, FstabEntry, Mount, directories
 from tastyops.model.action import Facts
@@ -64,11 +64,11 @@ def _unused(target: str, patience: float) -> Generator[Command, Any, None]:
     users = yield from using(target)
     waited = 0.0
     while users and waited < patience:
-        yield Sleep(POLL, f"{spoken(users)} to let go of it")
+        yield Sleep(POLL, f"{describe_users(users)} to let go of it")
         waited += POLL
         again = yield from using(target)
         if isinstance(again, Unknown):  # a dry run: what stops them was withheld too
             return
         users = again
     if users:
-        raise Refused(f"it is in use: {spoken(users)}. Stop them first")
+        raise Refused(f"it is in use: {describe_users(users)}. Stop them first")

@@ -32,14 +32,14 @@ class PowerStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turning:
+class PowerSwitching:
     """How to go about it."""
 
     ask: bool = param("boolean", "Whether a person confirms it first", True)
     patience: float = param("duration", "How long the switch may take to show it", 60.0)
 
 
-def _told(registered: Registered) -> str:
+def _ending_of_reading(registered: Registered) -> str:
     """Whether the switch can tell."""
     return "unknown" if "unknown" in (registered.get("power"), registered.get("policy")) else DONE
 
@@ -49,7 +49,7 @@ def _told(registered: Registered) -> str:
     returns={"power": "word"},
     sentence="Power is {{ power }}.",
     endings={"unknown": "The power switch does not say whether the power is on."},
-    ending=_told,
+    ending=_ending_of_reading,
 )
 def power_status(params: PowerStatus, facts: Facts) -> Steps:
     """Read the host's power switch, which answers while the host is down."""
@@ -73,7 +73,7 @@ _DARK = {
     returns={"policy": "word", "dark": "flag"},
     sentence="When power returns the machine {{ 'stays dark' if dark else 'starts by itself' }}.",
     endings={"unknown": "What the machine does when power returns is not known."},
-    ending=_told,
+    ending=_ending_of_reading,
 )
 def power_policy(params: PowerPolicy, facts: Facts) -> Steps:
     """Read what the machine does when power returns, and warn where it would stay dark.
@@ -94,7 +94,7 @@ def power_policy(params: PowerPolicy, facts: Facts) -> Steps:
     sentence="Power switched on.",
     already="Power was on.",
 )
-def power_on(params: Turning, facts: Facts) -> Steps:
+def power_on(params: PowerSwitching, facts: Facts) -> Steps:
     """Switch the host's power on, without the host (IPMI, or the inventory's commands)."""
     state: str = yield Probe(*STATUS, via="power")
     if state == "on":
@@ -109,7 +109,7 @@ def power_on(params: Turning, facts: Facts) -> Steps:
     sentence="Power switched off.",
     already="Power was off.",
 )
-def power_off(params: Turning, facts: Facts) -> Steps:
+def power_off(params: PowerSwitching, facts: Facts) -> Steps:
     """Cut the host's power, without the host; what it has not written to disk is lost."""
     state: str = yield Probe(*STATUS, via="power")
     if state == "off":
@@ -130,7 +130,7 @@ def _ending(registered: Registered) -> str:
     endings={"switched-on": "Power switched on; it had been off."},
     ending=_ending,
 )
-def power_cycle(params: Turning, facts: Facts) -> Steps:
+def power_cycle(params: PowerSwitching, facts: Facts) -> Steps:
     """Cut the host's power and restore it; a machine that is off is switched on."""
     was: str = yield Probe(*STATUS, via="power")
     if was == "off":
@@ -143,7 +143,7 @@ def power_cycle(params: Turning, facts: Facts) -> Steps:
 
 
 def _turn(
-    how: Literal["on", "off", "cycle"], words: str, params: Turning, facts: Facts, state: str
+    how: Literal["on", "off", "cycle"], words: str, params: PowerSwitching, facts: Facts, state: str
 ) -> Generator[Command, Any, None]:
     """Has it confirmed, the host and the outlet named, and does it."""
     if params.ask:

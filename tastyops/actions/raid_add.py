@@ -8,7 +8,7 @@ from typing import Any
 
 from tastyops.actions import action, param
 from tastyops.domain.raid import joining, suspects
-from tastyops.domain.raid.storage import Storage, look
+from tastyops.domain.raid.storage import Storage, read_storage
 from tastyops.domain.storage.disks import find_disk, need_free, public_serial
 from tastyops.errors import Refused
 from tastyops.facts.disks import Device
@@ -51,7 +51,7 @@ class RaidAdd:
 )
 def raid_add(params: RaidAdd, facts: Facts) -> Steps:
     """Add a disk, named by its serial number, to RAID1 mirrors; by default rebuilt in full."""
-    storage = yield from look()
+    storage = yield from read_storage()
     if storage is None:
         return None
     disk = yield from find_disk(storage.disks, params.disk)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tastyops.actions import action, param, require
 from tastyops.domain.raid import guards, joining
-from tastyops.domain.raid.storage import Storage, look
+from tastyops.domain.raid.storage import Storage, read_storage
 from tastyops.domain.storage.disks import find_disk, need_free
 from tastyops.errors import Failed, Refused
 from tastyops.facts.disks import Device
@@ -49,7 +49,7 @@ def raid_create(params: RaidCreate, facts: Facts) -> Steps:
     if not re.fullmatch(r"(/dev/)?md[0-9]{1,3}", params.array):
         raise Refused("an array is called md and a number, such as md2")
     name = params.array.removeprefix("/dev/")
-    storage = yield from look()
+    storage = yield from read_storage()
     if storage is None:
         return None
     devices = yield from _devices(params, storage)
@@ -75,7 +75,7 @@ def raid_create(params: RaidCreate, facts: Facts) -> Steps:
         settle=Probe(("test", "-e", f"/sys/block/{name}/md/raid_disks"), "holds"),
     )
     require(created, f"/dev/{name} could not be created")
-    after = yield from look()
+    after = yield from read_storage()
     if after and not after.array(name):
         raise Failed(f"there is no /dev/{name}, though mdadm created it")
     return registered | {"changed": True}

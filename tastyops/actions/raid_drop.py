@@ -9,8 +9,8 @@ from typing import Any
 from tastyops.actions import action, param
 from tastyops.domain.raid import guards, leaving, roster, suspects
 from tastyops.domain.raid.missing import gaps, missing_disk
-from tastyops.domain.raid.storage import Storage, look, other_uses
-from tastyops.domain.storage.disks import is_known, names_for, public_serial, the_disk
+from tastyops.domain.raid.storage import Storage, other_uses, read_storage
+from tastyops.domain.storage.disks import is_known, names_for, public_serial, require_disk
 from tastyops.errors import Failed
 from tastyops.facts.disks import Device
 from tastyops.facts.signatures import RAID_MEMBER
@@ -78,7 +78,7 @@ def _ending(registered: Registered) -> str:
 )
 def raid_drop(params: RaidDrop, facts: Facts) -> Steps:
     """Drop a disk, named by its serial number, from all RAID1 mirrors."""
-    storage = yield from look()
+    storage = yield from read_storage()
     if storage is None:
         return None
     disk = yield from _disk(params, storage, facts)
@@ -87,11 +87,11 @@ def raid_drop(params: RaidDrop, facts: Facts) -> Steps:
     stale = _stale(storage, disk) if disk and params.forget else []
     if disk:
         guards.may_drop(storage, disk, facts.force)
-    yield from roster.remember(storage)
-    marked = params.suspect and (yield from suspects.mark(_name(params, disk)))
+    yield from roster.record_serials(storage)
+    marked = params.suspect and (yield from suspects.mark_suspect(_name(params, disk)))
     if disk:
-        yield from _told(uses)
-        yield from leaving.drop(disk, storage, facts.force)
+        yield from _report_other_uses(uses)
+        yield from leaving.drop_members(disk, storage, facts.force)
     fates: dict[str, leaving.Fate] = {}
     for device in stale:
         fates[device.path] = yield from leaving.forget(device)
@@ -112,7 +112,7 @@ def raid_drop(params: RaidDrop, facts: Facts) -> Steps:
         raise Failed(leaving.stays(kept), registered)
     if kept:
         told = leaving.stays(kept)
-        yield _said(f"{told[0].upper()}{told[1:]}.")
+        yield _entry(f"{told[0].upper()}{told[1:]}.")
     return registered
 
 
@@ -127,12 +127,12 @@ def _disk(
     names = yield from names_for(storage.disks, params.disk)
     may_be_gone = params.absent or params.was or storage.gone()
     if not may_be_gone or is_known(storage.disks, params.disk, names):
-        return the_disk(storage.disks, params.disk, names)
+        return require_disk(storage.disks, params.disk, names)
     serial = public_serial(params.disk)
     seen = serial in (facts.earlier("raid.drop").get("disk"),
                       facts.earlier("disk.detach").get("serial"))  # fmt: skip
     disk = yield from missing_disk(params.disk, params.was, storage, seen=seen)
-    yield _said(f"Disk {serial} is no longer there; missing: {gaps(storage)}.")
+    yield _entry(f"Disk {serial} is no longer there; missing: {gaps(storage)}.")
     return disk
 
 
@@ -152,11 +152,11 @@ def _stale(storage: Storage, disk: Device) -> list[Device]:
     ]
 
 
-def _told(uses: dict[str, str]) -> Generator[Command, Any, None]:
+def _report_other_uses(uses: dict[str, str]) -> Generator[Command, Any, None]:
     """Says what else the disk is used for; it is left alone."""
     for path, use in sorted(uses.items()):
-        yield _said(f"{path} on the same disk is {use}; it was left alone.")
+        yield _entry(f"{path} on the same disk is {use}; it was left alone.")
 
 
-def _said(text: str) -> Report:
+def _entry(text: str) -> Report:
     return Report(entry=PublicText.fixed(text), note=text)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tastyops.actions import action, param, require
 from tastyops.domain.raid import definitions, initrds, roster
-from tastyops.domain.raid.storage import look
+from tastyops.domain.raid.storage import read_storage
 from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
 from tastyops.model.commands import Change, Command, Output, Probe, Steps, Unknown
@@ -43,7 +43,7 @@ class RaidRecord:
 )
 def raid_record(params: RaidRecord, facts: Facts) -> Steps:
     """Record every RAID1 mirror in mdadm.conf, once, and in the initial ramdisks (Debian)."""
-    storage = yield from look()
+    storage = yield from read_storage()
     if storage is None:
         return None
     arrays = [
@@ -53,7 +53,7 @@ def raid_record(params: RaidRecord, facts: Facts) -> Steps:
     ]
     uuids = frozenset(uuid for _, uuid in arrays)
     path, conf = yield from _conf()
-    wanted = definitions.reconciled(conf, arrays)
+    wanted = definitions.reconcile_definitions(conf, arrays)
     stale: dict[str, int] = {}
     if params.initrds:
         if not (yield Probe(initrds.MADE_BY, "holds")):
@@ -61,10 +61,10 @@ def raid_record(params: RaidRecord, facts: Facts) -> Steps:
                 "initial ramdisks are not made by initramfs-tools here: say `initrds: false`,"
                 " and make them again yourself"
             )
-        stale = yield from initrds.lacking(uuids)
+        stale = yield from initrds.outdated_initrds(uuids)
         if stale:
-            yield from initrds.room(list(stale.values()))
-    yield from roster.remember(storage, exactly=True)
+            yield from initrds.require_room(list(stale.values()))
+    yield from roster.record_serials(storage, exactly=True)
     if wanted != conf:
         yield from _write(path, wanted)
     for release, size in stale.items():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tastyops.actions import action, param, require
 from tastyops.domain.raid import guards
-from tastyops.domain.raid.storage import look
+from tastyops.domain.raid.storage import read_storage
 from tastyops.errors import Failed, Refused
 from tastyops.model.action import Facts
 from tastyops.model.commands import Change, Probe, Steps
@@ -29,7 +29,7 @@ class RaidResizeMembers:
 )
 def raid_resize_members(params: RaidResizeMembers, facts: Facts) -> Steps:
     """Set how many members a RAID1 mirror has, so that a spare becomes one of them."""
-    storage = yield from look()
+    storage = yield from read_storage()
     if storage is None:
         return None
     array = storage.array(params.array)
@@ -60,7 +60,7 @@ def raid_resize_members(params: RaidResizeMembers, facts: Facts) -> Steps:
         ),
     )
     require(grown, f"{array.path} does not take that number of members")
-    after = yield from look()
+    after = yield from read_storage()
     now = after.array(array.name) if after else None
     if after and (now is None or now.wanted != params.members):
         raise Failed(f"{array.path} does not have {count} members, though mdadm said so")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.domain.raid.storage import Storage, look
+from tastyops.domain.raid.storage import Storage, read_storage
 from tastyops.errors import Failed
 from tastyops.facts.md import Array
 from tastyops.model.action import Facts
@@ -35,7 +35,7 @@ class RaidStatus:
 )
 def raid_status(params: RaidStatus, facts: Facts) -> Steps:
     """Read how all arrays are: degraded, re-syncing, which members were thrown out."""
-    storage = yield from look()
+    storage = yield from read_storage()
     if storage is None:
         return None
     details = [described(storage, array) for array in storage.arrays]

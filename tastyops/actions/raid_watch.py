@@ -77,7 +77,7 @@ def raid_watch(params: RaidWatch, facts: Facts) -> Steps:
             raise Failed("an array that was watched is gone")
         if all(array.whole for array in watched):
             return _registered(seen, watched, answer.at)
-        all_of_it = progress.together([progress.of_array(array) for array in watched])
+        all_of_it = progress.combine([progress.of_array(array) for array in watched])
         _moving(params, seen, watched, all_of_it.done, answer.at)
         yield _report(params, seen, watched, all_of_it, answer.at)
         yield Sleep(_pause(params, seen, all_of_it, answer.at), "the re-sync to go on")
@@ -127,9 +127,11 @@ def _report(
 ) -> Report:
     """A line for each array on the terminal, and at most one entry a minute in the log."""
     parts = [
-        f"{array.path} {progress.of_array(array).said()}" for array in watched if not array.whole
+        f"{array.path} {progress.of_array(array).describe()}"
+        for array in watched
+        if not array.whole
     ]
-    note = "; ".join([*parts, f"in all {all_of_it.said()}"] if len(watched) > 1 else parts)
+    note = "; ".join([*parts, f"in all {all_of_it.describe()}"] if len(watched) > 1 else parts)
     text = _entry(params, seen, all_of_it, now)
     if text:
         seen.entry_at = now

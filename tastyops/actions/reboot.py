@@ -8,8 +8,8 @@ from tastyops.actions import action, param
 from tastyops.domain.boot.guards import guard
 from tastyops.domain.boot.menu_start import chooser
 from tastyops.domain.boot.out_of_band import attach
-from tastyops.domain.boot.proof import Wanted, prove
-from tastyops.domain.boot.schedule import grace, order, schedule, take_back
+from tastyops.domain.boot.proof import Expectation, prove
+from tastyops.domain.boot.schedule import cancel_own, schedule, wait_for_grace, work_out_order
 from tastyops.domain.boot.snapshot import snapshot
 from tastyops.errors import Refused, Stopped
 from tastyops.model.action import DONE, Facts, Registered
@@ -78,15 +78,15 @@ def reboot(params: Reboot, facts: Facts) -> Steps:
     other = yield from guard(
         before, facts, kernel=params.kernel, fallback=params.fallback is not None
     )
-    due = yield from order("reboot", params.grace, params.at, params.reminders, facts)
+    due = yield from work_out_order("reboot", params.grace, params.at, params.reminders, facts)
     yield from attach(facts)
     try:
         yield from schedule(due, params.message, facts)
-        yield from grace(due)
+        yield from wait_for_grace(due)
     except Stopped:
-        yield from take_back(due)
+        yield from cancel_own(due)
         raise
     choose = chooser(other, params.patience) if other and facts.console else None
     chosen = choose if params.fallback else None
-    wanted = Wanted(params.kernel, params.patience, cycle, chosen, due.at - due.skew)
+    wanted = Expectation(params.kernel, params.patience, cycle, chosen, due.at - due.skew)
     return (yield from prove(before, wanted, facts))

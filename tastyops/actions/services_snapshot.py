@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.domain.boot.health import Health, ailing, health, identity, worse
-from tastyops.domain.boot.verify import was
+from tastyops.domain.boot.health import Health, find_worsened, health, identity, is_degraded
+from tastyops.domain.boot.verify import to_registered
 from tastyops.model.action import DONE, Facts, Registered
 from tastyops.model.commands import Report, Steps
 
@@ -44,10 +44,10 @@ def services_snapshot(params: ServicesSnapshot, facts: Facts) -> Steps:
     A later ``services.verify`` lists what was so before and fails only on what is new.
     """
     now: Health = yield from health()
-    for each in worse(Health(), now):
+    for each in find_worsened(Health(), now):
         yield Report(note=f"already so: {each}")
-    told = was(now)
+    told = to_registered(now)
     if not params.units:
         told["failed_before"] = []
-    lacking = {identity(array): array.degraded for array in now.arrays if ailing(array)}
+    lacking = {identity(array): array.degraded for array in now.arrays if is_degraded(array)}
     return {**told, "lacking_before": lacking, "amiss": not now.sound}

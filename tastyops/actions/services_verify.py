@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tastyops.actions import action, param
-from tastyops.domain.boot.health import Health, health, worse
+from tastyops.domain.boot.health import Health, find_worsened, health
 from tastyops.domain.boot.verify import started
 from tastyops.errors import Failed
 from tastyops.facts.system import unit_states
@@ -65,11 +65,11 @@ def services_verify(params: ServicesVerify, facts: Facts) -> Steps:
         "degraded": list(now.degraded),
         "unmounted": [*now.unmounted, *now.read_only],
     }
-    found = worse(before, now, params.ignore)
+    found = find_worsened(before, now, params.ignore)
     if found:
         registered["as_before"] = False
         raise Failed("; ".join(found) + _hint(facts), registered)
-    still = worse(Health(), now, params.ignore)
+    still = find_worsened(Health(), now, params.ignore)
     registered["as_before"] = bool(still)
     for each in still:
         yield Report(note=f"as before: {each}")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from tastyops.actions import action, param
 from tastyops.domain.boot.guards import guard_host
-from tastyops.domain.boot.moment import in_log
+from tastyops.domain.boot.moment import log_time
 from tastyops.domain.boot.out_of_band import attach
-from tastyops.domain.boot.schedule import grace, order, schedule, take_back
+from tastyops.domain.boot.schedule import cancel_own, schedule, wait_for_grace, work_out_order
 from tastyops.domain.boot.staying_down import down
 from tastyops.errors import Stopped
 from tastyops.facts.system import BOOT_ID, HOSTNAME
@@ -49,17 +49,17 @@ def shutdown(params: Shutdown, facts: Facts) -> Steps:
     """Shut a host down after a grace, and see that it is down; or schedule that for a time."""
     boot_id = yield Probe(*BOOT_ID)
     yield from guard_host(boot_id, (yield Probe(*HOSTNAME)), facts)
-    due = yield from order(params.kind, params.grace, params.at, params.reminders, facts)
+    due = yield from work_out_order(params.kind, params.grace, params.at, params.reminders, facts)
     yield from attach(facts)
     told = {"kind": params.kind, "at": None, "due": None, "boot_id": boot_id}
     try:
         yield from schedule(due, params.message, facts, tell=params.at is None)
         if params.at is not None:
-            when = in_log(due.at, facts, due.asked)
+            when = log_time(due.at, facts, due.asked)
             return told | {"at": when, "due": round(due.at), "reached": "scheduled"}
-        yield from grace(due)
+        yield from wait_for_grace(due)
     except Stopped:
-        yield from take_back(due)
+        yield from cancel_own(due)
         raise
     reached = yield from down(boot_id, params.kind, params.patience, facts)
     return told | {"reached": reached}

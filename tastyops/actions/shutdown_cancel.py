@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tastyops.actions import action, param
-from tastyops.domain.boot.moment import exactly
+from tastyops.domain.boot.moment import exact_time
 from tastyops.domain.boot.schedule import cancel
 from tastyops.errors import Failed, Refused
 from tastyops.facts.system import BOOT_ID, SCHEDULED, Scheduled
@@ -42,11 +42,11 @@ def shutdown_cancel(params: ShutdownCancel, facts: Facts) -> Steps:
         return {"cancelled": int(due), "changed": False}
     if found.type != kind or abs(found.at - due) > 1:
         raise Refused(
-            f"a {found.type} is scheduled there at {exactly(found.at, facts)}, which is not"
-            f" the {kind} at {exactly(due, facts)} that was scheduled by us"
+            f"a {found.type} is scheduled there at {exact_time(found.at, facts)}, which is not"
+            f" the {kind} at {exact_time(due, facts)} that was scheduled by us"
         )
     yield from cancel(kind, due)
     after: Scheduled | None = yield Probe(*SCHEDULED)
     if after is not None:
-        raise Failed(f"logind still shows a {after.type} at {exactly(after.at, facts)}")
+        raise Failed(f"logind still shows a {after.type} at {exact_time(after.at, facts)}")
     return {"cancelled": int(due), "changed": True}

@@ -126,7 +126,7 @@ class BootSide:
     booted: Mapping[str, int]
     efi: bool = False
 
-    def under(self, source: str) -> tuple[Block, ...]:
+    def underlying_devices(self, source: str) -> tuple[Block, ...]:
         """The device a filesystem is on and everything beneath it, down to the disks."""
         start = [b.kname for b in self.blocks.values() if source in (b.path, f"/dev/{b.kname}")]
         return tuple(self._beneath(start, set()))

@@ -56,7 +56,7 @@ def _smart(answer: Answer) -> Smart:
     if answer.status in (126, 127):
         return Smart(None)
     told = _object(answer)
-    if not _part(told, "smart_support").get("available", _speaks(told)):
+    if not _part(told, "smart_support").get("available", _has_smart(told)):
         return Smart(None)
     passed = _part(told, "smart_status").get("passed")
     ata = _attributes(_part(told, "ata_smart_attributes").get("table"))
@@ -86,7 +86,7 @@ def _part(told: dict[str, Any], name: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _speaks(told: dict[str, Any]) -> bool:
+def _has_smart(told: dict[str, Any]) -> bool:
     """Before smartctl 7.3 nothing says whether there is SMART; a SCSI disk's "passed" then tells
     nothing unless the disk also keeps error counters."""
     return _part(told, "device").get("protocol") in ("ATA", "NVMe") or bool(

@@ -55,7 +55,7 @@ _ONLOOKERS = re.compile(r"\(?udev-worker\)?|systemd-udevd|smartd|udisksd|multipa
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class DeviceHolders:
     """Device nodes by how they are held; ``opened`` has a node and the process that has it open."""
 
     claimed: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ def holders(devices: Sequence[str]) -> Reading:
     return Reading(("sh", "-c", SCRIPT, "disk-holders", *devices), "disk_holders")
 
 
-def _holders(answer: Answer) -> Holding:
+def _holders(answer: Answer) -> DeviceHolders:
     found: dict[str, list[str]] = {"claimed": [], "unknown": []}
     opened: list[tuple[str, str]] = []
     for line in need_ok(answer).splitlines():
@@ -82,7 +82,9 @@ def _holders(answer: Answer) -> Holding:
                 opened.append((device, process))
         else:
             raise ProbeFailed("that does not say who holds a disk")
-    return Holding(tuple(found["claimed"]), tuple(found["unknown"]), tuple(dict.fromkeys(opened)))
+    return DeviceHolders(
+        tuple(found["claimed"]), tuple(found["unknown"]), tuple(dict.fromkeys(opened))
+    )
 
 
 PARSERS: Parsers = {"disk_holders": _holders}

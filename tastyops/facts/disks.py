@@ -101,9 +101,9 @@ class Disks:
         paths to one disk (``one_disk``), or the name does not identify a disk: some USB bridges
         give every disk the same serial number.
         """
-        given = _spelled(name.removeprefix(BY_ID))
+        given = _udev_spelling(name.removeprefix(BY_ID))
         plain = given and not name.startswith(BY_ID)
-        found = [disk for disk in self.disks if plain and _is_called(disk, given)]
+        found = [disk for disk in self.disks if plain and _has_name(disk, given)]
         if not found:
             claims = names.get(given, ())
             found = [disk for disk in self.disks if disk.path in claims]
@@ -148,18 +148,18 @@ class Disks:
                 yield from self._below(child, seen)
 
 
-def _spelled(name: str) -> str:
+def _udev_spelling(name: str) -> str:
     """A name as udev spells it: ``_`` for white space, none of that around it."""
     return re.sub(r"\s+", "_", name.strip())
 
 
-def _is_called(disk: Device, name: str) -> bool:
+def _has_name(disk: Device, name: str) -> bool:
     """Whether a disk has that serial number or WWN; hexadecimal digits have no case.
 
     The only names of udev's that are a WWN and nothing else are ``wwn-…`` and NVMe's.
     """
     wwn = disk.wwn.lower()
-    serial, kinds = _spelled(disk.serial), ("", "wwn-", "nvme-")
+    serial, kinds = _udev_spelling(disk.serial), ("", "wwn-", "nvme-")
     return bool(serial and name == serial) or bool(
         wwn and name.lower() in {f"{kind}{wwn}" for kind in kinds}
     )

@@ -12,8 +12,8 @@ from tastyops.runbook.yaml_tree import (
     Node,
     ScalarNode,
     SequenceNode,
+    ambiguity,
     plain_value,
-    reads_otherwise,
 )
 
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
@@ -109,7 +109,7 @@ class Findings:
                 for item in node.items:
                     self.untyped(item, what)
             case ScalarNode():
-                why = reads_otherwise(node)
+                why = ambiguity(node)
                 if why:
                     self.add(node.place, f"{shown(node.text)} as {what} {why}")
 

@@ -87,7 +87,7 @@ def _is_secret(findings: Findings, fields: Fields) -> bool:
 def _secret(findings: Findings, key: ScalarNode, fields: Fields) -> Input:
     """A secret input: text, from a source or asked for, never from the file itself."""
     for name, why in NOT_FOR_SECRETS.items():
-        if name in fields and not (name == "type" and _says_text(fields[name][1])):
+        if name in fields and not (name == "type" and _is_text_type(fields[name][1])):
             findings.add(fields[name][0].place, f"a secret has no {shown(name)}", why)
     source: SecretSource | None = ASKED
     if "source" in fields:
@@ -98,7 +98,7 @@ def _secret(findings: Findings, key: ScalarNode, fields: Fields) -> Input:
     )
 
 
-def _says_text(node: Node) -> bool:
+def _is_text_type(node: Node) -> bool:
     return isinstance(node, ScalarNode) and node.text == "text"
 
 

@@ -16,8 +16,8 @@ from tastyops.runbook.yaml_tree import (
     Node,
     ScalarNode,
     SequenceNode,
+    ambiguity,
     exact_value,
-    reads_otherwise,
 )
 from tastyops.templates.rendering import Form, check, conditions_of, has_template
 
@@ -65,7 +65,7 @@ class Scope:
         return replace(self, private={})
 
 
-def mark(scalar: ScalarNode) -> Marked:
+def marked_text(scalar: ScalarNode) -> Marked:
     """A scalar's text with its place."""
     return Marked(scalar.text, scalar.place, scalar.lines)
 
@@ -80,8 +80,8 @@ class Texts:
         """A template, checked."""
         if self.findings.text(node, what) is None or not isinstance(node, ScalarNode):
             return None
-        marked = mark(node)
-        if form in ("public", "expression") and (why := reads_otherwise(node)):
+        marked = marked_text(node)
+        if form in ("public", "expression") and (why := ambiguity(node)):
             self.findings.add(node.place, f"{shown(node.text)} as {what} {why}")
             return marked
         for problem in check(marked, scope.names, form, scope.private, scope.secret, scope.numbers):

@@ -72,7 +72,7 @@ _WORD = re.compile(r"yes|no|on|off", re.IGNORECASE)
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 
 
-def reads_otherwise(scalar: ScalarNode) -> str:
+def ambiguity(scalar: ScalarNode) -> str:
     """Why a value that says no type is read in two ways, and what to write; empty if it is not.
 
     YAML 1.1, which many programs still follow, takes ``no`` for false (https://yaml.org/type/bool.html)

@@ -162,7 +162,7 @@ _DECLARES = frozenset(("export", "local", "readonly", "declare", "typeset"))
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CommandWords:
     """The simple command so far: its whole words, without their quotes, and the one begun.
 
     ``is_target`` says that the next word belongs to ``<`` or ``>``, ``is_input`` that it is a
@@ -203,8 +203,8 @@ class ShellState:
     heredocs: tuple[tuple[str, bool], ...] = ()
     body: bool = False
     line: str = ""
-    said: Said = Said()
-    outer: tuple[Said, ...] = ()
+    said: CommandWords = CommandWords()
+    outer: tuple[CommandWords, ...] = ()
     late: tuple[Saying, ...] = ()
     arithmetic: str = ""
 
@@ -331,7 +331,7 @@ class _Reader:
         while len(self.outer) < depth:
             self.outer.append(self.said)
             begins_array = self.stack[-1] == "(" and self.said.text.endswith("=")
-            self.said = Said((ARRAY,)) if begins_array else Said()
+            self.said = CommandWords((ARRAY,)) if begins_array else CommandWords()
         while len(self.outer) > depth:
             self._command_end()
             before = self.outer.pop()
@@ -366,7 +366,7 @@ class _Reader:
             self.late.append(_FED)
         printed = said.printed or said.fed
         grouped = said.words[:1] == ("}",)
-        self.said = Said(fed=piped and (said.fed or (grouped and printed)), printed=printed)
+        self.said = CommandWords(fed=piped and (said.fed or (grouped and printed)), printed=printed)
 
     def _in_test(self) -> bool:
         return own_words(self.said.words)[:1] == ("[[",) and "]]" not in self.said.words
@@ -548,7 +548,7 @@ class _Reader:
             self.said = replace(said, is_target=False)
             self.stack.append("(")
         elif said.text.endswith("="):
-            self.said = Said((ARRAY,))
+            self.said = CommandWords((ARRAY,))
         else:
             self._command_end()
         self.word = False

@@ -28,7 +28,7 @@ class Raw(str):
     __slots__ = ()
 
 
-def touch(value: Any) -> Any:
+def require_readable(value: Any) -> Any:
     """The value, once it is certain that it may be read.
 
     One that is undefined, private, or not yet known in a dry run raises when it is touched, and
@@ -50,7 +50,7 @@ def bounded(value: Any) -> Any:
 
 def as_text(value: Any) -> str:
     """A value as it reads in a sentence: ``true``, ``1, 2``, nothing for null."""
-    touch(value)
+    require_readable(value)
     match value:
         case str():
             return value
@@ -69,7 +69,7 @@ def as_text(value: Any) -> str:
 
 def for_shell(value: Any) -> str:
     """A value as one word of a shell command, or a list as one word for each item."""
-    touch(value)
+    require_readable(value)
     if isinstance(value, (Raw, Undefined)):  # undefined and harmless: an `if` without its `else`
         return str(value)
     if isinstance(value, (list, tuple)):
@@ -78,7 +78,7 @@ def for_shell(value: Any) -> str:
 
 
 def _word(value: Any) -> str:
-    if touch(value) is None:
+    if require_readable(value) is None:
         raise TypeError("it is empty; `| default('…')` gives it a value")
     if isinstance(value, (list, tuple)):
         raise TypeError("a list inside a list cannot stand in a shell command")
@@ -120,23 +120,29 @@ def _round(value: Any, digits: int = 0) -> float | int:
 
 def _int(value: Any) -> int:
     try:
-        return int(value) if isinstance(touch(value), (int, float)) else int(as_text(value))
+        return (
+            int(value) if isinstance(require_readable(value), (int, float)) else int(as_text(value))
+        )
     except ValueError:
         raise ValueError("a value is not a whole number") from None  # never with the value
 
 
 def _float(value: Any) -> float:
     try:
-        return float(value) if isinstance(touch(value), (int, float)) else float(as_text(value))
+        return (
+            float(value)
+            if isinstance(require_readable(value), (int, float))
+            else float(as_text(value))
+        )
     except ValueError:
         raise ValueError("a value is not a number") from None
 
 
 def _sequence(value: Any) -> list[Any]:
-    if isinstance(touch(value), (str, list, tuple, Mapping)):
+    if isinstance(require_readable(value), (str, list, tuple, Mapping)):
         if len(value) > LONGEST_VALUE:
             raise TooLongError
-        return [touch(item) for item in value]
+        return [require_readable(item) for item in value]
     raise TypeError("it is not a list")
 
 
@@ -148,7 +154,7 @@ def _split(value: Any, separator: str | None = None) -> list[str]:
 
 
 def _end(value: Any, index: int) -> Any:
-    if isinstance(touch(value), Mapping):
+    if isinstance(require_readable(value), Mapping):
         value = list(value)
     if not isinstance(value, (str, list, tuple)):
         raise TypeError("it is not a list")
@@ -177,7 +183,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "int": _int,
     "join": lambda value, separator="": _joined(_sequence(value), as_text(separator)),
     "last": lambda value: _end(value, -1),
-    "length": lambda value: len(touch(value)),
+    "length": lambda value: len(require_readable(value)),
     "list": _sequence,
     "lower": _text_filter(str.lower),
     "quote": lambda value: Raw(for_shell(value)),
@@ -196,7 +202,9 @@ FILTERS: dict[str, Callable[..., Any]] = {
 
 def _is(*kinds: type) -> Callable[[Any], bool]:
     def test(value: Any) -> bool:
-        return isinstance(touch(value), kinds) and (bool in kinds or not isinstance(value, bool))
+        return isinstance(require_readable(value), kinds) and (
+            bool in kinds or not isinstance(value, bool)
+        )
 
     return test
 
@@ -206,10 +214,10 @@ TESTS: dict[str, Callable[..., bool]] = {
     "defined": lambda value: not isinstance(value, Undefined),
     "even": lambda value: _int(value) % 2 == 0,
     "float": _is(float),
-    "in": lambda value, items: touch(value) in touch(items),
+    "in": lambda value, items: require_readable(value) in require_readable(items),
     "integer": _is(int),
     "mapping": _is(Mapping),
-    "none": lambda value: touch(value) is None,
+    "none": lambda value: require_readable(value) is None,
     "number": _is(int, float),
     "odd": lambda value: _int(value) % 2 == 1,
     "sequence": _is(str, list, tuple, Mapping),

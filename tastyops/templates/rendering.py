@@ -16,7 +16,7 @@ from tastyops.errors import Problem, TemplateError, did_you_mean, shown
 from tastyops.model.public_text import PublicText
 from tastyops.model.runbook import Marked
 from tastyops.templates.command_line import evaluation_faults, quote_faults
-from tastyops.templates.filters import touch
+from tastyops.templates.filters import require_readable
 from tastyops.templates.grammar import Fault, Reading, Use, read, read_expression
 from tastyops.templates.sandbox import SHELL, TEXT, is_undefined
 
@@ -80,7 +80,7 @@ def render_public(
     ``private`` names what may not be published: fields of a value, or with None all of it.
     Raises TemplateError where the sentence uses one in any way, so nothing of it can leak.
     """
-    visible = {name: _veiled(name, value, private) for name, value in names.items()}
+    visible = {name: _without_private(name, value, private) for name, value in names.items()}
     text = _guarded(marked, "public", lambda: _run(marked.text, "public", visible))
     return PublicText.fixed(text)
 
@@ -187,7 +187,7 @@ class Private:
         return "<private>"
 
 
-def _veiled(name: str, value: Any, private: Mapping[str, frozenset[str] | None]) -> Any:
+def _without_private(name: str, value: Any, private: Mapping[str, frozenset[str] | None]) -> Any:
     if name not in private:
         return value
     fields = private[name]
@@ -297,7 +297,7 @@ def _value(text: str, form: Form, names: Mapping[str, Any]) -> Any:
 def _settled(value: Any) -> Any:
     """The value, once no undefined one hides in it."""
     if is_undefined(value):
-        touch(value)
+        require_readable(value)
     if type(value) in (list, tuple):
         return [_settled(item) for item in value]
     return value

@@ -17,7 +17,7 @@ from tastyops.templates.filters import (
     as_text,
     bounded,
     for_shell,
-    touch,
+    require_readable,
 )
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -77,8 +77,8 @@ class Sandbox(SandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """``obj[argument]``."""
-        touch(obj)
-        touch(argument)
+        require_readable(obj)
+        require_readable(argument)
         if isinstance(obj, Mapping):
             if isinstance(argument, (str, int)) and argument in obj:
                 return obj[argument]
@@ -93,7 +93,7 @@ class Sandbox(SandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """An arithmetic operator: numbers, and ``+`` for two texts or two lists."""
-        left, right = touch(left), touch(right)
+        left, right = require_readable(left), require_readable(right)
         numbers = _is_number(left) and _is_number(right)
         alike = any(isinstance(left, k) and isinstance(right, k) for k in (str, list, tuple))
         if operator not in _OPERATORS or not (numbers or (operator == "+" and alike)):
@@ -105,7 +105,7 @@ class Sandbox(SandboxedEnvironment):
 
     def call_unop(self, context: Context, operator: str, arg: Any) -> Any:
         """A sign."""
-        if not _is_number(touch(arg)):
+        if not _is_number(require_readable(arg)):
             raise TypeError(f"'{operator}' needs a number; `| int` makes one")
         return -arg if operator == "-" else arg
 

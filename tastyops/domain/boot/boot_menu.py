@@ -64,7 +64,7 @@ class Entry:
 
 def start_entry(entry: Entry, patience: float) -> Generator[Command, Any, None]:
     """Waits for the menu of a machine that starts, and has it start ``entry``. Raises Failed."""
-    screen = yield from catch(patience)
+    screen = yield from stop_countdown(patience)
     if entry.release:
         yield from _highlight(screen, entry)
     elif _SUBMENU.search(screen.chosen):  # the default is in there, highlighted
@@ -74,7 +74,7 @@ def start_entry(entry: Entry, patience: float) -> Generator[Command, Any, None]:
     yield from press(START if entry.words else ENTER)
 
 
-def catch(patience: float) -> Generator[Command, Any, Screen]:
+def stop_countdown(patience: float) -> Generator[Command, Any, Screen]:
     """Waits for the menu and stops its countdown."""
     waited = 0.0
     screen: Screen = yield Probe(*look(0), via="console")  # what was said before is no sign
@@ -99,7 +99,7 @@ def press(keys: bytes) -> Generator[Command, Any, None]:
         raise Failed("nothing can be typed at the console", {"status": typed.status})
 
 
-def glance() -> Generator[Command, Any, Screen]:
+def read_screen() -> Generator[Command, Any, Screen]:
     """What the console shows once what was typed is drawn."""
     screen: Screen = yield Probe(*look(DRAWN, NEVER), via="console")
     return screen
@@ -109,7 +109,7 @@ def _when(
     so: Callable[[Screen], bool], why: str, tries: int = TRIES
 ) -> Generator[Command, Any, Screen]:
     for _ in range(tries):
-        screen: Screen = yield from glance()
+        screen: Screen = yield from read_screen()
         if so(screen):
             return screen
     raise Failed(why)
@@ -128,7 +128,7 @@ def _highlight(screen: Screen, entry: Entry) -> Generator[Command, Any, None]:
 
 def _open() -> Generator[Command, Any, Screen]:
     """Opens the highlighted submenu."""
-    before = (yield from glance()).entries
+    before = (yield from read_screen()).entries
     yield from press(ENTER)
     return (
         yield from _when(
@@ -158,7 +158,7 @@ def _move(is_meant: Callable[[str], bool], what: str) -> Generator[Command, Any,
         last = screen.chosen
         yield from press(DOWN)
         for _ in range(TRIES):
-            screen = yield from glance()
+            screen = yield from read_screen()
             if screen.chosen not in ("", last):
                 break
         else:
@@ -177,7 +177,7 @@ def _edit(words: str) -> Generator[Command, Any, None]:
         if re.match(r"\W*linux(efi)?\s", _row(screen)):
             break
         yield from press(DOWN)
-        screen = yield from glance()
+        screen = yield from read_screen()
     else:
         raise Failed("the boot entry shows no line for its kernel")
     yield from press(END)

@@ -6,9 +6,9 @@ from collections.abc import Generator
 from typing import Any
 
 from tastyops.domain.boot.next_start import guard_start
-from tastyops.domain.boot.preflight import need_word
-from tastyops.domain.boot.schedule import foreign
-from tastyops.domain.boot.snapshot import Before
+from tastyops.domain.boot.preflight import confirm_findings
+from tastyops.domain.boot.schedule import describe_foreign
+from tastyops.domain.boot.snapshot import BootSnapshot
 from tastyops.errors import Refused
 from tastyops.facts.system import SCHEDULED, Scheduled
 from tastyops.model.action import Facts
@@ -16,7 +16,7 @@ from tastyops.model.commands import Command, Probe, Unknown
 
 
 def guard(
-    before: Before,
+    before: BootSnapshot,
     facts: Facts,
     *,
     kernel: str | Unknown | None,
@@ -34,7 +34,7 @@ def guard(
         before.kernel.release, facts, kernel=kernel, fallback=fallback, chosen=chosen,
         words=words,
     )  # fmt: skip
-    yield from need_word(facts, found)
+    yield from confirm_findings(facts, found)
     return other
 
 
@@ -45,7 +45,7 @@ def guard_host(boot_id: str, hostname: str, facts: Facts) -> Generator[Command, 
     _guard_name(hostname, facts)
     already: Scheduled | None = yield Probe(*SCHEDULED)
     if already is not None:
-        raise Refused(foreign(already, facts))
+        raise Refused(describe_foreign(already, facts))
 
 
 def _guard_name(hostname: str, facts: Facts) -> None:

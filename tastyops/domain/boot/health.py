@@ -13,7 +13,7 @@ from tastyops.facts.system import FAILED_UNITS
 from tastyops.model.commands import Command, Offline, Probe
 
 
-class WentAway(Exception):
+class HostLost(Exception):
     """The host could not be reached while it was looked at."""
 
 
@@ -46,7 +46,7 @@ def ask(
     """The fact; ``after`` a reboot a host that is not there raises WentAway."""
     fact = yield Probe(*reading, sudo=sudo, offline=after)
     if isinstance(fact, Offline):
-        raise WentAway
+        raise HostLost
     return fact
 
 
@@ -58,26 +58,26 @@ def health(*, after: bool = False) -> Generator[Command, Any, Health]:
     mounted = yield from ask(MOUNTED, after=after)
     return Health(
         failed=tuple(failed),
-        degraded=tuple(array.path for array in arrays if ailing(array)),
+        degraded=tuple(array.path for array in arrays if is_degraded(array)),
         unmounted=unmounted(fstab, mounted),
         read_only=read_only(fstab, mounted),
         arrays=arrays,
     )
 
 
-def ailing(array: Array) -> bool:
+def is_degraded(array: Array) -> bool:
     """Whether it lacks a member or does not run."""
     return array.degraded > 0 or not array.runs
 
 
-def worse(before: Health, now: Health, ignore: Iterable[str] = ()) -> list[str]:
+def find_worsened(before: Health, now: Health, ignore: Iterable[str] = ()) -> list[str]:
     """What is amiss now and was not before, a sentence each; ``ignore`` names what may be."""
     known = {identity(array): array for array in before.arrays}
     present = {identity(array) for array in now.arrays}
     more = [
         array.path
         for array in now.arrays
-        if ailing(array) and _got_worse(known.get(identity(array)), array, before)
+        if is_degraded(array) and _got_worse(known.get(identity(array)), array, before)
     ]
     gone = [array.path for key, array in known.items() if key not in present]
     spared = set(map(as_path, ignore))
@@ -99,7 +99,7 @@ def _got_worse(old: Array | None, array: Array, before: Health) -> bool:
     if old is None:
         lacked = before.lacking.get(identity(array))
         return array.path not in before.degraded if lacked is None else array.degraded > lacked
-    return not ailing(old) or array.degraded > old.degraded
+    return not is_degraded(old) or array.degraded > old.degraded
 
 
 def identity(array: Array) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops.domain.boot.out_of_band import Sight, attach, power_status
+from tastyops.domain.boot.out_of_band import ConsoleView, attach, power_status
 from tastyops.domain.boot.single_user import command
 from tastyops.errors import ConsoleHeld, Failed, Refused
 from tastyops.facts.console_screen import WAITING, Screen, look
@@ -72,7 +72,7 @@ class Condition:
         """For a message: fixed words, never what the host said."""
         if self.state in _WORDS:
             return _WORDS[self.state]
-        return Sight(self.state).words
+        return ConsoleView(self.state).words
 
 
 _WORDS = {

@@ -8,11 +8,11 @@ from typing import Any
 
 from tastyops.domain.boot.boot_menu import Entry, press, start_entry
 from tastyops.domain.boot.next_start import starting
-from tastyops.domain.boot.out_of_band import glance
+from tastyops.domain.boot.out_of_band import read_console
 from tastyops.domain.boot.proof import Choose
 from tastyops.domain.boot.single_user import command, log_out, reach_shell
 from tastyops.domain.boot.verify import started
-from tastyops.domain.boot.waiting import Stuck
+from tastyops.domain.boot.waiting import StuckConsole
 from tastyops.errors import Failed, Refused
 from tastyops.facts.system import BOOT_ID, KERNEL, SYSTEM_STATE, Kernel
 from tastyops.model.action import Facts
@@ -45,7 +45,7 @@ def chooser(release: str, patience: float) -> Choose:
     return choose
 
 
-def arrive(
+def arrive_in_mode(
     mode: str, old: str, *, ssh: bool, patience: float, facts: Facts
 ) -> Generator[Command, Any, dict[str, Any]]:
     """Waits until the machine has come up in that mode, and says how. Raises Failed."""
@@ -98,7 +98,7 @@ def _log_out() -> Generator[Command, Any, None]:
 def _host(old: str, patience: float, facts: Facts) -> Generator[Command, Any, None]:
     """Waits for another boot id over SSH."""
     first: float | None = None
-    stuck = Stuck()
+    stuck = StuckConsole()
     while True:
         answer: Output | Offline = yield Probe(BOOT_ID.argv, "output", offline=True)
         first = answer.at if first is None else first
@@ -106,14 +106,14 @@ def _host(old: str, patience: float, facts: Facts) -> Generator[Command, Any, No
             return
         if answer.at - first > patience:
             raise Failed("the host does not answer over SSH", {"reached": "not-back"})
-        sight = yield from glance(facts)
+        sight = yield from read_console(facts)
         dead = sight is not None and sight.state in ("panic", "initramfs", "grub-rescue")
         if sight is not None and (dead or stuck.too_long(sight, answer.at)):
             raise Failed(f"the host does not come up: {sight.words}", {"reached": "not-back"})
         yield Sleep(POLL, "the host to answer")
 
 
-def leave(
+def leave_single_user(
     answer: Output | Offline, patience: float, facts: Facts
 ) -> Generator[Command, Any, dict[str, Any]]:
     """From single-user or emergency mode on to the default target, without another boot."""

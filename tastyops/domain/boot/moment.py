@@ -19,7 +19,7 @@ _SAID = re.compile(
 )
 
 
-def moment(text: str, zone: str, now: float) -> float:
+def next_occurrence(text: str, zone: str, now: float) -> float:
     """Seconds since the epoch at which clocks in ``zone`` will next show ``text``.
 
     Raises Refused for what is no time, a moment that has passed (also a time without a date that
@@ -76,14 +76,14 @@ def _ago(seconds: float) -> str:
     return format_duration(max(1, round(seconds)))
 
 
-def in_log(at: float, facts: Facts, now: float) -> str:
+def log_time(at: float, facts: Facts, now: float) -> str:
     """``23:55`` as the run's log tells the time, with the date where it is not today's."""
     due, today = _local(at, facts), _local(now, facts)
     clock = f"{due:%H:%M:%S}" if due.second else f"{due:%H:%M}"
     return clock if due.date() == today.date() else f"{due:%Y-%m-%d} {clock}"
 
 
-def exactly(at: float, facts: Facts) -> str:
+def exact_time(at: float, facts: Facts) -> str:
     """``2026-11-22 23:55:00 (UTC)``, for the operator's eyes."""
     due = _local(at, facts)
     return f"{due:%Y-%m-%d %H:%M:%S} ({due.tzname()})"

@@ -56,7 +56,7 @@ class Starting:
         """The disks the firmware can boot from."""
         return bootable(self.side) if self.side else Disks(unjudged="they cannot be read")
 
-    def wanting(self, release: str) -> str:
+    def start_obstacle(self, release: str) -> str:
         """What keeps that kernel from starting; empty where nothing is seen."""
         found = self.initrds.get(release)
         return wanting(self.side, found, release) if self.side and found else ""
@@ -147,7 +147,7 @@ def _disks(found: Starting) -> Finding:
 
 
 def _kernel(found: Starting, subject: str, release: str) -> Finding:
-    problem = found.wanting(release)
+    problem = found.start_obstacle(release)
     if problem:
         return Finding(subject, "failed", problem)
     read = found.initrds.get(release)
@@ -194,7 +194,7 @@ def _space(found: Starting) -> list[Finding]:
     largest = max((read.size for read in found.initrds.values()), default=0)
     if found.side is None or not largest:
         return [Finding("room in /boot", "not known")]
-    problem = room(found.side, largest)
+    problem = missing_room(found.side, largest)
     arrays = [f"/dev/{name} lacks {n} of its members" for name, n in found.side.degraded.items()
               if n]  # fmt: skip
     return [
@@ -309,7 +309,7 @@ def bootable(side: BootSide) -> Disks:
     """Which disks the firmware can boot from."""
     if side.efi:
         return Disks(unjudged="it boots by UEFI, whose boot entries are not judged")
-    under = side.under(side.boot.source)
+    under = side.underlying_devices(side.boot.source)
     arrays = [block for block in under if block.type in _LEVELS]
     if any(block.type != "raid1" for block in arrays):
         return Disks(unjudged="/boot is on an array that is no mirror")
@@ -363,7 +363,7 @@ def wanting(side: BootSide, initrd: Initrd, release: str) -> str:
 def _lacks(side: BootSide, initrd: Initrd) -> list[str]:
     """What root, and what fstab needs of arrays, would not find in it."""
     early = [side.root, *(mount for mount in side.fstab if mount.target in _EARLY)]
-    blocks = [block for mount in early for block in side.under(mount.source)]
+    blocks = [block for mount in early for block in side.underlying_devices(mount.source)]
     later = [mount for mount in side.fstab if mount.needed]
     lacks = [f"the driver {name}" for name in _drivers(side, early, blocks)
              if name not in initrd.modules | initrd.builtin]  # fmt: skip
@@ -372,7 +372,10 @@ def _lacks(side: BootSide, initrd: Initrd) -> list[str]:
     lacks += [f"the program {name}" for name in dict.fromkeys(programs)
               if name not in initrd.programs]  # fmt: skip
     if initrd.arrays is not None:
-        needed = [*blocks, *(block for mount in later for block in side.under(mount.source))]
+        needed = [
+            *blocks,
+            *(block for mount in later for block in side.underlying_devices(mount.source)),
+        ]
         lacks += [f"the array {path}" for path, uuid in _arrays(side, needed).items()
                   if uuid and uuid not in initrd.arrays]  # fmt: skip
     return lacks
@@ -398,7 +401,7 @@ def _arrays(side: BootSide, blocks: Sequence[Block]) -> dict[str, str]:
     return found
 
 
-def room(side: BootSide, size: int) -> str:
+def missing_room(side: BootSide, size: int) -> str:
     """Whether /boot has room for one more initial ramdisk of ``size`` bytes; else what is amiss."""
     free = side.boot.available
     if free < 0 or free > size * 1.1:

@@ -38,7 +38,7 @@ _OTHERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ConsoleView:
     """What the console shows (``probes.console.State``), or ``unreachable``."""
 
     state: str
@@ -70,14 +70,14 @@ def attach(facts: Facts) -> Generator[Command, Any, None]:
         yield Report(note="the console cannot be attached")
 
 
-def glance(facts: Facts) -> Generator[Command, Any, Sight | None]:
+def read_console(facts: Facts) -> Generator[Command, Any, ConsoleView | None]:
     """What the console shows now; None where the host has none."""
     if not facts.console:
         return None
     screen: Screen | Offline = yield Probe(*console_screen.look(0), via="console", offline=True)
     if isinstance(screen, Offline):
-        return Sight("unreachable")
-    return Sight(screen.state, screen.starts)
+        return ConsoleView("unreachable")
+    return ConsoleView(screen.state, screen.starts)
 
 
 def power_status(facts: Facts) -> Generator[Command, Any, str]:

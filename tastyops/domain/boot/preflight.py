@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from tastyops.domain.boot.next_start import Finding, findings, menu_line, starting
-from tastyops.domain.boot.out_of_band import Sight
+from tastyops.domain.boot.out_of_band import ConsoleView
 from tastyops.errors import ProbeFailed
 from tastyops.facts import console_screen, power_state
 from tastyops.facts.console_screen import Screen
@@ -40,7 +40,7 @@ def preflight(facts: Facts, backup: str = "") -> Generator[Command, Any, list[Fi
     return found
 
 
-def need_word(
+def confirm_findings(
     facts: Facts, found: Sequence[Finding]
 ) -> Generator[Command, Any, None]:
     """Before a run's first reboot: the console and the power switch are tried, not trusted, and
@@ -73,7 +73,9 @@ def console_line(facts: Facts) -> Generator[Command, Any, Finding]:
         return Finding("console", "not known" if none else "failed", "it cannot be attached")
     if not screen.heard and not screen.line:
         return Finding("console", "not known", "attached, but it says nothing and shows no prompt")
-    return Finding("console", "ok", Sight(screen.state).words.removeprefix("the console shows "))
+    return Finding(
+        "console", "ok", ConsoleView(screen.state).words.removeprefix("the console shows ")
+    )
 
 
 def power_line(facts: Facts) -> Generator[Command, Any, Finding]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops.domain.boot.health import WentAway, ask
-from tastyops.domain.boot.out_of_band import glance, power_status
-from tastyops.domain.boot.snapshot import Before
-from tastyops.domain.boot.verify import verify, was
-from tastyops.domain.boot.waiting import MOST_BOOTS, Back, NotBack, wait
+from tastyops.domain.boot.health import HostLost, ask
+from tastyops.domain.boot.out_of_band import power_status, read_console
+from tastyops.domain.boot.snapshot import BootSnapshot
+from tastyops.domain.boot.verify import to_registered, verify
+from tastyops.domain.boot.waiting import MOST_BOOTS, HostBack, HostNotBack, wait
 from tastyops.errors import Failed
 from tastyops.facts.system import UPTIME
 from tastyops.model.action import Facts
@@ -23,12 +23,12 @@ EARLY = 10.0
 MOST_LOOKS = 10
 """Times a host may be lost while it is looked at, restarted or not."""
 
-Choose = Callable[[Before, Facts], Generator[Command, Any, None]]
+Choose = Callable[[BootSnapshot, Facts], Generator[Command, Any, None]]
 """Picks the kernel to fall back on at the boot menu, on the console of a host that starts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Expectation:
     """What is to come back, and what may be done when it does not.
 
     ``cycle``: the power may be cut and given again. ``choose``: then another kernel is picked.
@@ -42,21 +42,23 @@ class Wanted:
     """When the run's own reboot was due, by the run's clock."""
 
 
-def prove(before: Before, wanted: Wanted, facts: Facts) -> Generator[Command, Any, dict[str, Any]]:
+def prove(
+    before: BootSnapshot, wanted: Expectation, facts: Facts
+) -> Generator[Command, Any, dict[str, Any]]:
     """From going down to verified. Raises Failed with ``reached``; never ends without a word."""
     kernel, helped, boots, last = wanted.kernel, "", 0, ""
     for _ in range(MOST_LOOKS):
         try:
-            back: Back = yield from wait(before.boot_id, wanted.patience, facts)
-        except NotBack as lost:
-            yield from _told(lost, before, facts, helped=helped, may_help=wanted.cycle)
+            back: HostBack = yield from wait(before.boot_id, wanted.patience, facts)
+        except HostNotBack as lost:
+            yield from _report_not_back(lost, before, facts, helped=helped, may_help=wanted.cycle)
             helped = yield from _help(before, wanted, facts)
             kernel = None if wanted.choose else kernel
             continue
         boots += back.boot_id != last
         if boots > MOST_BOOTS:
             why = f"a boot loop: it restarted {boots - 1} times by itself"
-            raise Failed(why, {"reached": "boot-loop", **was(before.health)})
+            raise Failed(why, {"reached": "boot-loop", **to_registered(before.health)})
         if last:
             again = "restarted by itself" if back.boot_id != last else "could not be reached"
             yield Report(note=f"the host {again} while it was looked at")
@@ -64,13 +66,13 @@ def prove(before: Before, wanted: Wanted, facts: Facts) -> Generator[Command, An
         try:
             ours = bool(helped) or (yield from _ours(wanted.due))
             told = yield from verify(before, back, kernel, wanted.patience)
-        except WentAway:
+        except HostLost:
             continue
         if helped and wanted.choose:
             yield Report(entry=PublicText.fixed("The machine runs its previous kernel."))
         return told | {"recovered": helped, "ours": ours}
     why = f"the host was lost {MOST_LOOKS} times while it was looked at"
-    raise Failed(why, {"reached": "up", **was(before.health)})
+    raise Failed(why, {"reached": "up", **to_registered(before.health)})
 
 
 def _ours(due: float | None) -> Generator[Command, Any, bool]:
@@ -84,11 +86,11 @@ def _ours(due: float | None) -> Generator[Command, Any, bool]:
     return False
 
 
-def _told(
-    lost: NotBack, before: Before, facts: Facts, *, helped: str, may_help: bool
+def _report_not_back(
+    lost: HostNotBack, before: BootSnapshot, facts: Facts, *, helped: str, may_help: bool
 ) -> Generator[Command, Any, None]:
     """Says that it is not back and what is seen of it. Raises Failed unless it may be helped."""
-    sight = lost.sight or (yield from glance(facts))
+    sight = lost.sight or (yield from read_console(facts))
     status = yield from power_status(facts)
     seen = [sight.words] if sight is not None else []
     if lost.restarts:  # which of its starts the console shows just now tells nothing
@@ -103,7 +105,7 @@ def _told(
         "reached": "boot-loop" if lost.restarts else "not-back",
         "seen": sight.state if sight is not None else "",
         "recovered": helped,
-        **was(before.health),
+        **to_registered(before.health),
     }
     if helped:
         raise Failed(f"not back: {lost.why}, after a power cycle too; {'; '.join(seen)}", told)
@@ -111,7 +113,7 @@ def _told(
         raise Failed(f"not back: {lost.why}; {'; '.join(seen)}", told)
 
 
-def _help(before: Before, wanted: Wanted, facts: Facts) -> Generator[Command, Any, str]:
+def _help(before: BootSnapshot, wanted: Expectation, facts: Facts) -> Generator[Command, Any, str]:
     """Cuts the power and gives it again, and picks the kernel to fall back on."""
     cycled: Output | Unknown = yield Change(("cycle",), via="power")
     if not isinstance(cycled, Unknown) and not cycled.ok:

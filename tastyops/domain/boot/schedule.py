@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tastyops.domain.boot.moment import exactly, in_log, moment
+from tastyops.domain.boot.moment import exact_time, log_time, next_occurrence
 from tastyops.errors import Failed, Refused
 from tastyops.facts.system import CLOCK, EPOCH, SCHEDULED, HostClock, Scheduled, logind_call
 from tastyops.model.action import Facts
@@ -39,7 +39,7 @@ class Order:
     """Seconds the host's clock is ahead of the run's."""
 
 
-def order(
+def work_out_order(
     kind: str,
     grace: float | None,
     at: str | None,
@@ -63,7 +63,9 @@ def order(
     if at is None:
         due = clock.now + (GRACE if grace is None else grace)
         return Order(kind, due, clock.now, reminders=spans, skew=clock.skew)
-    return Order(kind, moment(at, facts.zone, clock.now), clock.now, True, spans, clock.skew)
+    return Order(
+        kind, next_occurrence(at, facts.zone, clock.now), clock.now, True, spans, clock.skew
+    )
 
 
 def _span(value: Any) -> float:
@@ -82,7 +84,7 @@ def schedule(
     go down at once (shutdown(8)).
     """
     what = WORDS[order.kind]
-    yield from remind(order.kind, order.at, order.asked, order.reminders, message)
+    yield from set_reminders(order.kind, order.at, order.asked, order.reminders, message)
     spoken = yield Change(logind_call("SetWallMessage", "sb", message, "true"), sudo=True)
     _need(spoken, "logind did not take the wall message; nothing was scheduled")
     asked = yield Change(
@@ -116,10 +118,10 @@ def _read_back(order: Order, facts: Facts) -> Generator[Command, Any, None]:
         raise Failed(f"logind does not show the {what} that was asked for")
     if not _same(found, order):
         raise Failed(
-            f"logind shows a {_word(found)} at {exactly(found.at, facts)}, not the {what} at"
-            f" {exactly(order.at, facts)} that was asked for; it stays scheduled"
+            f"logind shows a {_word(found)} at {exact_time(found.at, facts)}, not the {what} at"
+            f" {exact_time(order.at, facts)} that was asked for; it stays scheduled"
         )
-    yield Report(note=f"logind shows the {what} at {exactly(found.at, facts)}")
+    yield Report(note=f"logind shows the {what} at {exact_time(found.at, facts)}")
 
 
 def _same(found: Scheduled, order: Order) -> bool:
@@ -132,7 +134,7 @@ def _word(found: Scheduled) -> str:
 
 def _entry(order: Order, facts: Facts) -> str:
     if order.clock_time:
-        when = in_log(order.at, facts, order.asked)
+        when = log_time(order.at, facts, order.asked)
         return f"{WORDS[order.kind].capitalize()} scheduled; the machine goes down at {when}hrs."
     what = WORDS[order.kind].capitalize()
     return f"{what} ordered; the machine goes down in {grace_text(order.at - order.asked)}."
@@ -145,13 +147,13 @@ def grace_text(seconds: float) -> str:
     return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
-def foreign(found: Scheduled, facts: Facts) -> str:
+def describe_foreign(found: Scheduled, facts: Facts) -> str:
     """What is said of a shutdown that somebody else has scheduled; it is shown, not replaced."""
-    when = exactly(found.at, facts)
+    when = exact_time(found.at, facts)
     return f"a {found.type} is already scheduled there by somebody else, at {when}"
 
 
-def grace(order: Order) -> Generator[Command, Any, None]:
+def wait_for_grace(order: Order) -> Generator[Command, Any, None]:
     """Waits for the time set; the link stays open, since logins may be refused by then.
 
     systemd refuses them from five minutes before (/run/nologin, pam_nologin(8)).
@@ -163,7 +165,7 @@ def grace(order: Order) -> Generator[Command, Any, None]:
     yield Report(note="the host is to go down now")
 
 
-def take_back(order: Order) -> Generator[Command, Any, None]:
+def cancel_own(order: Order) -> Generator[Command, Any, None]:
     """Takes back what was scheduled, when a person cancels the run before its time."""
     found: Scheduled | Offline | None = yield Probe(*SCHEDULED, offline=True)
     if isinstance(found, Scheduled) and _same(found, order):
@@ -176,12 +178,12 @@ def cancel(kind: str, due: float, *, reminded: bool = True) -> Generator[Command
     taken = yield Change(logind_call("CancelScheduledShutdown"), sudo=True)
     _need(taken, f"the scheduled {WORDS[kind]} could not be taken back: it will happen")
     if reminded:
-        yield from forget(kind, due)
+        yield from stop_reminders(kind, due)
 
 
 # -- reminders -----------------------------------------------------------------------------------
 
-def remind(
+def set_reminders(
     kind: str, due: float, now: float, reminders: Sequence[float], message: str
 ) -> Generator[Command, Any, None]:
     """Sets a timer for each span before ``due``; one whose time has passed is left out.
@@ -195,14 +197,14 @@ def remind(
             continue
         made = yield Change(_timer(kind, due, before, f"{message} ({left} left)"), sudo=True)
         if not isinstance(made, Unknown) and not made.ok:
-            yield from forget(kind, due)
+            yield from stop_reminders(kind, due)
             raise Failed(
                 f"the reminder {left} before could not be set; nothing was scheduled",
                 {"status": made.status},
             )
 
 
-def forget(kind: str, due: float) -> Generator[Command, Any, None]:
+def stop_reminders(kind: str, due: float) -> Generator[Command, Any, None]:
     """Stops the timers of a shutdown that was taken back; there may be none."""
     yield Change(("systemctl", "stop", f"{_name(kind, due)}-*.timer"), sudo=True)
 

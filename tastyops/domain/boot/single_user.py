@@ -12,7 +12,7 @@ from collections.abc import Generator
 from typing import Any
 
 from tastyops.domain.boot.boot_menu import ENTER, press
-from tastyops.domain.boot.out_of_band import Sight
+from tastyops.domain.boot.out_of_band import ConsoleView
 from tastyops.errors import Failed, Refused
 from tastyops.facts.console_screen import BOOT_MENU, WAITING, Screen, look
 from tastyops.model.action import Facts
@@ -71,7 +71,7 @@ def reach_shell(patience: float) -> Generator[Command, Any, str]:
         screen: Screen = yield Probe(*look(LOOK, *_WANTED), via="console")
         if screen.state in _ASKING or screen.state == "shell":
             break
-        sight = Sight(screen.state)
+        sight = ConsoleView(screen.state)
         if sight.dead_end or screen.state == "login":
             raise Failed(f"no shell to be had: {sight.words}")
         waited += LOOK

@@ -12,7 +12,7 @@ from tastyops.model.commands import Command, Probe
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class BootSnapshot:
     """What the host was like before it went down."""
 
     boot_id: str
@@ -21,9 +21,9 @@ class Before:
     health: Health
 
 
-def snapshot() -> Generator[Command, Any, Before]:
+def snapshot() -> Generator[Command, Any, BootSnapshot]:
     """Takes note of what must not be worse afterwards."""
-    return Before(
+    return BootSnapshot(
         boot_id=(yield Probe(*BOOT_ID)),
         kernel=(yield Probe(*KERNEL)),
         hostname=(yield Probe(*HOSTNAME)),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from tastyops.domain.boot.health import Health, WentAway, ask, health, worse
+from tastyops.domain.boot.health import Health, HostLost, ask, find_worsened, health
 from tastyops.domain.boot.schedule import TOLERANCE
-from tastyops.domain.boot.snapshot import Before
-from tastyops.domain.boot.waiting import Back
+from tastyops.domain.boot.snapshot import BootSnapshot
+from tastyops.domain.boot.waiting import HostBack
 from tastyops.errors import Failed
 from tastyops.facts.grub import image_build
 from tastyops.facts.system import BOOT_ID, CLOCK, KERNEL, SYSTEM_STATE, HostClock, Kernel
@@ -23,7 +23,7 @@ CLOCK_TRIES = 12
 
 
 def verify(
-    before: Before, back: Back, kernel: str | None, patience: float
+    before: BootSnapshot, back: HostBack, kernel: str | None, patience: float
 ) -> Generator[Command, Any, dict[str, Any]]:
     """Checks what came back. Raises Failed; WentAway when it went down again meanwhile."""
     running: Kernel = yield from ask(KERNEL, after=True)
@@ -31,7 +31,7 @@ def verify(
         "kernel": running.release,
         "previous": before.kernel.release,
         "down": round(back.down),
-        **was(before.health),
+        **to_registered(before.health),
         "reached": "up",
     }
     if kernel and running.release != kernel:
@@ -48,17 +48,17 @@ def verify(
         raise Failed(f"the system is {state}", told)
     now = yield from health(after=True)
     told["failed"] = sorted(set(now.failed) - set(before.health.failed))
-    found = worse(before.health, now) + (yield from _clock())
+    found = find_worsened(before.health, now) + (yield from _clock())
     if found:
         raise Failed(f"worse than before: {'; '.join(found)}", told)
     if (yield from ask(BOOT_ID, after=True)) != back.boot_id:
-        raise WentAway
+        raise HostLost
     if not before.health.sound:
-        yield Report(note=f"as before: {'; '.join(worse(Health(), before.health))}")
+        yield Report(note=f"as before: {'; '.join(find_worsened(Health(), before.health))}")
     return told | {"reached": "verified"}
 
 
-def was(health: Health) -> dict[str, Any]:
+def to_registered(health: Health) -> dict[str, Any]:
     """What was amiss before, for ``services.verify`` and the author."""
     return {
         "failed_before": list(health.failed),

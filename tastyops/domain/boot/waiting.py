@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tastyops.domain.boot.out_of_band import Sight, glance
+from tastyops.domain.boot.out_of_band import ConsoleView, read_console
 from tastyops.errors import Failed
 from tastyops.facts.system import BOOT_ID, SCHEDULED, Scheduled, is_boot_id
 from tastyops.model.action import Facts
@@ -44,7 +44,7 @@ _NOTES: dict[State, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Back:
+class HostBack:
     """The host answers with another boot id, after ``down`` seconds."""
 
     boot_id: str
@@ -52,16 +52,16 @@ class Back:
 
 
 @dataclass
-class NotBack(Exception):
+class HostNotBack(Exception):
     """It went down and does not answer; ``restarts``: how often it restarted, in a boot loop."""
 
     why: str
-    sight: Sight | None
+    sight: ConsoleView | None
     restarts: int = 0
 
 
 @dataclass
-class _Course:
+class _Waiting:
     """What was seen so far; times are those of the answers."""
 
     state: State = "asked"
@@ -89,9 +89,9 @@ class _Course:
         return "up" if answer.ok and is_boot_id(boot_id) else "starting"
 
 
-def wait(old: str, patience: float, facts: Facts) -> Generator[Command, Any, Back]:
+def wait(old: str, patience: float, facts: Facts) -> Generator[Command, Any, HostBack]:
     """Waits for a boot id other than ``old``. Raises NotBack; Failed for one that never went."""
-    course, stuck, starts = _Course(), Stuck(), Counter[str]()
+    course, stuck, starts = _Waiting(), StuckConsole(), Counter[str]()
     while True:
         answer: Output | Offline = yield Probe(BOOT_ID.argv, "output", offline=True)
         state = course.see(answer, old)
@@ -100,28 +100,28 @@ def wait(old: str, patience: float, facts: Facts) -> Generator[Command, Any, Bac
             yield Report(note=_NOTES[state])
         if state == "up" and isinstance(answer, Output):
             since = course.gone_at if course.gone_at is not None else course.first
-            return Back(answer.text.strip(), answer.at - (since or answer.at))
+            return HostBack(answer.text.strip(), answer.at - (since or answer.at))
         if course.gone_at is None and answer.at - (course.first or 0.0) > LATE:
             raise Failed((yield from _never_went(course)), {"reached": course.state})
         if course.gone_at is not None:
-            sight = yield from glance(facts)
+            sight = yield from read_console(facts)
             starts.update(sight.starts if sight is not None else ())
             away, boots = answer.at - course.gone_at, max(starts.values(), default=0)
             if boots > MOST_BOOTS:
-                raise NotBack("a boot loop", sight, boots - 1)
+                raise HostNotBack("a boot loop", sight, boots - 1)
             if away > patience or stuck.too_long(sight, answer.at):
-                raise NotBack(_away(course, away), sight)
+                raise HostNotBack(_away(course, away), sight)
         yield Sleep(POLL, "the host to come back" if course.gone_at else "the host to go down")
 
 
 @dataclass
-class Stuck:
+class StuckConsole:
     """Whether the console has long shown what no machine gets out of by itself."""
 
     shown: str = ""
     since: float = 0.0
 
-    def too_long(self, sight: Sight | None, at: float) -> bool:
+    def too_long(self, sight: ConsoleView | None, at: float) -> bool:
         """Takes in what is seen at that moment."""
         shown = sight.state if sight is not None and sight.dead_end else ""
         if shown != self.shown:
@@ -129,7 +129,7 @@ class Stuck:
         return bool(shown) and at - self.since > STUCK
 
 
-def _never_went(course: _Course) -> Generator[Command, Any, str]:
+def _never_went(course: _Waiting) -> Generator[Command, Any, str]:
     """Why a host that should have gone down still runs."""
     what = "the link was cut, but the host" if course.cut else "the host"
     said = f"{what} did not go down: it still has its old boot id"
@@ -141,7 +141,7 @@ def _never_went(course: _Course) -> Generator[Command, Any, str]:
     return said
 
 
-def _away(course: _Course, away: float) -> str:
+def _away(course: _Waiting, away: float) -> str:
     said = {
         "nologin": "it answers, but takes no logins (nologin)",
         "authentication-failed": "it answers, but accepts none of our keys",

@@ -32,7 +32,7 @@ def line_of(array: Array, uuid: str) -> str:
     return f"ARRAY {array.path}{metadata} UUID={groups}"
 
 
-def reconciled(conf: str, arrays: Iterable[tuple[Array, str]]) -> str:
+def reconcile_definitions(conf: str, arrays: Iterable[tuple[Array, str]]) -> str:
     """mdadm.conf with exactly one line for each array; every other line stays as it is.
 
     A line that has an array's UUID is kept with the name its author gave it, unless its metadata

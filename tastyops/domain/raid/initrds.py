@@ -26,7 +26,7 @@ _MORE = 1.2
 """How much larger a new one may be than the one it replaces."""
 
 
-def lacking(uuids: frozenset[str]) -> Generator[Command, Any, dict[str, int]]:
+def outdated_initrds(uuids: frozenset[str]) -> Generator[Command, Any, dict[str, int]]:
     """The kernels whose initial ramdisk is not whole or does not name all arrays → its size."""
     names: tuple[str, ...] | Unknown = yield Probe(*NAMES, sudo=True)
     if isinstance(names, Unknown):
@@ -49,7 +49,7 @@ def _good(seen: Initrd, uuids: frozenset[str]) -> bool:
     return seen.whole is True and seen.arrays is not None and uuids <= seen.arrays
 
 
-def room(sizes: list[int]) -> Generator[Command, Any, None]:
+def require_room(sizes: list[int]) -> Generator[Command, Any, None]:
     """Whether /boot has room for all old copies and the one that is being written."""
     free: int | Unknown = yield Probe(*FREE)
     needed = sum(sizes) + round(max(sizes, default=0) * _MORE)
@@ -63,7 +63,7 @@ def room(sizes: list[int]) -> Generator[Command, Any, None]:
 def remake(release: str, size: int, uuids: frozenset[str]) -> Generator[Command, Any, None]:
     """Makes one again and looks at it; the old copy stays, and comes back if the new one is bad."""
     path = f"/boot/initrd.img-{release}"
-    yield from room([size])
+    yield from require_room([size])
     copied = yield Change(
         ("sh", "-c", 'cp -p "$1" "$2" && sync -f "$2"', "sh", path, path + KEPT),
         sudo=True,

@@ -7,8 +7,8 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from tastyops.domain.raid.guards import in_no_array, in_scope, unused
-from tastyops.domain.raid.leaving import entry, forget
-from tastyops.domain.raid.storage import Storage, look
+from tastyops.domain.raid.leaving import forget, member_directory
+from tastyops.domain.raid.storage import Storage, read_storage
 from tastyops.errors import Failed, Refused
 from tastyops.facts.disks import Device
 from tastyops.facts.md import Array
@@ -27,17 +27,19 @@ def pairs(
     members have; with ``spare`` every array does.
     """
     if members:
-        return [_said(storage, disk, name, number) for name, number in members.items()]
+        return [_named_partition(storage, disk, name, number) for name, number in members.items()]
     found = []
     for array in storage.arrays:
-        if not array.out_of_scope and (spare or lacking(array) or _has(storage, array, disk)):
+        if not array.out_of_scope and (
+            spare or missing_members(array) or _has(storage, array, disk)
+        ):
             found.append((array, partition(storage, disk, _number(array))))
     if not found:
         raise Refused("no RAID1 mirror here lacks a member")
     return found
 
 
-def lacking(array: Array) -> int:
+def missing_members(array: Array) -> int:
     """How many members an array has too few, those that are being rebuilt counted as there."""
     return array.wanted - sum(not member.faulty for member in array.members)
 
@@ -46,7 +48,9 @@ def _has(storage: Storage, array: Array, disk: Device) -> bool:
     return any(each is array for each, _ in storage.on(disk))
 
 
-def _said(storage: Storage, disk: Device, name: str, number: Any) -> tuple[Array, Device]:
+def _named_partition(
+    storage: Storage, disk: Device, name: str, number: Any
+) -> tuple[Array, Device]:
     array = storage.array(name)
     if array is None:
         raise Refused(f"there is no array {name}")
@@ -76,7 +80,7 @@ def fits(storage: Storage, array: Array, device: Device, *, spare: bool) -> None
     """Whether a device may join an array. Raises Refused."""
     in_scope(array)
     unused(storage, device)
-    if lacking(array) <= 0 and not spare:
+    if missing_members(array) <= 0 and not spare:
         raise Refused(
             f"{array.path} has all {array.wanted} members, so {device.path} would only be a spare"
             " (`spare: true`, then raid.resize_members)"
@@ -118,14 +122,14 @@ def join(
     """Adds a device: rebuilt in full, or only where the bitmap says that it differs."""
     if seen and not quick:
         yield from forget(device)
-    storage: Storage | None = yield from look()
+    storage: Storage | None = yield from read_storage()
     if storage is not None:
         in_no_array(storage, device)
     how = "--re-add" if quick else "--add"
     added = yield Change(
         ("mdadm", "--manage", array.path, how, device.path),
         sudo=True,
-        settle=Probe(("test", "-e", entry(array.name, device.kname)), "holds"),
+        settle=Probe(("test", "-e", member_directory(array.name, device.kname)), "holds"),
     )
     if isinstance(added, Unknown):
         return
@@ -133,6 +137,6 @@ def join(
     if not added.ok:
         why = f"{device.path} could not be added to {array.path}{hint}"
         raise Failed(why, {"status": added.status})
-    there = yield Probe(("test", "-e", entry(array.name, device.kname)), "holds")
+    there = yield Probe(("test", "-e", member_directory(array.name, device.kname)), "holds")
     if not there:
         raise Failed(f"{array.path} does not have {device.path}, though mdadm added it")

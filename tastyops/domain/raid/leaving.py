@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, Literal
 
 from tastyops.domain.raid.guards import in_no_array, may_drop
-from tastyops.domain.raid.storage import Storage, look
+from tastyops.domain.raid.storage import Storage, read_storage
 from tastyops.errors import Failed, ProbeFailed
 from tastyops.facts.disks import Device
 from tastyops.facts.md import Array, Member
@@ -17,7 +17,7 @@ RELEASE_PATIENCE = 60
 """Seconds the kernel may take to let go of a failed member: requests under way must end."""
 
 
-def drop(disk: Device, first: Storage, force: str) -> Generator[Command, Any, None]:
+def drop_members(disk: Device, first: Storage, force: str) -> Generator[Command, Any, None]:
     """Fails all members on a disk, then removes them; everything is judged before each change."""
     for array, member in first.on(disk):
         if not member.faulty:
@@ -33,24 +33,24 @@ def drop(disk: Device, first: Storage, force: str) -> Generator[Command, Any, No
         removed = yield Change(
             ("mdadm", "--manage", array.path, "--remove", member.device),
             sudo=True,
-            settle=Probe(("test", "!", "-e", entry(array.name, member.device)), "holds"),
+            settle=Probe(("test", "!", "-e", member_directory(array.name, member.device)), "holds"),
         )
         yield from _left(removed, array, member, f"{member.path} could not be removed")
 
 
 def _judged(disk: Device, force: str) -> Generator[Command, Any, None]:
-    storage: Storage | None = yield from look()
+    storage: Storage | None = yield from read_storage()
     if storage is not None:
         may_drop(storage, disk, force)
 
 
-def entry(array: str, member: str) -> str:
+def member_directory(array: str, member: str) -> str:
     """The directory sysfs has for a member while it is one; kernel names."""
     return f"/sys/block/{array}/md/dev-{member}"
 
 
 def _failed(array: Array, member: Member) -> tuple[str, ...]:
-    there = entry(array.name, member.device)
+    there = member_directory(array.name, member.device)
     return ("sh", "-c", f"test ! -e {there} || grep -q faulty {there}/state")
 
 
@@ -63,7 +63,7 @@ def _left(
     """
     if isinstance(output, Unknown) or output.ok:
         return
-    gone = yield Probe(("test", "!", "-e", entry(array.name, member.device)), "holds")
+    gone = yield Probe(("test", "!", "-e", member_directory(array.name, member.device)), "holds")
     if not gone:
         raise Failed(f"{why} from {array.path}", {"status": output.status})
 
@@ -71,7 +71,7 @@ def _left(
 def _released(array: Array, member: Member) -> Generator[Command, Any, None]:
     """Waits until md has let go of a failed member: until then removing it says busy."""
     for _ in range(RELEASE_PATIENCE):
-        storage = yield from look()
+        storage = yield from read_storage()
         now = storage.array(array.name) if storage else None
         left = now.member(member.device) if now else None
         if left is None or (left.faulty and left.slot is None):
@@ -89,7 +89,7 @@ def forget(device: Device) -> Generator[Command, Any, Fate]:
     The superblock alone would not do: with metadata 1.0 the member without it is a filesystem of
     the same UUID, which a boot loader or fstab would take for the mirror's.
     """
-    storage: Storage | None = yield from look()
+    storage: Storage | None = yield from read_storage()
     if storage is not None:
         in_no_array(storage, device)
     try:

@@ -43,7 +43,7 @@ def missing_disk(
         raise Refused(f"several disks are gone ({gaps(storage)}): {_say(name, storage)}")
     if seen:
         return gone[0] if gone else None
-    known = yield from roster.known()
+    known = yield from roster.recorded_serials()
     absent = sorted(known - {disk.serial for disk in storage.disks.disks})
     if name not in absent:
         raise Refused(

@@ -33,7 +33,7 @@ class Progress:
         """Seconds at the present rate; None while there is none."""
         return (self.total - self.done) / self.rate if self.rate and not self.waits else None
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """``34.2% at 22 MB/s, ETA 44m``."""
         if self.stopped:
             return "is not whole, and nothing re-syncs"
@@ -54,7 +54,7 @@ def of_array(array: Array) -> Progress:
     return Progress(0.0, size, waits=array.waiting, stopped=not array.syncing)
 
 
-def together(parts: Sequence[Progress]) -> Progress:
+def combine(parts: Sequence[Progress]) -> Progress:
     """Several arrays as one: those on the same disks take turns, so their work adds up."""
     return Progress(
         sum(part.done for part in parts),

@@ -22,13 +22,13 @@ _ADD = 'mkdir -p "$1" && cd "$1" && shift && touch "$@"'
 _REPLACE = 'mkdir -p "$1" && cd "$1" && shift && rm -f ./* && touch "$@"'
 
 
-def known() -> Generator[Command, Any, frozenset[str]]:
+def recorded_serials() -> Generator[Command, Any, frozenset[str]]:
     """The serial numbers of the disks that the mirrors of this host have had."""
     names: tuple[str, ...] | Unknown = yield _LISTED
     return frozenset() if isinstance(names, Unknown) else frozenset(map(unquote, names))
 
 
-def remember(storage: Storage, *, exactly: bool = False) -> Generator[Command, Any, None]:
+def record_serials(storage: Storage, *, exactly: bool = False) -> Generator[Command, Any, None]:
     """Keeps the serial numbers of the disks that have members of mirrors.
 
     With ``exactly`` those of other disks are forgotten, as they have left for good, unless a
@@ -37,7 +37,7 @@ def remember(storage: Storage, *, exactly: bool = False) -> Generator[Command, A
     exactly = exactly and not any(storage.empty(array) for array in storage.arrays)
     disks = (storage.disk_of(member) for _, member in storage.members())
     there = {disk.serial for disk in disks if disk and disk.serial}
-    before = yield from known()
+    before = yield from recorded_serials()
     if not there or (there == before if exactly else there <= before):
         return
     names = [_file(serial) for serial in sorted(there)]

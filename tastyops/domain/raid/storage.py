@@ -60,7 +60,7 @@ class Storage:
         """
         if self.present(member):
             return self.disks.whole(member.device)
-        return gone_disk(whole_name(member.device))
+        return missing_device(disk_of_partition(member.device))
 
     def empty(self, array: Array) -> list[int]:
         """The slots of an array that no device which is there, and not thrown out, has."""
@@ -73,18 +73,18 @@ class Storage:
         return tuple(dict.fromkeys(disk for disk in found if disk))
 
 
-def gone_disk(kname: str) -> Device:
+def missing_device(kname: str) -> Device:
     """A disk that is no longer there, of which only the kernel's name is left."""
     return Device(kname, kname, f"/dev/{kname.replace('!', '/')}", "gone", 0)
 
 
-def whole_name(partition: str) -> str:
+def disk_of_partition(partition: str) -> str:
     """The kernel's name of the disk that a partition of that name was on."""
     found = _PARTITION.fullmatch(partition)
     return (found["disk"] or found["plain"]) if found else partition
 
 
-def look() -> Generator[Command, Any, Storage | None]:
+def read_storage() -> Generator[Command, Any, Storage | None]:
     """Both at once; None in a dry run after a withheld change."""
     arrays: tuple[Array, ...] | Unknown = yield Probe(*ARRAYS)
     disks: Disks | Unknown = yield Probe(*BLOCK_DEVICES, sudo=True)

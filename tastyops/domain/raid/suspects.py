@@ -22,7 +22,7 @@ def _marked(name: str) -> str:
     return quote(name.removeprefix("/dev/disk/by-id/"), safe="").replace(".", "%2E")
 
 
-def mark(name: str) -> Generator[Command, Any, bool]:
+def mark_suspect(name: str) -> Generator[Command, Any, bool]:
     """Marks the disk of that name; False if it was marked already."""
     marks: tuple[str, ...] | Unknown = yield Probe(_MARKS, "lines")
     if not isinstance(marks, Unknown) and _marked(name) in marks:

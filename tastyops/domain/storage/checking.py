@@ -89,7 +89,7 @@ def judged(fstype: str, output: Output) -> Verdict:
 
 def _xfs_judged(output: Output) -> Verdict:
     """``-n``: 1 where anything is wrong, and after its own errors; 0 where nothing is."""
-    said = _said(output)
+    said = _messages(output)
     if output.status:
         for why, says in _XFS_CANNOT.items():
             if says.search(said):
@@ -108,7 +108,7 @@ def _xfs_judged(output: Output) -> Verdict:
 
 
 def _ext_judged(output: Output) -> Verdict:
-    said = _said(output)
+    said = _messages(output)
     if output.status & ~(E2FSCK_CORRECTED | E2FSCK_REBOOT | E2FSCK_LEFT):
         if _EXT_TOO_OLD.search(said):
             raise Failed(
@@ -142,7 +142,7 @@ class Repair:
 def repaired(fstype: str, output: Output) -> Repair | None:
     """What a repair did; None when an XFS log must be replayed first. Raises Failed."""
     _need_finished(output)
-    said = _said(output)
+    said = _messages(output)
     if fstype != "xfs":
         return _ext_repaired(output, said)
     if output.status == XFS_DIRTY_LOG:
@@ -177,7 +177,7 @@ def ext_messages(said: str) -> tuple[str, ...]:
     return tuple(line for line in said.splitlines() if _EXT_ANSWER.search(line))
 
 
-def _said(output: Output) -> str:
+def _messages(output: Output) -> str:
     """Both streams. Both programs name a dirty log at the beginning and a fatal error at the end,
     which an excerpt has.
     """

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from tastyops.errors import Refused
-from tastyops.facts.disk_use import Holding, holders
+from tastyops.facts.disk_use import DeviceHolders, holders
 from tastyops.facts.disks import BY_ID, NO_NAMES, Device, Disks, Names, udev_names
 from tastyops.model.commands import Command, Probe, Unknown
 
@@ -37,10 +37,10 @@ _ON_SEVERAL = ("btrfs", "bcachefs")
 def find_disk(disks: Disks, name: str) -> Generator[Command, Any, Device]:
     """The one disk of that serial number, WWN or name in /dev/disk/by-id. Raises Refused."""
     names = yield from names_for(disks, name)
-    return the_disk(disks, name, names)
+    return require_disk(disks, name, names)
 
 
-def is_there(disks: Disks, name: str) -> Generator[Command, Any, bool]:
+def disk_exists(disks: Disks, name: str) -> Generator[Command, Any, bool]:
     """Whether any disk has that name."""
     names = yield from names_for(disks, name)
     return bool(disks.named(name, names))
@@ -63,7 +63,7 @@ def is_known(disks: Disks, name: str, names: Names) -> bool:
     return bool(disks.named(name, names)) or _device_of(disks, name, names) is not None
 
 
-def the_disk(disks: Disks, name: str, names: Names = NO_NAMES) -> Device:
+def require_disk(disks: Disks, name: str, names: Names = NO_NAMES) -> Device:
     """The one disk of that name. Raises Refused for none, for several, and for two paths to one.
 
     A kernel name such as ``sda`` is refused: it is another disk's after the next boot.
@@ -134,7 +134,7 @@ def in_use(disks: Disks, device: Device) -> Generator[Command, Any, tuple[str, .
 
 def held_by(*paths: str) -> Generator[Command, Any, tuple[str, ...]]:
     """Who holds devices besides what lsblk shows, a phrase each."""
-    holding: Holding | Unknown = yield Probe(*holders(paths), sudo=True)
+    holding: DeviceHolders | Unknown = yield Probe(*holders(paths), sudo=True)
     return () if isinstance(holding, Unknown) else tuple(_held(holding))
 
 
@@ -145,7 +145,7 @@ def need_free(path: str) -> Generator[Command, Any, None]:
         raise Refused("; ".join(held))
 
 
-def _held(holding: Holding) -> Iterator[str]:
+def _held(holding: DeviceHolders) -> Iterator[str]:
     for path in holding.claimed:
         yield (
             f"{path} is claimed by the kernel for something that lsblk does not show, such as"
@@ -198,7 +198,7 @@ def partition_node(disk: Device, number: int) -> str:
     return f"{disk.kname}{'p' if disk.kname[-1:].isdigit() else ''}{number}"
 
 
-def under(disks: Disks, device: Device) -> frozenset[str]:
+def underlying_devices(disks: Disks, device: Device) -> frozenset[str]:
     """The kernel names of everything a device lies on, and its own."""
     names: set[str] = set()
     waiting = [device.kname]

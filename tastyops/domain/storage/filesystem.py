@@ -113,7 +113,7 @@ def using(mountpoint: str) -> Generator[Command, Any, tuple[Process, ...] | Unkn
     return found
 
 
-def spoken(users: tuple[Process, ...]) -> str:
+def describe_users(users: tuple[Process, ...]) -> str:
     """Who they are, the first few by name."""
     named = ", ".join(map(str, users[:5]))
     more = len(users) - 5
