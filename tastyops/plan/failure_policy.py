@@ -23,10 +23,10 @@ ENDS = {
     Outcome.IN_DOUBT: "is in doubt",
 }
 _ENTRIES = {
-    RETRY: "{label} is tried again.",
-    BY_HAND: "{label} is tried again.",
-    SKIP: "{label} was skipped.",
-    DONE: "{label} was done, as an operator found.",
+    RETRY: "{label}{where} is tried again.",
+    BY_HAND: "{label}{where} is tried again.",
+    SKIP: "{label}{where} was skipped.",
+    DONE: "{label}{where} was done, as an operator found.",
     CANCEL_WORK: "The rest of '{work}' was cancelled.",
 }
 
@@ -52,8 +52,7 @@ def move(plan: Plan, state: RunState, step: Step, bad: Sequence[Outcome]) -> Mov
 
 
 def _question(plan: Plan, state: RunState, step: Step, bad: Sequence[Outcome]) -> Asked:
-    hosts = [host for host in plan.lanes[step.id] if (host, step.id) in state.bad]
-    where = f" on {', '.join(hosts)}" if len(plan.hosts) > 1 and any(hosts) else ""
+    where = _where(plan, state, step)
     ends = ", ".join(dict.fromkeys(ENDS[outcome] for outcome in bad))
     choices = [DONE, *CHOICES] if Outcome.IN_DOUBT in bad else list(CHOICES)
     if any(p.settled and not p.settled.final for p in state.doubts(step.id).values()):
@@ -70,7 +69,14 @@ def _entry(plan: Plan, state: RunState, step: Step, answer: str) -> str | None:
     if sentence is None:
         return None
     work = plan.work_titles[plan.work_of(step.id).number]
-    return _capital(sentence.format(label=_label(plan, state, step), work=work))
+    where = _where(plan, state, step)
+    return _capital(sentence.format(label=_label(plan, state, step), where=where, work=work))
+
+
+def _where(plan: Plan, state: RunState, step: Step) -> str:
+    """`` on web1, web2``: the hosts on which the step ended badly; empty in a run on one host."""
+    hosts = [host for host in plan.lanes[step.id] if (host, step.id) in state.bad]
+    return f" on {', '.join(hosts)}" if len(plan.hosts) > 1 and any(hosts) else ""
 
 
 def _label(plan: Plan, state: RunState, step: Step) -> str:

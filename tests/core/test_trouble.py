@@ -153,6 +153,16 @@ def test_several_hosts_are_one_question_and_only_the_failed_one_is_tried_again(
     ran = drive(plan_of(text, "web1", "web2"), tmp_path, operators=[person], web1=one, web2=two)
     assert [asked["text"] for asked in person.asked] == ["Step 1.1 (run) failed on web2."]
     assert (one.sent, two.sent, code(ran)) == (["it"], ["it", "it"], 0)
+    assert "Step 1.1 (run) on web2 is tried again." in ran.transcript
+
+
+def test_the_log_names_the_host_on_which_a_step_was_skipped(tmp_path: Path) -> None:
+    text = "{title: T, hosts: [web1, web2], works: [{work: W, steps: [{run: it}]}]}"
+    one, two = FakeHost({"it": (1, "")}), FakeHost({"it": (0, "")})
+    ran = drive(
+        plan_of(text, "web1", "web2"), tmp_path, operators=[Person("skip")], web1=one, web2=two
+    )
+    assert "Step 1.1 (run) on web1 was skipped." in ran.transcript
 
 
 def test_an_answer_comes_from_another_terminal(tmp_path: Path) -> None:
