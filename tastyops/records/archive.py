@@ -1,4 +1,4 @@
-"""One archive of logs and runs in which every journal is whole, also of a run that goes on.
+"""An archive of logs and runs. Every journal in it is complete, also that of a live run.
 
 A journal only ever grows by whole lines, so its whole lines are a true copy at any moment. What it
 refers to was there before the line that says so, hence the order: a log before the runs that
@@ -31,17 +31,17 @@ from tastyops.records.verify import verify_lines
 
 MANIFEST = "tastyops-backup.json"
 LOOKS, PAUSE = 20, 0.05
-"""How often, and how far apart, a line that has no end yet is looked at again."""
+"""How often, and at what interval, an incomplete line is read again."""
 
 TRIES = 20
-"""How often a log is read again that changed while it was read."""
+"""How often a log that changed meanwhile is read again."""
 
 _Writing = Literal["w", "w:gz"]
 
 
 @dataclass
 class Contents:
-    """What an archive holds, and everything found wrong on the way, as sentences."""
+    """The contents of an archive, and everything found wrong, as sentences."""
 
     made: datetime
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -248,7 +248,7 @@ def _settled_size(file: BinaryIO) -> int:
 
 
 def _last_newline(file: BinaryIO, size: int) -> int:
-    """Where the last whole line before ``size`` ends."""
+    """The offset at which the last complete line before ``size`` ends."""
     end = size
     while end > 0:
         start = max(0, end - 65536)

@@ -55,7 +55,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, *, like: Path | None
 
 
 def sync_directory(path: Path) -> None:
-    """Makes names created or removed in a directory durable."""
+    """Makes created and removed names in a directory durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

@@ -1,4 +1,4 @@
-"""Reads along in the journal of a run that another process writes."""
+"""Following the journal of a run that another process writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tastyops.records.runs import JOURNAL
 
 
 class Following:
-    """A run's events, as they come. Only whole lines count: the last may still be being written."""
+    """A run's events as they are written. An incomplete last line is read later."""
 
     def __init__(self, run: Path) -> None:
         self._path = run / JOURNAL

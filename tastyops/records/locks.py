@@ -43,7 +43,7 @@ class Owner:
 
     @classmethod
     def of(cls, run: str, who: str, hosts: Sequence[str], *, epoch: int = 1) -> Owner:
-        """This process, from now on."""
+        """The record of this process, beginning now."""
         here = this_controller()
         since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return cls(
@@ -93,7 +93,7 @@ def _host_lock(logs: Path, name: str) -> Path:
 
 
 class _HeldError(Exception):
-    """Somebody else has it."""
+    """Another process holds the lock."""
 
     def __init__(self, owner: Owner | None) -> None:
         super().__init__(str(owner or "a run that has just begun"))

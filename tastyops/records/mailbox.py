@@ -1,10 +1,10 @@
-"""``runs/.desk-<run id>/``: what another account may hand to a run.
+"""``runs/.desk-<run id>/``: the mailbox in which other accounts leave answers and notes for a run.
 
-A run's directory is its account's alone. Until the run is over there is a desk beside it:
-``board.json``, for anybody of the machine to read, says whose run it is and what it asks another
-operator; answers and notes are files that any account may put there and none but the run's may
-list, or remove another's (mode 1733). Whose one is, its owner says, which the kernel recorded; a
-name in it counts for nothing. Nothing else is taken, and each is of at most 4 KiB.
+A run's directory is private to its account. Until the run is over, a mailbox lies beside it. Its
+``board.json`` is readable by every account, and names the run's owner and the questions to other
+operators. Answers and notes are files. Any account may create one, but only the run's account may
+list them, and nobody may remove another's (mode 1733). The author is the file's owner, which the
+kernel recorded; a name in the file counts for nothing. A file has at most 4 KiB.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ BOARD = "board.json"
 MODE = 0o1733
 MOST_BYTES = 4096
 MOST_AT_ONCE = 100
-"""Answers looked at in one go: an account that floods the desk must not stop the run."""
+"""Answers read at once: an account that floods the mailbox must not stop the run."""
 LARGEST_BOARD = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One that waits for another operator. ``at`` as in an event; ``digest`` tells it apart."""
+    """A question to another operator. ``at`` as in an event; ``digest`` identifies the question."""
 
     host: str
     step: str
@@ -54,7 +54,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Whose run it is and what it asks, for accounts that cannot read its journal."""
+    """A run's owner and its questions, for accounts that cannot read its journal."""
 
     run: str
     log: str
@@ -64,21 +64,21 @@ class Board:
     own: tuple[int, ...]
     questions: tuple[Question, ...]
     process: Controller | None = None
-    """The one that carries the run on, or did when the board was written."""
+    """The process that drove the run when the board was written."""
 
     @property
     def lives(self) -> bool:
-        """Whether that process still runs, as far as it can be seen from here."""
+        """Whether that process still runs, as far as this account can see."""
         return self.process is not None and self.process.lives() is True
 
 
 def desk_of(run: Path) -> Path:
-    """The desk of a run, by its directory."""
+    """The mailbox of the run in that directory."""
     return run.parent / f".desk-{run.name}"
 
 
 class DeskKeeper:
-    """A listener that keeps the desk: there until the run is over."""
+    """A listener that keeps the mailbox until the run is over."""
 
     def __init__(self, run: Path, state: RunState) -> None:
         self._run, self._state = run, state
@@ -86,13 +86,13 @@ class DeskKeeper:
         self._stale = True
 
     def event(self, event: Event) -> None:
-        """One event; after some the questions may be others."""
+        """Takes one event, which may change the questions."""
         asked = isinstance(event.body, Asked) and bool(event.body.by)
         waiting = self._shown is not None and bool(self._shown.questions)
         self._stale |= asked or waiting or isinstance(event.body, RunClosed)
 
     def caught_up(self) -> None:
-        """Writes the board anew, or takes the desk away. Raises JournalUnwritable."""
+        """Rewrites the board, or removes the mailbox. Raises JournalUnwritable."""
         if not self._stale:
             return
         self._stale = False
@@ -105,11 +105,11 @@ class DeskKeeper:
         self._shown = board
 
     def running(self, at: Address, out: bytes, err: bytes) -> None:
-        """Not its business."""
+        """Does nothing."""
 
 
 def remove_desk(run: Path) -> None:
-    """Takes a run's desk away, with all that still lies on it."""
+    """Removes a run's mailbox with all that is still in it."""
     shutil.rmtree(desk_of(run), ignore_errors=True)
 
 
@@ -146,7 +146,7 @@ def _put_up(desk: Path, board: Board) -> None:
 
 
 def boards(runs: Path) -> Iterator[tuple[Path, Board]]:
-    """The desks there are beside the runs in this directory, and what is asked there."""
+    """The mailboxes beside the runs in this directory, with their questions."""
     try:
         desks = sorted(path for path in runs.iterdir() if path.name.startswith(".desk-"))
     except OSError:
@@ -158,7 +158,7 @@ def boards(runs: Path) -> Iterator[tuple[Path, Board]]:
 
 
 def read_board(desk: Path) -> Board | None:
-    """What is asked there; None where nothing is, or it is not the word of the desk's owner."""
+    """The board; None if it is missing or was not written by the mailbox's owner."""
     try:
         there = desk.lstat()
         fd = os.open(desk / BOARD, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -176,7 +176,7 @@ def read_board(desk: Path) -> Board | None:
 
 
 def put_answer(desk: Path, board: Board, question: Question, value: str) -> Path:
-    """Lays an answer on the desk, as this process's account; gives the file. Raises OSError."""
+    """Leaves an answer as this process's account; returns the file. Raises OSError."""
     return _put(desk, {
         "run": board.run, "value": value, "question": question.digest, "host": question.host,
         "step": question.step, "attempt": question.attempt, "n": question.n,
@@ -184,13 +184,13 @@ def put_answer(desk: Path, board: Board, question: Question, value: str) -> Path
 
 
 def put_note(desk: Path, board: Board, note: Noted) -> Path:
-    """Lays a note on the desk; gives the file. Raises OSError, ValueError for one too long."""
+    """Leaves a note; returns the file. Raises OSError, and ValueError for a note too long."""
     told = {"text": note.text, "public": note.public, "at": note.at, "id": note.id}
     return _put(desk, {"run": board.run, "note": told})
 
 
 def put_joining(desk: Path, board: Board) -> Path:
-    """Has the run know that this process's account attends. Raises OSError."""
+    """Tells the run that this process's account attends. Raises OSError."""
     return _put(desk, {"run": board.run, "joins": True})
 
 
@@ -214,7 +214,7 @@ def _put(desk: Path, data: dict[str, Any]) -> Path:
 
 
 def laid_on(run: Path) -> list[tuple[Path, HandedIn]]:
-    """The answers and notes that lie on a run's desk; what is neither is removed."""
+    """The answers and notes in a run's mailbox; other files are removed."""
     desk = desk_of(run)
     try:
         with os.scandir(desk) as entries:

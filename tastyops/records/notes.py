@@ -1,4 +1,4 @@
-"""Notes to a run that is live, and private notes to a record that is closed.
+"""Notes for a live run, and private notes for a closed record.
 
 A finished run's journal is closed: its length and head hash stand in the log. What is noted later
 goes elsewhere: a public note into the log's own journal, a private one into ``notes.jsonl`` beside
@@ -35,13 +35,13 @@ MOST = 100_000
 
 
 class Handed(Enum):
-    """What became of a note handed to a live run."""
+    """The fate of a note that was handed to a live run."""
 
     TAKEN = "taken"
     WAITING = "waiting"
-    """It lies in the spool; the run is busy or stopped, and takes it when it goes on."""
+    """The note is in the spool. The run takes it later, as it is busy or stopped."""
     ENDED = "ended"
-    """The run ended first; the note is in nobody's hands any more."""
+    """The run ended before it took the note, and the note was withdrawn."""
 
 
 def hand_over(
@@ -71,7 +71,7 @@ class Notes:
 
     @property
     def path(self) -> Path:
-        """The file; it is there once there is a note."""
+        """The file, which exists once there is a note."""
         return self.directory / NOTES
 
     def add(self, note: Noted, *, who: str, happened: datetime, log: LogFile | None) -> None:
@@ -99,7 +99,7 @@ class Notes:
             log.append(PrivateKept(self.of, seq, head), now, who=who)
 
     def lines(self) -> list[Line]:
-        """Every line with what is wrong with it; none where there is no file."""
+        """Every line with what is wrong with it; empty if there is no file."""
         try:
             with reading(self.path) as file:
                 return list(islice(unseal(lines_of(file)), MOST))
@@ -117,7 +117,7 @@ class Notes:
         return [event_from_json(line.data) for line in lines if line.data is not None]
 
     def wrong(self, log: LogFile | None) -> list[str]:
-        """All that is wrong with them, and with what the log says there must be."""
+        """Everything wrong with the notes, also compared with the number in the log."""
         lines = self.lines()
         wrong = [
             f"{self.path}:{fault.line}: {fault.what}" for line in lines for fault in line.faults
@@ -137,7 +137,7 @@ class Notes:
 
 
 def notes_of_log(runs: Path, number: str) -> Notes:
-    """The private notes of a log as such, made while it had no run."""
+    """The private notes of a log itself, made while it had no run."""
     return Notes(runs / f"log-{number.replace('/', '-')}", number)
 
 

@@ -1,4 +1,4 @@
-"""Which runs may be removed, and removing one so that no half of it is ever taken for a run."""
+"""Removing old runs: which may go, and removal that never leaves half a run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Finished:
 
 
 def examine_runs(runs: Path, book: LogBook) -> list[Finished]:
-    """Every run there, oldest first."""
+    """Every run in the directory, oldest first."""
     return [_examine(directory, book) for directory in run_directories(runs)]
 
 
@@ -113,7 +113,7 @@ def remove_run(directory: Path) -> None:
 
 
 def sweep(runs: Path) -> int:
-    """Removes what an interrupted removal left; how many there were."""
+    """Removes the rest of interrupted removals; returns their number."""
     left = sorted(runs.glob(f"{REMOVED}*")) if runs.is_dir() else []
     for each in left:
         with _must_remove(each):

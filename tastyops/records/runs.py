@@ -54,7 +54,7 @@ from tastyops.redact import Masker
 JOURNAL, RUNBOOK, BLOBS, SPOOL = "journal.jsonl", "runbook.yml", "blobs", "spool"
 
 _TAIL = 64 * 1024
-"""Bytes looked at first: nearly every line is shorter."""
+"""Bytes at the end of a journal that are read first: nearly every line is shorter."""
 
 
 def new_run_id(now: datetime) -> str:
@@ -78,7 +78,7 @@ class RunJournal:
         self._synced = True
         self._path = directory / JOURNAL
         self._handed_in: list[Path] = []
-        """What was taken from the spool and is not yet known to be on the disk."""
+        """Files taken from the spool whose events are not durable yet."""
         self._noted: set[str] | None = None
         with must_write(self._path):
             self._fd = open_plain(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
@@ -116,7 +116,7 @@ class RunJournal:
     def reopen(
         cls, directory: Path, masker: Masker
     ) -> tuple[RunJournal, RunState, LineTorn | None]:
-        """A run's journal to go on with, in its next epoch, and all that it says.
+        """A run's journal, reopened in its next epoch, and the state it describes.
 
         A last line that was not written whole was never acted on: its bytes are put aside, and the
         event that says so is given back to be appended. Raises JournalDamaged for anything else.
@@ -133,7 +133,7 @@ class RunJournal:
         return journal, state, torn
 
     def append(self, body: Body, at: Address, *, who: str, happened: datetime) -> Event:
-        """Seals an event into the chain; it is written by the next ``commit``."""
+        """Seals an event into the chain. The next ``commit`` writes it."""
         self._seq += 1
         body = masked_in_run(body, self._masker)
         event = Event(
@@ -156,7 +156,7 @@ class RunJournal:
         )
 
     def commit(self, durable: bool = True) -> None:
-        """Writes what is pending in one write, and one fdatasync. Raises JournalUnwritable."""
+        """Writes pending events with one write and one fdatasync. Raises JournalUnwritable."""
         data, self._pending = b"".join(self._pending), []
         with must_write(self._path):
             if data:
@@ -171,7 +171,7 @@ class RunJournal:
                 path.unlink(missing_ok=True)
 
     def mask_with(self, masker: Masker) -> None:
-        """Masks so from now on: a resumed run has its secrets only after its journal was read."""
+        """Sets the masker. A resumed run has its secrets only after its journal was read."""
         self._masker = masker
 
     def capture(self, no_log: bool = False) -> OutputCapture:
@@ -183,7 +183,7 @@ class RunJournal:
         return read_blob(self.directory / BLOBS / sha256)
 
     def mask(self, data: bytes) -> bytes:
-        """A piece of a stream with every secret of the run replaced, also one the ends cut."""
+        """A piece of a stream with every secret masked, also one that the piece cuts."""
         return self._masker.glimpse(data)
 
     def spooled(self) -> Iterator[HandedIn]:
@@ -272,7 +272,7 @@ def hand_in(
 
 
 def taken(path: Path, patience: float) -> bool:
-    """Waits until what was handed in is durable in the journal of the run; False if it is not."""
+    """Waits until a handed-in event is durable in the run's journal; False if it is not."""
     until = time.monotonic() + patience
     while path.exists():
         if time.monotonic() > until:
@@ -282,7 +282,7 @@ def taken(path: Path, patience: float) -> bool:
 
 
 def waiting(directory: Path) -> int:
-    """How many events lie in a run's spool that its journal does not have yet."""
+    """The number of events in a run's spool that its journal does not have yet."""
     return len(_spool_files(directory)) if (directory / SPOOL).is_dir() else 0
 
 
@@ -293,7 +293,7 @@ def is_live(directory: Path) -> bool:
 
 
 def take_back(directory: Path, path: Path, note: Noted) -> bool:
-    """Takes a note out of the spool of a run that ended first; False when the run has it."""
+    """Withdraws a note from the spool of an ended run; False if the run took the note."""
     with _journal(directory) as fd:
         if not try_lock(fd):
             return False  # another process goes on with the run, and will take it in
@@ -351,7 +351,7 @@ def read_events(directory: Path) -> Iterator[Event]:
 
 
 def read_state(directory: Path) -> RunState:
-    """The run as its journal tells it. Raises JournalDamaged, also for events that make no run."""
+    """The state of a run. Raises JournalDamaged, also for events that make no run."""
     blobs = directory / BLOBS
     try:
         return fold(read_events(directory), lambda digest: read_blob(blobs / digest))
@@ -363,7 +363,7 @@ def read_state(directory: Path) -> RunState:
 
 
 def run_directories(runs: Path) -> list[Path]:
-    """Every run, oldest first; none where another account keeps the whole directory to itself."""
+    """Every run, oldest first; empty if the directory is private to another account."""
     try:
         found = list(runs.iterdir()) if runs.is_dir() else []
     except PermissionError:

@@ -1,4 +1,4 @@
-"""What became of the changes that a closed run had left in doubt: ``settlement.jsonl`` beside it.
+"""``settlement.jsonl`` beside a closed run: the fates of changes that the run left in doubt.
 
 A closed run's journal is not extended: its length and head hash stand in its log. So what is found
 out, or said by a person, afterwards is a record of its own. It is a chain that goes on from the
@@ -30,7 +30,7 @@ class Settlement:
         self.path = directory / SETTLEMENT
 
     def add(self, bodies: Sequence[tuple[Body, Address]], *, who: str, epoch: int) -> None:
-        """Adds these, all or none, durable. Raises JournalUnwritable, JournalDamaged."""
+        """Adds lines durably, all or none. Raises JournalUnwritable, JournalDamaged."""
         with must_write(self.path), locked(self.path, mode=0o600):
             before = self._lines()
             wrong = [fault for line in before for fault in line.faults]
@@ -63,7 +63,7 @@ class Settlement:
             raise JournalDamaged(f"{self.path} cannot be read: {error.strerror}.") from error
 
     def events(self) -> Iterator[Event]:
-        """What it says. Raises JournalDamaged, also where it belongs to another journal."""
+        """The record's lines. Raises JournalDamaged, also for a record of another journal."""
         for line in self._lines():
             if line.faults or line.data is None:
                 fault = line.faults[0].what if line.faults else "not an event"
@@ -71,7 +71,7 @@ class Settlement:
             yield event_from_json(line.data)
 
     def wrong(self) -> list[str]:
-        """All that is wrong with it, as sentences."""
+        """Everything wrong with the record, as sentences."""
         try:
             lines = self._lines()
         except JournalDamaged as error:
@@ -80,7 +80,7 @@ class Settlement:
         return [f"{self.path}:{fault.line}: {fault.what}" for fault in faults]
 
     def open_doubts(self) -> list[LaneKey]:
-        """The lanes of a closed run of which it is still not known what became."""
+        """The lanes of a closed run that are still in doubt."""
         settled = {
             (event.at.host, event.at.step)
             for event in self.events()
@@ -99,7 +99,7 @@ class Settlement:
 
 
 def doubts(state: RunState) -> list[LaneKey]:
-    """The lanes that ended in doubt, and of which nobody has said since that they were done."""
+    """The lanes that ended in doubt and have not been settled since."""
     return [
         key
         for key, lane in state.lanes.items()
@@ -108,7 +108,7 @@ def doubts(state: RunState) -> list[LaneKey]:
 
 
 def unsettled(directory: Path, state: RunState) -> Settlement | None:
-    """The record of a run that was closed in doubt, as long as something of it is open."""
+    """The record of a run that was closed in doubt, while part of it is still open."""
     if state.closed is None or not doubts(state):
         return None
     settlement = Settlement(directory, state)

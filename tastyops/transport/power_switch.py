@@ -1,4 +1,4 @@
-"""One power switch, worked by commands: ipmitool's, or those the inventory gives."""
+"""A power switch that is operated by commands: ipmitool's, or the inventory's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STATES = re.compile(r"\b(on|off)\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a tool said; ``status`` is None when it took too long."""
+    """The output of a tool; ``status`` is None if it ran into the time limit."""
 
     status: int | None
     text: str
@@ -39,7 +39,7 @@ Run = Callable[[Sequence[str], Mapping[str, str], float], Said]
 
 
 def run(argv: Sequence[str], environment: Mapping[str, str], patience: float) -> Said:
-    """Runs a tool; it and what it started are killed after ``patience`` seconds. Raises OSError."""
+    """Runs a tool; kills it and its children after ``patience`` seconds. Raises OSError."""
     process = subprocess.Popen(
         argv, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
@@ -64,7 +64,7 @@ class Switch:
         self._stopped = threading.Event()
 
     def status(self, *, sink: Sink) -> Ended:
-        """Reads it."""
+        """Reads the state of the switch."""
         began = time.monotonic()
         sink.out(f"{self._state(sink)}\n".encode())
         return Ended(0, time.monotonic() - began)
@@ -77,7 +77,7 @@ class Switch:
         return Ended(0, time.monotonic() - began)
 
     def turn(self, how: Turn, *, sink: Sink) -> Ended:
-        """Works it, once it has said how it stands."""
+        """Operates the switch after reading its state."""
         began = time.monotonic()
         self._stopped.clear()
         state = self._state(sink)
@@ -92,7 +92,7 @@ class Switch:
         return Ended(-1, taken, "lost") if found is None else Ended(found, taken)
 
     def _off_and_on(self, sink: Sink) -> int | None:
-        """Never leaves it off because somebody stopped waiting."""
+        """Switches off and on. A stop in between never leaves the host off."""
         status = self._tell("off", sink)
         if status != 0:
             return status
@@ -103,7 +103,7 @@ class Switch:
             return None
 
     def _tell(self, word: str, sink: Sink) -> int | None:
-        """What a tool ended with that was told to work it; None when that is not known."""
+        """The exit status of a tool that operates the switch; None if unknown."""
         try:
             said = self._run(self._argv(word) or (), self._environment, self._way.timeout)
         except OSError as error:
@@ -149,5 +149,5 @@ class Switch:
         )
 
     def stop(self) -> None:
-        """From another thread: no longer waits between off and on."""
+        """Ends the wait between off and on. For another thread."""
         self._stopped.set()

@@ -1,1 +1,1 @@
-"""What a person sees: a checklist that fills in, plain lines, or JSON; and how a person answers."""
+"""The terminal: a live checklist, plain lines or JSON, and the operator's answers."""

@@ -1,4 +1,4 @@
-"""A terminal here, joined to a host's console: every key goes there, Ctrl-] leaves."""
+"""Joining this terminal to a host's console: keys go to the console, Ctrl-] leaves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAVE = b"\x1d"
 """Ctrl-], as telnet has it."""
 
 _LOOK = 0.2
-"""Seconds between two looks at whether the console is still there."""
+"""Seconds between two checks that the console is still attached."""
 
 
 def join(console: Console, descriptor: int | None = None) -> str:
@@ -39,7 +39,7 @@ def join(console: Console, descriptor: int | None = None) -> str:
 
 
 def shown_on(descriptor: int) -> Callable[[bytes], None]:
-    """What puts a console's bytes on a screen; one that went away does not end the console."""
+    """Writes a console's bytes to a screen. A screen that is gone does not end the console."""
 
     def show(data: bytes) -> None:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The menu a person gets when a step did not end well."""
+"""The menu that an operator gets when a step did not end well."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ALWAYS = {
 }
 
 Change = Callable[[str, str], str]
-"""Takes an input's name and its new value as typed; gives what is wrong with it, or nothing."""
+"""Takes an input's name and new value; returns what is wrong with the value, or nothing."""
 
 
 class FailureMenu:
@@ -113,7 +113,7 @@ class FailureMenu:
     def _on_a_host(
         self, hosts: list[str], act: Callable[[str], str] | None, over: Callable[[], bool]
     ) -> None:
-        """Does it to the one host, or to that of several which is chosen."""
+        """Intervenes on the only host, or on the host that the operator chooses."""
         host = hosts[0]
         if len(hosts) > 1:
             host = typed(f"On which host ({', '.join(hosts)})? ", over)

@@ -27,10 +27,10 @@ _MARKS = {
     "Not part of this run": ("○", "dim"),
 }
 MOST_LANES = 8
-"""Hosts whose running step is drawn; of the others only the number is."""
+"""Hosts whose running step is drawn; the others are only counted."""
 
 HEARD_WITHIN = 2.0
-"""Seconds a question waits at most for the lines before it; they come a tenth of one later."""
+"""Seconds a question waits at most for the lines before it, which take about 0.1 s."""
 
 _MARGIN = " " * 9
 """As wide as the time before a line."""
@@ -77,7 +77,7 @@ class LiveScreen:
             self._console.print(Group(*self._checklist()))
 
     def pause(self, question: Mapping[str, Any] | None = None) -> None:
-        """Takes the drawing away; what led to the question, if it is for one, is shown first."""
+        """Removes the drawing. Before a question, pending lines are shown first."""
         with self._turn:
             if question is not None:
                 key = (question["host"], question["step"], question["digest"])
@@ -171,7 +171,7 @@ class LiveScreen:
 
 
 def _beside(moment: Text, said: Text) -> Table:
-    """The time and what was said then; where it takes more lines, all are beside the time."""
+    """A time and a sentence; further lines of the sentence are indented beside the time."""
     row = Table.grid(padding=(0, 1, 0, 0))
     row.add_column(no_wrap=True)
     row.add_column()

@@ -1,4 +1,4 @@
-"""Who answers questions: a person at this terminal, or ``--yes`` and ``--var``."""
+"""Answers to questions: from the operator at this terminal, or from ``--yes`` and ``--var``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tastyops.protocol.typed_command import told
 
 
 class Menu(Protocol):
-    """What is offered when a step did not end well."""
+    """The menu after a step that did not end well."""
 
     def choose(self, question: Mapping[str, Any], over: Callable[[], bool]) -> str:
         """One of the question's choices. Raises EOFError, Withdrawn."""
@@ -37,10 +37,10 @@ _WITHOUT_A_PERSON = {"failure": "abort", "undo": "no", "window": "cancel"}
 _YES_OR_NO = ("y", "yes", "n", "no")
 
 _CUT = 4095
-"""Bytes of a line of which a terminal keeps no more (N_TTY_BUF_SIZE, termios(3))."""
+"""Bytes of a line that a terminal keeps at most (N_TTY_BUF_SIZE, termios(3))."""
 
 _LOOK = 0.2
-"""Seconds between two looks at whether a question on the screen is still asked."""
+"""Seconds between two checks that a question on the screen is still open."""
 
 
 class Withdrawn(Exception):
@@ -147,7 +147,7 @@ class AnsweredElsewhere:
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]
     ) -> tuple[str, str] | None:
-        """Waits until the question is over; the answer reaches the run through its spool."""
+        """Waits until the question is closed; the answer reaches the run through its spool."""
         while not over():
             time.sleep(_LOOK)
         return None
@@ -175,7 +175,7 @@ class AtTerminal:
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]
     ) -> tuple[str, str] | None:
-        """Asks, and asks again until the answer is one; None when the keyboard is gone.
+        """Asks until the answer is valid; None if the keyboard is gone.
 
         Another operator's approval is not this one's to give.
         """
@@ -256,7 +256,7 @@ def _typed_back(question: Mapping[str, Any], over: Callable[[], bool]) -> str:
 
 
 def _wrapped(question: Mapping[str, Any]) -> str:
-    """The question, its words wrapped; what is to be typed stands as it is."""
+    """The question with its words wrapped; commands to be typed are not wrapped."""
     text = "".join(ch if ch.isprintable() or ch == "\n" else "?" for ch in str(question["text"]))
     width = shutil.get_terminal_size().columns
     before, shown, after = text.partition(str(question["shown"]))

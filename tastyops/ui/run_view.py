@@ -1,4 +1,4 @@
-"""What a run looks like at this moment, kept up to date from its events; drawn by the others."""
+"""The current view of a run, built from its events; the screens draw it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tastyops.records.document.copying import public_bodies
 from tastyops.ui.messages import as_typed
 
 MOST_NAMED = 4
-"""Hosts that a run's first line names; of more it tells the number."""
+"""Hosts that a run's first line names at most; more are counted."""
 
 
 def step_title(plan: Plan, step: Step) -> str:
@@ -75,7 +75,7 @@ class WorkView:
 
 
 class RunView:
-    """The whole screen's worth; safe to read from the drawing thread under ``lock``."""
+    """Everything a screen shows. The drawing thread reads it under ``lock``."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -90,7 +90,7 @@ class RunView:
         """The hosts whose link was lost and is not back."""
         self._boots: dict[str, str] = {}
         self._back: tuple[int, str] | None = None
-        """The event with which a link came back last, and what is to be said of it."""
+        """The event of the last reconnection, and its message."""
         self._notes: dict[tuple[str, str], str] = {}
 
     def take(self, event: Event) -> None:
@@ -219,7 +219,7 @@ class RunView:
         return f"{where}{step_title(self.plan, step)}{said}" if said else ""
 
     def _of_link(self, event: Event) -> str:
-        """What concerns a host, or the run as a whole."""
+        """The line of an event that concerns a host or the whole run."""
         match event.body:
             case CancelAsked(because=because) | StopAsked(because=because):
                 return f"Stopping: {because} ({event.who}). Ctrl-C once more aborts."
@@ -242,7 +242,7 @@ class RunView:
         return ""
 
     def _take_link(self, event: Event) -> None:
-        """Remembers which links were lost, so that their return can be said."""
+        """Remembers lost links, so that their return is shown."""
         host, body = event.at.host, event.body
         if isinstance(body, Disconnected) and not body.expected:
             self._lost.add(host)
@@ -255,7 +255,7 @@ class RunView:
             self._boots[host] = body.boot_id
 
     def _heard(self, event: Event, note: str) -> bool:
-        """Whether the lane's last note was the same: a wait that goes on is no news."""
+        """Whether the lane's last note was the same, as while a wait continues."""
         key = (event.at.host, event.at.step)
         last, self._notes[key] = self._notes.get(key), note
         return last == note

@@ -1,4 +1,4 @@
-"""A screen the run can do without: a reader that went away stops the output, not the run."""
+"""Output that the run does not depend on: a reader that is gone ends the output only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tastyops.ports import Listener
 
 
 class LosableText:
-    """A text stream that drops what its file cannot take: a terminal that was closed."""
+    """A text stream that drops what cannot be written, as when its terminal is closed."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -27,7 +27,7 @@ class LosableText:
         return len(text)
 
     def flush(self) -> None:
-        """Writes out what is left, if that can be done."""
+        """Flushes what can be written."""
         with contextlib.suppress(OSError):
             self._file.flush()
 

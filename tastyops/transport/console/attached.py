@@ -1,4 +1,4 @@
-"""A console that is attached: a thread reads it always, since one nobody reads stalls its host."""
+"""Attached consoles. A thread always reads them, since an unread console stalls its host."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from tastyops.transport.console.transports import Line
 from tastyops.transport.ssh.session import SshSession
 
 IDLE = 0.2
-"""Seconds without a byte after which what may be the start of a secret is taken to be none."""
+"""Seconds without a byte after which a possible start of a secret is shown."""
 
 QUIET = 0.3
-"""Seconds without a byte after which what is being drawn is taken to be complete."""
+"""Seconds without a byte after which a drawing counts as complete."""
 
 MOST_DRAWING = 2.0
-"""Seconds a look waits for that at most."""
+"""Seconds a look waits for a complete drawing, at most."""
 
 KEYS_AT_ONCE, KEYS_PAUSE = 16, 0.02
-"""A boot loader that polls its serial port loses what is typed faster."""
+"""Keys typed at once, and the seconds between. A boot loader that polls its serial port loses keys
+that come faster."""
 
 CLOSED = "it was closed here"
-"""Why nothing more comes from a console after ``close``."""
+"""Why a console has ended after ``close``."""
 
 SHELL, ENTERED = r"[#$] ?$", 3.0
 """A shell's prompt, and the seconds it may take to come after Enter."""
@@ -70,13 +71,13 @@ class Attached:
 
     @property
     def lost(self) -> str:
-        """Why nothing more comes from it."""
+        """Why the console has ended."""
         return self._lost
 
     # -- reading -------------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        """The thread: reads until it is over."""
+        """The thread: reads until the console ends."""
         masked = self._masker.stream(at_least=1)
         why = "it was closed at the other end"
         try:
@@ -108,7 +109,7 @@ class Attached:
     # -- looking -------------------------------------------------------------------------------
 
     def look(self, seconds: float, until: Sequence[str], *, sink: Sink) -> Ended:
-        """Waits for one of the regular expressions, if there are any, and shows what there is."""
+        """Waits for one of the regular expressions, if any, and returns the screen."""
         wanted = [re.compile(pattern) for pattern in until]
         began = time.monotonic()
         with self._changed:
@@ -123,7 +124,7 @@ class Attached:
         return Ended(-1, taken, "stopped") if state == "stopped" else Ended(0, taken)
 
     def _wait(self, wanted: list[re.Pattern[str]], deadline: float) -> None:
-        """Until it was said and its drawing is over, or nothing more can be hoped for."""
+        """Waits for a match and its drawing, at most until the deadline or the console's end."""
         while not self._over(deadline):
             text = self._drawing.text
             if any(pattern.search(text) for pattern in wanted):
@@ -140,7 +141,7 @@ class Attached:
         return bool(self._lost) or self._stopping or time.monotonic() >= deadline
 
     def until(self, patterns: Sequence[str], seconds: float) -> str:
-        """The text so far, once one of them is in it, or the time is over; nothing is used up."""
+        """The text so far, after a match or the time limit; nothing is consumed."""
         wanted = [re.compile(pattern) for pattern in patterns]
         deadline = time.monotonic() + seconds
         with self._changed:
@@ -151,7 +152,7 @@ class Attached:
             return self._drawing.text
 
     def begin(self) -> None:
-        """Leaves aside what the way to the console said of itself, before the first look."""
+        """Drops what the transport said about itself before the first look."""
         with self._changed:
             self._drawing = Drawing()
 
@@ -178,7 +179,7 @@ class Attached:
     # -- typing --------------------------------------------------------------------------------
 
     def type(self, keys: bytes) -> Ended:
-        """Sends key strokes, no faster than a boot loader reads them."""
+        """Types keys, no faster than a boot loader reads them."""
         if self._lost:
             raise self._gone()
         sent = 0
@@ -210,7 +211,7 @@ class Attached:
             raise self._gone()
 
     def _write(self, data: bytes) -> int:
-        """Never after the line is closed: its descriptor's number is another file's by then."""
+        """Writes unless the line is closed, since its descriptor may be another file's by then."""
         with self._typing:
             if self._closing:
                 raise OSError(CLOSED)
@@ -230,13 +231,13 @@ class Attached:
         )
 
     def stop(self) -> None:
-        """From another thread: ends a look."""
+        """Ends a look. For another thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Lets go of it; whoever types then is told that it is gone."""
+        """Detaches. Later typing raises ConsoleUnreachable."""
         self._closing = True
         self.stop()
         self._thread.join(5 * IDLE)

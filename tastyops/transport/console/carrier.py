@@ -1,4 +1,4 @@
-"""Shells on a host whose root shell is open on its console: ``shell.armour`` spoken at a terminal.
+"""Shells over a host's console, where a root shell is open (``protocol.serial_mux``).
 
 One thread asks, since a terminal takes one request at a time. What does not arrive whole is asked
 for again, in smaller pieces, so that kernel messages in between cost time and nothing else.
@@ -35,13 +35,13 @@ LARGEST, SMALLEST = 2400, 150
 """Bytes typed at a time: in base64 they fit a terminal's line of 4095."""
 
 MOST_READ, LEAST_READ = 12_000, 150
-"""Bytes asked for at a time."""
+"""Bytes of output requested at a time."""
 
 KEEP = 1 << 20
-"""Bytes of what was read already that may stay on the host before they are dropped there."""
+"""Bytes already read that may stay on the host before they are deleted there."""
 
 QUICKEST, SLOWEST = 0.4, 1.0
-"""Seconds a request waits on the host for output: longer, the longer there is none."""
+"""Seconds a request waits on the host for output; longer after each empty answer."""
 
 PROMPTED = 2.0
 """Seconds the shell's prompt may take to come back."""
@@ -61,21 +61,21 @@ class Patience:
 
 
 class Terminal(Protocol):
-    """What is needed of an attached console (``console.attached.Attached``)."""
+    """The interface of an attached console (``console.attached.Attached``)."""
 
     @property
     def how(self) -> str:
-        """The way it is reached."""
+        """How the console is reached."""
 
     @property
     def lost(self) -> str:
-        """Why nothing more comes from it."""
+        """Why the console has ended."""
 
     def tap(self, take: Callable[[bytes], bytes] | None) -> None:
-        """All that arrives goes through ``take``."""
+        """Passes all that arrives to ``take``."""
 
     def until(self, patterns: Sequence[str], seconds: float) -> str:
-        """Waits until one of them is in what was said; nothing is used up."""
+        """Waits until one of the patterns is in the text so far; nothing is consumed."""
 
     def send(self, data: bytes, at_once: int, pause: float) -> None:
         """Types. Raises ConsoleUnreachable."""
@@ -96,22 +96,22 @@ class ConsoleCarrier:
         self._write, self._read, self._wait = LARGEST, MOST_READ, QUICKEST
         self._gone, self._closing = "", False
         self._heard = 0.0
-        """When some of an answer arrived last."""
+        """When part of an answer last arrived."""
         self._thread = threading.Thread(target=self._serve, name=self.where, daemon=True)
 
     @property
     def active(self) -> bool:
-        """Whether it still answers, as far as is known."""
+        """Whether the host still answers, as far as is known."""
         return not self._gone and not self._closing
 
     def bell(self) -> Bell:
-        """The thread that reads the console sets it."""
+        """A bell; the thread that reads the console sets it."""
         return Bell()
 
     # -- the beginning and the end -------------------------------------------------------------
 
     def open(self) -> None:
-        """Types the router in at the shell's prompt. Raises ConsoleUnreachable, HostUnsuitable."""
+        """Types the multiplexer at the prompt. Raises ConsoleUnreachable, HostUnsuitable."""
         self._terminal.tap(self._take)
         try:
             self._terminal.send(LEAVE, 16, 0.02)
@@ -145,7 +145,7 @@ class ConsoleCarrier:
         )
 
     def close(self) -> None:
-        """Gives the terminal back as it was; never raises."""
+        """Restores the terminal; never raises."""
         if self._closing:
             return
         self._closing = True
@@ -183,7 +183,7 @@ class ConsoleCarrier:
         return others
 
     def _next(self, until: float) -> Reply | None:
-        """The next answer, whatever it is; None when the time is over or the console lost."""
+        """The next answer of any kind; None after the time limit or if the console is lost."""
         with self._arrived:
             while not self._sieve.replies:
                 left = until - monotonic()
@@ -216,7 +216,7 @@ class ConsoleCarrier:
             self._read = max(LEAST_READ, self._read // 2)
 
     def _answer(self, until: float) -> Reply | None:
-        """The answer to the last request; one to an earlier request is left aside.
+        """The answer to the last request; answers to earlier requests are skipped.
 
         A slow line is waited for as long as something of an answer arrives, ``until`` at most.
         """
@@ -230,7 +230,7 @@ class ConsoleCarrier:
         return None
 
     def _serve(self) -> None:
-        """The thread: types what is to be typed, and asks while an answer is awaited."""
+        """The thread: types pending input, and requests output while an answer is due."""
         try:
             while self.active:
                 if not self._turn():
@@ -245,7 +245,7 @@ class ConsoleCarrier:
             self._wanted.notify_all()
 
     def _rest(self) -> None:
-        """Until there is something to do again."""
+        """Waits until there is work again."""
         with self._wanted:
             if self.active and not self._anything():
                 self._wanted.wait(1.0)
@@ -294,7 +294,7 @@ class ConsoleCarrier:
         return True
 
     def _put(self, wire: ConsoleWire) -> None:
-        """Types some of a shell's input, and asks for output where that was the rest of it."""
+        """Types part of a shell's input; requests output after the last part."""
         waiting: list[ConsoleWire] = []
 
         def words() -> Sequence[str]:
@@ -333,7 +333,7 @@ class ConsoleCarrier:
     # -- shells --------------------------------------------------------------------------------
 
     def wire(self, command: str, bell: Bell) -> ConsoleWire:
-        """Starts a shell command there."""
+        """Starts a shell command on the host."""
         with self._wanted:
             taken = {wire.descriptor for wire in self._wires.values()}
             free = [number for number in DESCRIPTORS if number not in taken]
@@ -346,9 +346,9 @@ class ConsoleCarrier:
         return wire
 
     def need_two(self) -> None:
-        """Several are always to be had."""
+        """Does nothing: a console always carries several shells."""
 
     @property
     def gone(self) -> str:
-        """Why it answers no more; empty while it does."""
+        """Why the host no longer answers; empty while it does."""
         return self._gone

@@ -1,4 +1,4 @@
-"""Attaches a console in the way the inventory says, or says who has it."""
+"""Attaching a console as the inventory says, and finding who holds it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOL_PATIENCE = 30.0
 """Seconds serial over LAN may take to begin."""
 
 COMMAND_PATIENCE = 2.0
-"""Seconds within which a command that cannot attach has usually ended."""
+"""Seconds within which a command that cannot attach usually ends."""
 
 _SOL = ("sol", "activate")
 _OPERATIONAL = r"SOL Session operational"
@@ -96,7 +96,7 @@ def _check(
     environment: Mapping[str, str],
     release: Sequence[str],
 ) -> None:
-    """Raises unless it is attached, as far as can be told."""
+    """Raises unless the console is attached, as far as can be seen."""
     if not command:
         return
     sol = tuple(command[-2:]) == _SOL
@@ -125,7 +125,7 @@ def _unreachable(host: Host, why: str) -> ConsoleUnreachable:
 
 
 def _release(command: Sequence[str]) -> tuple[str, ...]:
-    """What ends another's session, where that can be told from what begins one."""
+    """The command that ends another's session, if it can be derived from the one that begins it."""
     return (*command[:-1], "deactivate") if tuple(command[-2:]) == _SOL else ()
 
 
@@ -140,7 +140,7 @@ def _run(host: Host, release: Sequence[str], environment: Mapping[str, str]) -> 
 
 
 def _holders(command: Sequence[str], environment: Mapping[str, str]) -> str:
-    """From where the controller's sessions come, if it tells."""
+    """The addresses that the controller's sessions come from, if it lists them."""
     if tuple(command[-2:]) != _SOL:
         return ""
     said = _output((*command[:-2], "session", "info", "active"), environment)

@@ -1,4 +1,4 @@
-"""The terminal a console draws on: the rows as they stand, and which are highlighted.
+"""The terminal of a console: its rows, and which of them are highlighted.
 
 A boot menu is drawn with cursor movements, and only what changed is drawn again; so it can be
 read from a terminal's memory alone. pyte is that terminal.
@@ -14,13 +14,13 @@ import re
 import pyte
 
 COLUMNS, ROWS = 80, 24
-"""What GRUB and the kernel's serial console take a terminal to be."""
+"""The terminal size that GRUB and the kernel's serial console assume."""
 
 LAST_LINES, MOST_LAST = 3, 1024
-"""Lines that were said last, blank ones left out, and bytes of them."""
+"""The most recent lines that are kept, without blank ones, and their bytes."""
 
 MOST_TEXT = 64 * 1024
-"""Bytes of text one look hands on; of more, the end."""
+"""Bytes of text that one look returns: the last ones."""
 
 _CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]"
@@ -30,7 +30,7 @@ _CONTROL = re.compile(
 
 
 def plain(text: str) -> str:
-    """Text without control sequences, one line end for all kinds of them."""
+    """Text without control sequences and with uniform line ends."""
     kept = _CONTROL.sub("", text)
     while "\b" in kept and (fewer := re.sub(r"[^\b\n]\x08", "", kept)) != kept:
         kept = fewer
@@ -38,7 +38,7 @@ def plain(text: str) -> str:
 
 
 class Drawing:
-    """Takes a console's bytes; knows what was said since the last look, and what stands there."""
+    """Takes a console's bytes; keeps the text since the last look, and the screen."""
 
     def __init__(self) -> None:
         self._screen = pyte.Screen(COLUMNS, ROWS)
@@ -63,17 +63,17 @@ class Drawing:
 
     @property
     def text(self) -> str:
-        """What was said since the last look, without control sequences."""
+        """The text since the last look, without control sequences."""
         return plain(self._text)
 
     def look(self) -> bytes:
-        """The answer to a look (``probes.console``); the next one begins here."""
+        """The answer to a look (``facts.console_screen``). The next look begins here."""
         answer = self.shown()
         self._heard, self._text = 0, ""
         return answer
 
     def shown(self) -> bytes:
-        """The same, and the next look is told of it too."""
+        """The answer to a look. The next look returns this text too."""
         rows = [row.rstrip() for row in self._screen.display]
         drawn = self._screen.buffer.items()
         marked = sorted(y for y, row in drawn if any(cell.reverse for cell in row.values()))

@@ -1,4 +1,4 @@
-"""A session over a host's console: the SSH session's client, and its exact results, without SSH."""
+"""Sessions over a host's console, with the same client and results as over SSH."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLOW = Timing(
     heart_limit=75.0,
     tail_every=2.0,
 )
-"""The limits of a link at 9600 baud, about 700 bytes a second of what is to be said."""
+"""The limits of a link at 9600 baud, which carries about 700 bytes of payload a second."""
 
 
 def session(
@@ -42,7 +42,7 @@ def prober(
     terminal: Terminal, name: str, run: str, *, timing: Timing = SLOW,
     patience: Patience | None = None,
 ) -> SshProber:  # fmt: skip
-    """The same with no way to send a change, and a directory of its own on the host."""
+    """A session that cannot send changes, with a directory of its own on the host."""
     carrier = ConsoleCarrier(terminal, name, patience)
     reading = f"{run}-reading-{time.monotonic_ns():x}"
     return SshProber(ShellLink(carrier, reading, timing, password=None, now=time.time))

@@ -1,4 +1,4 @@
-"""What a console's bytes come over: a program on a terminal of its own, or a socket."""
+"""Console transports: a program on a terminal of its own, or a socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONNECT_PATIENCE = 15.0
 """Seconds a console server may take to accept."""
 
 WRITE_PATIENCE = 10.0
-"""Seconds it may take nothing of what is typed."""
+"""Seconds that a transport may refuse input."""
 
 SOL_ENDS = 2.0
 """Seconds ipmitool may take to end when it is told to."""
@@ -45,7 +45,7 @@ class Line(Protocol):
         """Sends what can be sent now; how much that was. Raises OSError, TimeoutError."""
 
     def close(self) -> None:
-        """Ends it; never raises."""
+        """Closes the transport; never raises."""
 
 
 class CommandLine:
@@ -107,7 +107,7 @@ class SolLine(CommandLine):
         return sent
 
     def close(self) -> None:
-        """Has it end its session; where it does not, the session is ended for it."""
+        """Ends the session by ipmitool's escape, or by force if that fails."""
         ended = not self._child.isalive()
         if not ended and self._at_start:
             with contextlib.suppress(OSError, TimeoutError):
@@ -118,7 +118,7 @@ class SolLine(CommandLine):
             self._release()
 
     def _gone(self) -> bool:
-        """Whether it ends by itself, its last words read, for a while."""
+        """Reads on for a while; returns whether the program ended by itself."""
         deadline = time.monotonic() + SOL_ENDS
         while time.monotonic() < deadline and self._child.isalive():
             if select.select([self._fd], [], [], SOL_ENDS / 20)[0] and not self.read():

@@ -1,4 +1,4 @@
-"""One shell's streams on a console, as its carrier and the link that speaks to it share them."""
+"""The streams of one shell on a console, shared by its carrier and its link."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Protocol
 from tastyops.transport.ssh.wire import Bell, GoneError
 
 BACKLOG = 16 * 1024
-"""Bytes that may wait to be typed before whoever writes has to wait too."""
+"""Bytes that may wait to be typed before a writer is blocked."""
 
 CLOSED = "it was closed"
 
 
 class Owner(Protocol):
-    """What a wire has to know of the carrier that moves its bytes."""
+    """The part of a carrier that its wires use."""
 
     @property
     def active(self) -> bool:
-        """Whether it still answers, as far as is known."""
+        """Whether the host still answers, as far as is known."""
 
     @property
     def gone(self) -> str:
-        """Why it answers no more; empty while it does."""
+        """Why the host no longer answers; empty while it does."""
 
 
 class ConsoleWire:
-    """One shell's streams. Implements ``ssh.wire.Wire``; ``changed`` is its carrier's."""
+    """The streams of one shell. Implements ``ssh.wire.Wire``; ``changed`` wakes the carrier."""
 
     noise = b""
 
@@ -49,7 +49,7 @@ class ConsoleWire:
         self._status: int | None = None
 
     def take(self, data: bytes, ended: Sequence[str]) -> None:
-        """From the carrier: output, or that there will be none any more and the exit status."""
+        """Takes output from the carrier, or the end of output with the exit status."""
         with self._changed:
             self._incoming += data
             self.read += len(data)
@@ -59,7 +59,7 @@ class ConsoleWire:
         self.bell.set()
 
     def send(self, data: bytes) -> None:
-        """Hands it over, and waits while much of it has not been typed."""
+        """Queues input, and waits while much of the queue has not been typed."""
         with self._changed:
             if not self._carrier.active:
                 raise GoneError(self._carrier.gone or CLOSED)
@@ -84,17 +84,17 @@ class ConsoleWire:
         return None
 
     def status(self) -> int:
-        """How the shell ended."""
+        """The shell's exit status."""
         return -1 if self._status is None else self._status
 
     def expect(self, waiting: bool) -> None:
-        """Output is asked for only while it is awaited."""
+        """Output is requested only while an answer is due."""
         with self._changed:
             self.waiting = waiting and self._status is None
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Ends its input once what was written has arrived."""
+        """Ends the shell's input after all that was written has arrived."""
         with self._changed:
             if self._carrier.gone:
                 return

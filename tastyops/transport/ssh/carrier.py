@@ -25,7 +25,7 @@ class SshCarrier:
         return transport is not None and bool(transport.is_active())
 
     def bell(self) -> Bell:
-        """paramiko's thread sets it as any other event."""
+        """A bell; paramiko's thread sets it as an ordinary event."""
         return Bell()
 
     def open(self) -> None:

@@ -1,4 +1,4 @@
-"""One channel with our shell at its other end: how it is opened, and one request at a time.
+"""A channel with our shell at its other end: opening the shell, and one request at a time.
 
 Nothing here waits, except for the channel itself: bytes are taken as they come and whoever owns
 the bell waits for both channels of a connection at once.
@@ -28,7 +28,7 @@ _NOLOGIN_STATUS = 254
 
 
 class Nowhere:
-    """A sink for answers that hold nothing to keep."""
+    """A sink that drops everything."""
 
     def out(self, data: bytes) -> None:
         """Dropped."""
@@ -38,7 +38,7 @@ class Nowhere:
 
 
 class Collector:
-    """A sink for short answers."""
+    """A sink that keeps both streams in memory, for short answers."""
 
     def __init__(self) -> None:
         self.stdout = b""
@@ -54,7 +54,7 @@ class Collector:
 
 
 class Exchange:
-    """A request on its way and its answer as it arrives. ``status`` is None until it is whole."""
+    """A request and its answer. ``status`` is None until the answer is complete."""
 
     def __init__(self, verb: str, words: Sequence[str], sink: Sink) -> None:
         # A letter first: printf reads digits after \0 as octal.
@@ -66,7 +66,7 @@ class Exchange:
         self._sink = sink
 
     def feed(self, data: bytes) -> None:
-        """Takes what arrived; a whole answer sets ``status``."""
+        """Takes received bytes; sets ``status`` at the end of the answer."""
         self.bytes += len(data)
         for stream, piece in self._reader.feed(data):
             if stream == "out":
@@ -87,7 +87,7 @@ class Shell:
     def __init__(self, carrier: Carrier, bell: Bell, run: str) -> None:
         self.hello: Hello | None = None
         self.asked = 0
-        """Requests with the verbs p and P so far: it numbers their files by them."""
+        """Requests with the verbs p and P so far; the host numbers their files by this count."""
         self.has_password = False
         self._carrier = carrier
         self._where = carrier.where
@@ -101,11 +101,11 @@ class Shell:
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is still awaited."""
+        """Whether a request has not been answered yet."""
         return self._exchange is not None
 
     def begin(self, verb: str, words: Sequence[str], sink: Sink) -> Exchange:
-        """Sends a request that has an answer; the one before must have been answered."""
+        """Sends a request that has an answer. The previous request must have been answered."""
         exchange = Exchange(verb, words, sink)
         self.asked += verb in ("p", "P")
         self._exchange = exchange
@@ -118,7 +118,7 @@ class Shell:
         self._wire.send(request(verb, "n0", words))
 
     def pump(self) -> bool:
-        """Takes what has arrived. False when that was nothing."""
+        """Takes what has arrived; False if nothing has."""
         data = self._wire.receive()
         if data is None:
             return False
@@ -176,7 +176,7 @@ class Shell:
         return hello
 
     def unsuitable(self, why: str) -> TastyopsError:
-        """The error for a host that answers and cannot hold a session."""
+        """The error for a host that answers but cannot run a session."""
         text = (self._early + self._wire.noise).decode("utf-8", "replace").split()
         said = f" It printed: {' '.join(text)[-300:]}" if text else ""
         return HostUnsuitable(
@@ -187,7 +187,7 @@ class Shell:
         )
 
     def close(self) -> None:
-        """Ends its input, so that the shell ends; never raises."""
+        """Ends the shell by ending its input; never raises."""
         self._wire.close()
 
 

@@ -51,7 +51,7 @@ _SYSTEM_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What holds for the whole way to a host: its inventory entry and the limits."""
+    """The settings of a whole path to a host: its inventory entry and the limits."""
 
     host: Host
     timing: Timing
@@ -59,7 +59,7 @@ class Pins:
 
 
 class PinnedConnection(fabric.Connection):  # type: ignore[misc]  # Fabric ships no types
-    """A connection that talks to no host whose key is not on record."""
+    """A connection that only accepts hosts whose key is on record."""
 
     # Class attributes, since Fabric makes any other attribute a configuration value.
     pins: Pins = None  # type: ignore[assignment]

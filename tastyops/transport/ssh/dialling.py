@@ -33,7 +33,7 @@ class Way:
 
     @classmethod
     def of(cls, config: Mapping[str, str]) -> Way:
-        """What the configuration says of one host. Raises UsageError."""
+        """The options that ssh_config has for one host. Raises UsageError."""
         family = str(config.get("addressfamily", "any")).lower()
         if family not in _FAMILIES:
             raise _wrong(f"AddressFamily {family!r}", "It is any, inet or inet6.")
@@ -111,7 +111,7 @@ def _wrong(what: str, next_step: str) -> UsageError:
 
 
 class Proxy:
-    """A running ProxyCommand; ``socket`` is our end of it."""
+    """A running ProxyCommand; ``socket`` is our end of the pair."""
 
     def __init__(self, command: str) -> None:
         self.command = command
@@ -128,7 +128,7 @@ class Proxy:
             )
 
     def said(self) -> str:
-        """The end of what it wrote to its standard error, on one line."""
+        """The end of the command's standard error, on one line."""
         self._said.seek(0)
         text = self._said.read()[-_SAID_BYTES:].decode("utf-8", "replace")
         if self._process.poll() not in (None, 0):
@@ -136,7 +136,7 @@ class Proxy:
         return " ".join(text.split())
 
     def settle(self) -> None:
-        """Gives a command that closed its end a moment to end, so that ``said`` is whole."""
+        """Waits a moment for a command that closed its socket, so that ``said`` is complete."""
         try:
             self._process.wait(0.2)
         except subprocess.TimeoutExpired:

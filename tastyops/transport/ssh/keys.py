@@ -1,4 +1,4 @@
-"""Who we are to a host: keys from files and from the agent, never a password prompt.
+"""SSH client authentication: keys from files and from the agent, never a password prompt.
 
 paramiko's own order tries every key file as three types, hides why a file could not be used, and
 ignores ``IdentitiesOnly``; so its ``AuthStrategy`` is filled in here.

@@ -1,4 +1,4 @@
-"""A live link: the main shell that runs commands and the second one that watches over it.
+"""A link to a host: the main shell runs commands, a second shell watches over them.
 
 One thread does everything: it waits on one bell for both channels. While a command runs longer
 than a moment, the second shell, on the same connection, beats the heart, tails and kills.
@@ -25,11 +25,11 @@ from tastyops.transport.ssh.wire import Carrier, GoneError
 _PROBES_KEPT = 64
 _LARGE_BYTES = 1 << 20
 _POLL = 0.1
-"""Seconds between looks at a command that was told to end."""
+"""Seconds between two checks of a command that was told to end."""
 
 
 class ShellLink:
-    """Both shells of one connection. Not for two threads at once, ``stop`` excepted."""
+    """Both shells of one connection. For one thread at a time; ``stop`` may come from another."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class ShellLink:
         self._main_ended = self._main_may_end = False
         self._probes = 0
         self.claim: tuple[str, ...] = ()
-        """The words that took the host's lock; a new main shell has to say them again."""
+        """The words that took the host's lock. A new main shell repeats them."""
         carrier.open()
         try:
             before = now()
@@ -77,7 +77,7 @@ class ShellLink:
 
     @property
     def hello(self) -> Hello:
-        """What the host said when the main shell was opened last."""
+        """The greeting of the current main shell."""
         if self._main.hello is None:
             raise self._loss("the shell is not open")
         return self._main.hello
@@ -89,7 +89,7 @@ class ShellLink:
 
     @property
     def lost(self) -> str:
-        """Why it stands no more, where that is known; empty while it does."""
+        """Why the link was lost; empty while it works."""
         if self._lost is None and not self._carrier.active:
             self._loss("the connection was closed")
         return self._lost.what if self._lost else ""
@@ -133,7 +133,7 @@ class ShellLink:
 
     @contextlib.contextmanager
     def stoppable(self) -> Iterator[None]:
-        """What happens inside is one command, which ``stop`` ends."""
+        """Makes the calls inside one command, which ``stop`` ends."""
         with self._lock:
             self._running, self._stopping = True, False
         try:
@@ -143,14 +143,14 @@ class ShellLink:
                 self._running = self._stopping = False
 
     def stop(self) -> None:
-        """From another thread: end the command that is running now."""
+        """Ends the command that is running. For another thread."""
         with self._lock:
             if self._running:
                 self._stopping = True
                 self._bell.set()
 
     def _tidy(self, exchange: Exchange) -> None:
-        """Has the main shell forget the files of probes, now and then."""
+        """Has the main shell delete the files of probes, once there are many or large ones."""
         self._probes += 1
         if exchange.bytes > _LARGE_BYTES or self._probes >= _PROBES_KEPT:
             self._probes = 0
@@ -176,7 +176,7 @@ class ShellLink:
         return "ended"
 
     def _tend(self, watch: Watch, now: float) -> float:
-        """The second shell's duties; returns when it is next to be tended."""
+        """Sends heartbeats and fetches output over the second shell; returns the next time due."""
         second = self._second or self._open_second()
         due = self._check_life(watch, now)
         if watch.tailing is not None and watch.tailing[0].status is not None:
@@ -209,7 +209,7 @@ class ShellLink:
         return second.begin(verb, words, sink)
 
     def _check_life(self, watch: Watch, now: float) -> float:
-        """Raises LinkLost when the second shell owes a word for too long; else when it would."""
+        """Raises LinkLost if the second shell is overdue; else returns when it would be."""
         second = self._second
         if second is None or (second.hello is not None and not second.busy):
             return now + self._timing.heart_every
@@ -221,7 +221,7 @@ class ShellLink:
         return since + limit
 
     def _take(self, until: float) -> None:
-        """Takes what has arrived on either channel, or waits for it until then."""
+        """Takes what has arrived on either channel, or waits for data until then."""
         self._bell.silence()
         if not self._receive():
             left = until - monotonic()
@@ -318,7 +318,7 @@ class ShellLink:
         return exchange.status or "", kept.stdout
 
     def _reopen_main(self) -> None:
-        """A new main shell in place of one that was killed with its command, or is stuck."""
+        """Replaces a main shell that was killed with its command, or that is stuck."""
         pid, directory = self.hello.pid, self.hello.directory
         self._main.close()
         self._main = Shell(self._carrier, self._bell, self._run)
@@ -329,7 +329,7 @@ class ShellLink:
             self._say("l", self.claim)  # refused, it serves no changes: the next one is told
 
     def _say(self, verb: str, words: Sequence[str]) -> None:
-        """A request to a new main shell, within the watch over the command it is there to end."""
+        """Sends a request to a new main shell while the command before is being ended."""
         exchange = self._main.begin(verb, words, Nowhere())
         until = monotonic() + self._timing.heart_limit
         while exchange.status is None:
@@ -388,7 +388,7 @@ class ShellLink:
         return self._lost
 
     def farewell(self, *requests: tuple[str, ...]) -> None:
-        """Tells the main shell last things and waits a moment until it has read them."""
+        """Sends last requests to the main shell and waits until they have been read."""
         if self._lost is not None or self._running:
             return
         try:

@@ -1,4 +1,4 @@
-"""A request to the main shell, what is watched while it runs, and how it is reported."""
+"""Requests to the main shell: the request, its progress, and its result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Watch:
 
     @property
     def endable(self) -> bool:
-        """Output comes when a command has ended: there is nothing left to end then."""
+        """Whether the command can still be ended. Its output arrives only after its end."""
         return self.exchange.bytes == 0 and not self.order.brief
 
 
@@ -64,7 +64,7 @@ def ended(status: str | None, seconds: float, state: State) -> Ended:
 
 
 def link_lost(where: str, why: str, order: Order | None) -> LinkLost:
-    """The error, with what is still true of what was under way."""
+    """The error, with what is still true of the interrupted request."""
     if order is None:
         still = "No command of ours was running there."
     elif order.verb in _CHANGES:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tastyops.transport.ssh.ssh_config import Configuration
 
 _SYNC_BYTES = 512 * 1024
-"""Bytes of standard input under way before the host has said that it took them."""
+"""Bytes of standard input that are sent before the host acknowledges them."""
 
 _FORGET_TOGETHER = 32
 
@@ -43,7 +43,7 @@ class SshProber:
 
     @property
     def hello(self) -> Hello:
-        """What the host said of itself when the session opened."""
+        """The host's greeting when the session opened."""
         return self._hello
 
     @property
@@ -53,7 +53,7 @@ class SshProber:
 
     @property
     def lost(self) -> str:
-        """Why nothing more can be asked over it, where that is known; empty while it stands."""
+        """Why the link was lost; empty while it works."""
         return self._link.lost
 
     def probe(
@@ -65,7 +65,7 @@ class SshProber:
         timeout: float | None = None,
         tail: Tail | None = None,
     ) -> Ended:
-        """Runs a reading command; ``timeout`` in seconds. Raises LinkLost, and SudoRefused."""
+        """Runs a command that only reads; ``timeout`` in seconds. Raises LinkLost, SudoRefused."""
         verb, words = "p", list(argv)
         with self._link.stoppable():
             if sudo:
@@ -81,7 +81,7 @@ class SshProber:
         timeout: float | None,
         tail: Tail | None,
     ) -> Ended:
-        """Runs the order. Raises SudoRefused where sudo ran nothing of ``argv``, LinkLost."""
+        """Runs the order. Raises LinkLost, and SudoRefused if sudo did not run ``argv``."""
         if not order.sudo or not self._hello.uid:
             return self._link.run(order, sink, seconds=timeout, tail=tail)
         refusal = Refusal(sink)
@@ -91,7 +91,7 @@ class SshProber:
         return ended
 
     def stop(self) -> None:
-        """From another thread: end the command that is running now, all its processes with it."""
+        """Ends the command that is running and all its processes. For another thread."""
         self._link.stop()
 
     def close(self) -> None:
@@ -112,14 +112,14 @@ class SshSession(SshProber):
         """Whether the run's directory is gone from the host: no last words are needed."""
 
     def lock(self, holder: Holder, *, take_over: bool = False) -> Lock:
-        """Takes the host's lock, or says who has it. Raises LinkLost."""
+        """Takes the host's lock, or returns its holder. Raises LinkLost."""
         _, out = self._link.ask("l", holder.claim(take_over=take_over))
         lock = parse_lock(out.decode("utf-8", "replace"))
         self._link.claim = holder.claim() if lock.state == "taken" else ()
         return lock
 
     def unlock(self) -> None:
-        """Lets go of the lock if it is still this session's. Raises LinkLost."""
+        """Releases the lock if this session still holds it. Raises LinkLost."""
         self._link.claim = ()
         self._link.tell("L")
         self._link.ask("h")
@@ -156,7 +156,7 @@ class SshSession(SshProber):
             return ended
 
     def _upload(self, name: str, stdin: bytes) -> None:
-        """Puts the change's standard input on the host and sees that all of it is there."""
+        """Uploads a change's standard input and checks its length. Raises NoRoom, LinkLost."""
         path = f"{self._hello.directory}/{name}.in"
         size = ["sh", "-c", 'wc -c <"$1"', "sh", path]
         for _ in range(2):
@@ -186,7 +186,7 @@ class SshSession(SshProber):
                 self._link.ask("h")
 
     def fate(self, name: str) -> Fate:
-        """What the host knows of the change ``name``. Raises LinkLost."""
+        """The host's record of the change ``name``. Raises LinkLost."""
         self._forget()
         _, out = self._link.ask("q", [name])
         return parse_fate(out.decode("utf-8", "replace"))
@@ -200,7 +200,7 @@ class SshSession(SshProber):
         timeout: float | None = None,
         tail: Tail | None = None,
     ) -> Ended:
-        """Waits for a change begun earlier, over another link perhaps. Raises LinkLost."""
+        """Waits for a change that was begun earlier, on any link. Raises LinkLost."""
         with self._link.stoppable():
             if sudo:
                 with contextlib.suppress(SudoRefused):  # then it is waited for, and not killed
@@ -209,19 +209,19 @@ class SshSession(SshProber):
             return self._ended(order, (), sink, timeout, tail)
 
     def forget(self, name: str) -> None:
-        """Drops the host's files of a change, some changes at a time. Raises LinkLost."""
+        """Deletes a change's files on the host, several changes at once. Raises LinkLost."""
         self._forgotten.append(name)
         if self._crowded or len(self._forgotten) >= _FORGET_TOGETHER:
             self._forget()
 
     def _forget(self) -> None:
-        """One rm(1) there costs as much as a probe; so it is run for many names at once."""
+        """Deletes the files of several changes with one rm(1), which costs as much as a probe."""
         if self._forgotten:
             names, self._forgotten = self._forgotten, []
             self._link.tell("d", *names)
 
     def forget_run(self) -> None:
-        """Drops the run's directory on the host. Raises LinkLost."""
+        """Deletes the run's directory on the host. Raises LinkLost."""
         self._forgotten.clear()
         self._link.tell("z")
         self._link.ask("h")
@@ -327,11 +327,11 @@ class SshDialer:
         return self._configurations[path]
 
     def prober(self, host: Host, run: str) -> SshProber:
-        """A link that has no way to send a change, with a directory of its own on the host."""
+        """A session that cannot send changes, with a directory of its own on the host."""
         return SshProber(self._link(host, f"{run}-reading-{time.monotonic_ns():x}"))
 
     def session(self, host: Host, run: str) -> SshSession:
-        """A link that can change the host; ``run`` names its directory there."""
+        """A session that can change the host; ``run`` names its directory there."""
         return SshSession(self._link(host, run))
 
     def _link(self, host: Host, run: str) -> ShellLink:

@@ -1,4 +1,4 @@
-"""Becoming root on a host: the words for it, and the password line."""
+"""Becoming root on a host: the sudo command line and the password."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Sudo:
     def __init__(self, password: Callable[[], str] | None) -> None:
         self._password = password
         self.proven = password is None
-        """Whether the password is known to be taken, or there is none."""
+        """Whether sudo has accepted the password, or none is needed."""
 
     def words(self, argv: Sequence[str], infile: str = "/dev/null") -> tuple[str, list[str]]:
         """The verb, ``p`` or ``P``, and the words that run ``argv`` as root with that input."""
@@ -30,7 +30,7 @@ class Sudo:
         return "P", [*asked, *argv]
 
     def give(self, shell: Shell) -> None:
-        """Hands that shell the password line, once. Raises GoneError."""
+        """Sends the password to that shell, once. Raises GoneError."""
         if self._password is not None and not shell.has_password:
             shell.tell("s", self._password())
             shell.has_password = True
@@ -78,7 +78,7 @@ _KEPT = 4096
 
 
 class Refusal:
-    """A sink that passes both streams on, and sees whether all there was is sudo's refusal."""
+    """A sink that passes both streams on and recognises a refusal by sudo."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -86,17 +86,17 @@ class Refusal:
         self._more = False
 
     def out(self, data: bytes) -> None:
-        """Output is the command's, so it ran."""
+        """Passes output on. Output comes from the command, so sudo ran the command."""
         self._more = self._more or bool(data)
         self._sink.out(data)
 
     def err(self, data: bytes) -> None:
-        """Sudo's complaints, or the command's."""
+        """Passes errors on: sudo's, or the command's."""
         self._said += data[: _KEPT - len(self._said)]
         self._sink.err(data)
 
     def found(self, ended: Ended, argv: Sequence[str]) -> bytes:
-        """What sudo said, where it ran nothing of ``argv``; empty where it did.
+        """Sudo's message, if sudo did not run ``argv``; empty if it did.
 
         A command that names sudo itself may say such things after it has begun.
         """

@@ -1,4 +1,4 @@
-"""What a link's shells are spoken to over: a channel of an SSH connection, or something like it.
+"""Protocols between a link and its transport: a carrier, and one wire for each shell.
 
 The seam between the client of ``tastyops.protocol`` and the way to the host: over SSH here,
 over a root shell on the host's console in ``tastyops.transport.console.carrier``.
@@ -20,16 +20,16 @@ class GoneError(Exception):
 
 
 class Bell(threading.Event):
-    """Rung when any channel it hangs on has something new, or by ``stop``.
+    """An event that is set when any of its channels has new data, and by ``stop``.
 
     paramiko clears the event whenever *one* buffer is empty; only its owner may silence it.
     """
 
     def clear(self) -> None:
-        """Deliberately nothing."""
+        """Does nothing: paramiko calls this when a single buffer is empty."""
 
     def silence(self) -> None:
-        """To be called before looking, so that nothing that comes while looking is missed."""
+        """Clears the event. To be called before reading, so that data arriving later sets it."""
         super().clear()
 
 
@@ -37,7 +37,7 @@ class Wire(Protocol):
     """The standard streams of one shell on the host."""
 
     noise: bytes
-    """The last of what came on its standard error: what a login shell complains of."""
+    """The last bytes of standard error, where a login shell complains."""
 
     def send(self, data: bytes) -> None:
         """Writes to its standard input. Raises GoneError."""
@@ -49,17 +49,17 @@ class Wire(Protocol):
         """
 
     def status(self) -> int:
-        """The shell's exit status after the end of its output; -1 when nobody knows."""
+        """The shell's exit status after the end of its output; -1 if unknown."""
 
     def expect(self, waiting: bool) -> None:
-        """Whether an answer is awaited; a wire that has to ask for one asks only then."""
+        """Says whether an answer is due. A wire that polls does so only then."""
 
     def close(self) -> None:
         """Ends the shell by ending its input; never raises."""
 
 
 class Carrier(Protocol):
-    """A way to one host that carries several shells at a time."""
+    """A connection to one host that carries several shells at a time."""
 
     @property
     def where(self) -> str:
@@ -67,13 +67,13 @@ class Carrier(Protocol):
 
     @property
     def active(self) -> bool:
-        """Whether it still stands."""
+        """Whether the connection still stands."""
 
     def bell(self) -> Bell:
-        """A new bell that the wires of this carrier can ring."""
+        """A new bell for the wires of this carrier."""
 
     def open(self) -> None:
-        """Raises Unreachable and its kinds; nothing is left open then."""
+        """Connects. Raises Unreachable and its kinds, and leaves nothing open then."""
 
     def wire(self, command: str, bell: Bell) -> Wire:
         """Starts a shell command; ``bell`` rings when something arrives from it. Raises GoneError
@@ -81,7 +81,7 @@ class Carrier(Protocol):
         """
 
     def need_two(self) -> None:
-        """Raises HostUnsuitable unless a second shell can be had while the first is busy."""
+        """Raises HostUnsuitable unless a second shell can run beside the first."""
 
     def close(self) -> None:
-        """Ends it and all its shells; never raises."""
+        """Closes the connection and all its shells; never raises."""
