@@ -47,7 +47,9 @@ def stop(say: Say) -> None:
 def _meet_needs(say: Say, *, install: bool) -> None:
     """Installs the missing programs, or raises UsageError that names them."""
     building = not golden.expected().complete
-    needs.see_to(say, record.writable() / "install.log", building=building, install=install)
+    needs.ensure_installed(
+        say, record.writable() / "install.log", building=building, install=install
+    )
 
 
 def _introduce(made: Record, say: Say) -> None:
@@ -68,7 +70,7 @@ def _the_lab() -> Record:
 
 def break_lab(fault: str, say: Say) -> None:
     """Breaks the lab machine in one of the ways of ``faults``. Raises UsageError."""
-    faults.bring(_the_lab(), fault)
+    faults.inject(_the_lab(), fault)
     say(f"Broken: {faults.BY_NAME[fault].help}. `invoke lab.reset` resets the machine.")
 
 
@@ -81,11 +83,11 @@ def change_disk(what: str, serial: str, *, size: str, sector: int, say: Say) -> 
     """Pulls a disk, inserts one, or boots from one alone."""
     _the_lab()
     if what == "alone":
-        lifecycle.alone(serial, say)
+        lifecycle.boot_from(serial, say)
     elif what == "pull":
-        lifecycle.changed(partial(bays.pull, serial=serial))
+        lifecycle.change_disks(partial(bays.pull, serial=serial))
     else:
-        lifecycle.changed(partial(bays.insert, serial=serial, size=size, sector=sector))
+        lifecycle.change_disks(partial(bays.insert, serial=serial, size=size, sector=sector))
 
 
 def disk_lines() -> list[str]:

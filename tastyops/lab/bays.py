@@ -1,4 +1,4 @@
-"""Disks pulled from the lab machine and put in while it runs, as one does at the rack."""
+"""Hot-plugging: disks pulled from the lab machine and put in, as at the rack."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from tastyops.lab.qmp import Qmp
 from tastyops.lab.record import Record
 
 UNPLUG_SECONDS = 30.0
-"""How long QEMU may take to let go of a disk; it takes a moment."""
+"""Seconds that QEMU may take to release a disk; a moment is usual."""
 
 SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,19}")
-"""What QEMU gives the guest as a serial number unshortened (20 bytes of VPD page 0x80)."""
+"""Serial numbers that QEMU passes to the guest in full (20 bytes of VPD page 0x80)."""
 
 SIZE = re.compile(r"[1-9][0-9]{0,6}[MG]")
 SECTORS = (512, 4096)
 
 
 def pull(made: Record, serial: str) -> Record:
-    """Takes the disk out, the machine running or not; its file is kept. Raises LabFailed."""
-    drive = the(made, serial)
+    """Pulls a disk, whether the machine is on or off; the file is kept. Raises LabFailed."""
+    drive = find_drive(made, serial)
     if not drive.attached:
         raise UsageError(f"Disk {serial} is out already.", still_true="Nothing was done.")
     if made.qemu is not None:
         with Qmp(made.machine.qmp) as qmp:
             _unplug(qmp, drive)
-    return _kept(made, replace(drive, attached=False))
+    return _with_drive(made, replace(drive, attached=False))
 
 
 def insert(made: Record, serial: str, size: str = "", sector: int = 512) -> Record:
-    """Puts a disk in: one that was pulled, or a blank one of a new serial. Raises LabFailed."""
+    """Inserts a pulled disk, or a blank disk with a new serial. Raises LabFailed."""
     known = {drive.serial: drive for drive in made.drives}
     drive = known.get(serial)
     if drive is None:
-        drive = _blank(made, serial, size or recipe.DISK_SIZE, sector)
+        drive = _blank_drive(made, serial, size or recipe.DISK_SIZE, sector)
     elif drive.attached:
         raise UsageError(f"Disk {serial} is in the machine.", still_true="Nothing was done.")
     elif size or sector != 512:
@@ -47,27 +47,27 @@ def insert(made: Record, serial: str, size: str = "", sector: int = 512) -> Reco
             next_step="Give a blank one another serial.",
         )  # fmt: skip
     drive = replace(drive, attached=True)
-    changed = _kept(made, drive)
+    changed = _with_drive(made, drive)
     if made.qemu is not None:
         try:
             _plug(changed, drive)
         except LabFailed:
-            _kept(changed, replace(drive, attached=False))
+            _with_drive(changed, replace(drive, attached=False))
             raise
     return changed
 
 
-def only(made: Record, serial: str) -> Record:
-    """Leaves that disk alone in a machine that is off. Raises LabFailed while it is on."""
-    chosen = the(made, serial)
+def keep_only(made: Record, serial: str) -> Record:
+    """Pulls every other disk of a machine that is off. Raises LabFailed while it is on."""
+    chosen = find_drive(made, serial)
     if made.qemu is not None:
         raise LabFailed("The lab machine is on; its disks are taken out while it is off.")
     drives = tuple(replace(drive, attached=drive is chosen) for drive in made.drives)
-    return _written(replace(made, drives=drives))
+    return _save(replace(made, drives=drives))
 
 
-def the(made: Record, serial: str) -> Drive:
-    """The disk of that serial, in the machine or on the shelf. Raises UsageError."""
+def find_drive(made: Record, serial: str) -> Drive:
+    """Finds a disk by serial, in the machine or on the shelf. Raises UsageError."""
     known = {drive.serial: drive for drive in made.drives}
     if serial not in known:
         raise UsageError(
@@ -77,7 +77,7 @@ def the(made: Record, serial: str) -> Drive:
     return known[serial]
 
 
-def _blank(made: Record, serial: str, size: str, sector: int) -> Drive:
+def _blank_drive(made: Record, serial: str, size: str, sector: int) -> Drive:
     if not SERIAL.fullmatch(serial) or not SIZE.fullmatch(size) or sector not in SECTORS:
         raise UsageError(
             f"A disk {serial!r} of {size} with sectors of {sector} bytes cannot be made.",
@@ -92,8 +92,8 @@ def _blank(made: Record, serial: str, size: str, sector: int) -> Drive:
     return Drive(name, serial, path, sector)
 
 
-def _kept(made: Record, drive: Drive) -> Record:
-    """Remembers it: in its own place, or where a pulled disk left one, so that it boots there."""
+def _with_drive(made: Record, drive: Drive) -> Record:
+    """Records a disk in its own place, or in the place of a pulled disk, to boot from there."""
     drives = list(made.drives)
     places_of = [index for index, each in enumerate(drives) if each.serial == drive.serial]
     if places_of:
@@ -101,10 +101,10 @@ def _kept(made: Record, drive: Drive) -> Record:
     else:
         gap = next((n for n, each in enumerate(drives) if not each.attached), len(drives))
         drives.insert(gap, drive)
-    return _written(replace(made, drives=tuple(drives)))
+    return _save(replace(made, drives=tuple(drives)))
 
 
-def _written(made: Record) -> Record:
+def _save(made: Record) -> Record:
     made.write_start_script()
     made.save()
     return made
@@ -114,7 +114,7 @@ def _plug(made: Record, drive: Drive) -> None:
     with Qmp(made.machine.qmp) as qmp:
         qmp.put("blockdev-add", drive.node)
         try:
-            # No bootindex: the order of booting is settled when the machine is switched on.
+            # No bootindex: the boot order is fixed when the machine is switched on.
             qmp.put("device_add", {k: v for k, v in drive.device(0).items() if k != "bootindex"})
         except LabFailed:
             qmp.ask("blockdev-del", node_name=drive.name)
@@ -128,16 +128,16 @@ def _unplug(qmp: Qmp, drive: Drive) -> None:
         found = qmp.ask("qom-list", path="/machine/peripheral")
         return all(each["name"] != drive.name for each in found)
 
-    if not processes.waited_for(gone, UNPLUG_SECONDS):
+    if not processes.wait_for(gone, UNPLUG_SECONDS):
         raise LabFailed(f"The lab machine does not let go of disk {drive.serial}.")
     nodes = {each["node-name"] for each in qmp.ask("query-named-block-nodes", flat=True)}
     for node in (f"bad-{drive.name}", drive.name):  # a fault's node lies over the disk's
         if node in nodes:
-            _forgotten(qmp, node)
+            _remove_node(qmp, node)
 
 
-def _forgotten(qmp: Qmp, node: str) -> None:
-    """Removes a block node. The device lets go of it a moment after it is gone itself."""
+def _remove_node(qmp: Qmp, node: str) -> None:
+    """Removes a block node, which the device releases a moment after its own removal."""
 
     def removed() -> bool:
         try:
@@ -146,5 +146,5 @@ def _forgotten(qmp: Qmp, node: str) -> None:
             return False
         return True
 
-    if not processes.waited_for(removed, UNPLUG_SECONDS):
+    if not processes.wait_for(removed, UNPLUG_SECONDS):
         raise LabFailed(f"QEMU does not let go of {node}, the image of a disk that was pulled.")

@@ -1,4 +1,4 @@
-"""Faults on demand, the kind a maintenance meets. ``lab.reset`` is the way back from each."""
+"""Fault injection: faults a maintenance may meet. ``lab.reset`` undoes each."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from tastyops.lab.qmp import Qmp
 from tastyops.lab.record import Record
 
 FAIL_SECONDS = 90.0
-"""How long md may take to notice; it takes 2."""
+"""Seconds md may take to notice a failed disk; 2 are usual."""
 
 
 HOME_USERS = "serial-getty@ttyS1 user@1000 user@1001"
 FREE_HOME = (
-    # What a stopped service leaves behind is gone a moment later: so it is tried again.
+    # Processes of a stopped service may live a moment longer, so unmounting is retried.
     f"systemctl stop {HOME_USERS};"
     " timeout 60 sh -c 'until umount /home 2>/dev/null; do sleep 1; done'"
 )
-"""Unmounts /home; who uses it is sent away first."""
+"""Unmounts /home after ending the processes that use it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What it is called, what it does in one line, and how."""
+    """A fault: name, effect in one line, and the function that injects it."""
 
     name: str
     help: str
     bring: Callable[[Record], None]
 
 
-def bring(made: Record, name: str) -> Record:
-    """Breaks the lab in that way; returns its record, which remembers. Raises LabFailed."""
+def inject(made: Record, name: str) -> Record:
+    """Injects a fault; returns the record, which lists it. Raises LabFailed."""
     fault = BY_NAME.get(name)
     if fault is None:
         raise UsageError(
@@ -54,7 +54,7 @@ def bring(made: Record, name: str) -> Record:
 
 
 def _disk1(made: Record) -> None:
-    """Every request to the first disk fails from now on; md throws its members out."""
+    """Makes every request to the first disk fail; md marks its members faulty."""
     disk = recipe.DISKS[0].name
     node = f"bad-{disk}"
     with Qmp(made.machine.qmp) as qmp:
@@ -68,12 +68,12 @@ def _disk1(made: Record) -> None:
     def noticed() -> bool:
         return made.guest.run(f"{write}; cat /proc/mdstat").count("(F)") >= 2
 
-    if not processes.waited_for(noticed, FAIL_SECONDS, 1.0):
+    if not processes.wait_for(noticed, FAIL_SECONDS, 1.0):
         raise LabFailed("The disk fails, but md did not notice.")
 
 
 def _initrd(made: Record) -> None:
-    """The newest initial ramdisk loses its second half."""
+    """Truncates the newest initial ramdisk to its first half."""
     made.guest.run(
         "set -e; f=$(ls -v /boot/initrd.img-* | tail -n 1);"
         " truncate -s $(($(stat -c %s $f) / 2)) $f; sync -f /boot"
@@ -81,14 +81,14 @@ def _initrd(made: Record) -> None:
 
 
 def _array(made: Record) -> None:
-    """mdadm.conf and the newest initrd forget the array that root is on, and take no other."""
+    """Removes the root's array from mdadm.conf and the newest initrd, which take no other array."""
     made.guest.run(
-        # Packed again rather than made again: a minute less on an emulated processor.
+        # Repacking instead of rebuilding saves a minute on an emulated processor.
         "set -e; new=$(ls -v /boot/initrd.img-* | tail -n 1); work=$(mktemp -d /root/array.XXXX);"
         " unmkinitramfs $new $work; cd $work; test ! -d main || cd main;"
         " for conf in etc/mdadm/mdadm.conf /etc/mdadm/mdadm.conf; do"
         "  sed -i '/^ARRAY .*md1 /d' $conf;"
-        # AUTO -all: without it the array would only come back under another name.
+        # Without AUTO -all the array would be assembled under another name.
         "  echo 'AUTO -all' >> $conf; done;"
         " find . | cpio --quiet -o -H newc -R 0:0 | lz4 -q -l -c > $new.part; mv $new.part $new;"
         " cd /; rm -r $work; sync",
@@ -97,11 +97,11 @@ def _array(made: Record) -> None:
 
 
 def _xfs_home(made: Record) -> None:
-    """A counter in the free-space header of /home is wrong; xfs_repair mends it."""
+    """Falsifies a counter in the free-space header of /home; xfs_repair repairs it."""
     made.guest.run(
         f"set -e; {FREE_HOME};"
         " free=$(xfs_db -r -c 'agf 0' -c 'p freeblks' /dev/vg0/home | sed 's/.* //');"
-        # A little too many: with too few the kernel would not even mount it.
+        # Slightly too high: with too low a value the kernel refuses to mount.
         " xfs_db -x -c 'agf 0' -c \"write -d freeblks $((free + 5))\" /dev/vg0/home >/dev/null;"
         f" mount /home; systemctl start {HOME_USERS}",
         timeout=300,
@@ -109,7 +109,7 @@ def _xfs_home(made: Record) -> None:
 
 
 def _fill_var(made: Record) -> None:
-    """Not a block is left on /var."""
+    """Fills /var to the last block."""
     made.guest.run(
         "fallocate -l $(($(df --output=avail -B1 /var | tail -n 1) - 1048576)) /var/lab-fill;"
         " for size in 64k 4k; do sync -f /var;"
@@ -121,21 +121,21 @@ def _fill_var(made: Record) -> None:
 
 
 def _power(made: Record) -> None:
-    """The power is cut: no shutdown, no sync."""
+    """Cuts the power: no shutdown, no sync."""
     machine = made.qemu
     if machine is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(machine.pid, signal.SIGKILL)
-        processes.waited_for(lambda: not machine.alive, 10)
+        processes.wait_for(lambda: not machine.alive, 10)
 
 
 def _console(made: Record) -> None:
-    """The serial console says nothing and takes nothing any more."""
+    """Silences the serial console in both directions."""
     (made.folder / "hung").touch()
 
 
 def _network(made: Record) -> None:
-    """The network cable is pulled."""
+    """Pulls the network cable."""
     with Qmp(made.machine.qmp) as qmp:
         qmp.ask("set_link", name="net0", up=False)
 

@@ -108,7 +108,7 @@ def make_root(root: Path, log: Path) -> None:
     source = configured_mirror()
     proxy = proxy_environment()
     include = ["--include=ca-certificates"] if source.archive.startswith("https:") else []
-    processes.complete(
+    processes.run_to_end(
         [
             *_OWN_MOUNTS,
             "debootstrap",
@@ -126,7 +126,7 @@ def make_root(root: Path, log: Path) -> None:
     shutil.copytree(recipe.GUEST_FILES / "etc", root / "etc", dirs_exist_ok=True)
     shutil.copy(recipe.GUEST_FILES / "rootfs.sh", root / "root" / "rootfs.sh")
     (root / "etc/apt/sources.list").write_text(source.sources(recipe.SUITE))
-    processes.complete(
+    processes.run_to_end(
         [*_OWN_MOUNTS, "sh", "-c", _CHROOT_SCRIPT, "sh", str(root)],
         log,
         timeout=PACKAGES_SECONDS,
@@ -147,7 +147,7 @@ def make_image(root: Path, target: Path, log: Path) -> None:
     """Makes an ext4 image of the directory; no loop device is needed."""
     size = 1 << 30
     size += sum(path.lstat().st_blocks * 512 for path in root.rglob("*") if not path.is_symlink())
-    processes.complete(
+    processes.run_to_end(
         ["mke2fs", "-q", "-t", "ext4", "-L", "builder", "-d", str(root), str(target),
          f"{size >> 10}k"],
         log, timeout=300,
@@ -198,28 +198,28 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """The built disks and what belongs to them."""
+    """The built disks, with the keys and kernels that belong to them."""
 
     folder: Path
 
     @property
     def disks(self) -> tuple[Path, ...]:
-        """The three disks, never written to again."""
+        """The three disks, which are never written to again."""
         return tuple(drive.path for drive in self.drives)
 
     @property
     def drives(self) -> tuple[qemu.Drive, ...]:
-        """The same, with their serials."""
+        """The three disks with their serials."""
         return qemu.pristine(self.folder)
 
     @property
     def key(self) -> Path:
-        """The private key that root and the operator are reached with."""
+        """Private key for logging in as root or as the operator."""
         return self.folder / "key"
 
     @property
     def kernel(self) -> Path:
-        """The kernel it runs, for trying accelerators."""
+        """Kernel image, for trying accelerators."""
         return self.folder / "vmlinuz"
 
     @property
@@ -235,7 +235,7 @@ class Golden:
 
     @property
     def complete(self) -> bool:
-        """Whether it is all there; it is put in place whole."""
+        """Whether the disks are built; a build is put in place whole."""
         return self.folder.is_dir()
 
     def accelerator(self) -> str:
@@ -244,12 +244,12 @@ class Golden:
 
 
 def expected() -> Golden:
-    """The disks that today's recipe makes, built or not."""
+    """The disks of the present recipe, built or not."""
     return Golden(places.cache() / f"golden-{recipe.digest()}")
 
 
 def build(say: Say) -> Golden:
-    """The built disks, made now unless they are in the cache. Raises LabFailed."""
+    """Builds the disks unless they are in the cache. Raises LabFailed."""
     golden = expected()
     places.cache().mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(places.cache() / "lock", "another build of the lab is under way"):
@@ -265,7 +265,7 @@ def build(say: Say) -> Golden:
 
 
 def _hand_over() -> None:
-    """What root builds in another user's cache (``sudo env XDG_CACHE_HOME=…``) becomes theirs."""
+    """Gives what root built in another user's cache (``XDG_CACHE_HOME``) to that user."""
     ours = places.cache().parent
     owner = ours.parent.stat()
     if os.geteuid() == 0 and owner.st_uid != 0:
@@ -292,7 +292,7 @@ def _make(golden: Golden, log: Path, say: Say) -> None:
 
 
 def _keep(golden: Golden, root: Path) -> None:
-    """Takes out of the new root what is needed from outside: keys, a kernel, the releases."""
+    """Copies keys, a kernel and the release names out of the new root."""
     shutil.copy(root / "etc/lab-release", golden.folder / "kernels")
     shutil.copy(root / "etc/ssh/ssh_host_ed25519_key.pub", golden.folder / "host_key.pub")
     shutil.move(root / "root/lab_key", golden.key)
@@ -306,7 +306,7 @@ def _install(golden: Golden, image: Path, accelerator: str) -> None:
     argv = qemu.builder(accelerator, golden.drives, image, golden.kernel, golden.folder / "initrd")
     console = places.cache() / "install.log"
     console.write_bytes(b"")
-    processes.complete(argv, console, timeout=INSTALL_SECONDS, what="the machine that builds")
+    processes.run_to_end(argv, console, timeout=INSTALL_SECONDS, what="the machine that builds")
     if b"\nLAB-INSTALL-COMPLETE" not in console.read_bytes():
         raise LabFailed(
             f"The installation on the disks did not complete: {processes.last_words(console)}",
@@ -315,7 +315,7 @@ def _install(golden: Golden, image: Path, accelerator: str) -> None:
 
 
 def create(disk: Path, size: str = "", backing: Path | None = None) -> None:
-    """Makes a disk: an empty one of a size, or a layer over another that stays as it is."""
+    """Makes a disk image: an empty one, or a layer over ``backing``, which stays unchanged."""
     over = ["-b", str(backing), "-F", "qcow2"] if backing else []
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", *over, str(disk), *([size] if size else [])]
     made = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
@@ -325,7 +325,7 @@ def create(disk: Path, size: str = "", backing: Path | None = None) -> None:
 
 @contextmanager
 def locked(path: Path, why_not: str, *, patience: float = 2.0) -> Iterator[None]:
-    """Holds a lock file. Raises LabFailed when somebody else keeps holding it."""
+    """Holds a lock file. Raises LabFailed where another process keeps holding it."""
     with path.open("w") as file:
 
         def taken() -> bool:
@@ -335,6 +335,6 @@ def locked(path: Path, why_not: str, *, patience: float = 2.0) -> Iterator[None]
                 return False
             return True
 
-        if not processes.waited_for(taken, patience):
+        if not processes.wait_for(taken, patience):
             raise LabFailed(f"Not now: {why_not}.", next_step="Try again when it has ended.")
         yield

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LOG_BYTES = 8 << 20
-"""Beyond that the log is put aside as ``.1`` and a new one begun."""
+"""Size at which the log is renamed to ``.1`` and a new one begins."""
 
 BEHIND = 1 << 20
-"""How much a listener may be behind before it is cut off."""
+"""Bytes a listener may lag behind before it is cut off."""
 
 SCROLLBACK = 2000
-"""What a listener sees first of what was said before it came."""
+"""Bytes of earlier output that a new listener receives first."""
 
 LISTENERS = 16
 IAC = b"\xff"
@@ -35,7 +35,7 @@ _PIECE = 65536
 
 @dataclass(eq=False)
 class _Peer:
-    """One connection and what is still to be written to it; the power switch speaks telnet."""
+    """A connection with its unsent bytes; the power switch speaks telnet."""
 
     socket: socket.socket
     machine: bool = False
@@ -44,7 +44,7 @@ class _Peer:
     _held: bytes = b""
 
     def heard(self, data: bytes) -> bytes:
-        """What was typed, without telnet's negotiation, which may come in pieces."""
+        """Typed bytes without telnet's negotiation, which may arrive in pieces."""
         if not self.telnet:
             return data
         data, said, at = self._held + data, b"", 0
@@ -55,7 +55,7 @@ class _Peer:
 
 
 class Hub:
-    """Between the machine's serial port and any number of listeners.
+    """Connects the machine's serial port with any number of listeners.
 
     While the file ``hung`` exists the console is a hung one: nothing passes either way.
     """
@@ -76,7 +76,7 @@ class Hub:
         self._selector.register(door.socket, selectors.EVENT_READ, door)
 
     def serve(self) -> None:
-        """Passes bytes until the process is ended."""
+        """Passes bytes on until the process ends."""
         while True:
             for key, events in self._selector.select():
                 if key.data in self._peers:

@@ -71,7 +71,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _of_another(path: Path) -> bool:
-    """Whether a lab of another state directory, which is on record there, wrote the inventory."""
+    """Whether a lab with another state directory, still recorded there, wrote the inventory."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

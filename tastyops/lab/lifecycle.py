@@ -1,4 +1,4 @@
-"""A lab's life: up, reset, down. What is started here is ended here, by process id."""
+"""Lifecycle of a lab: up, reset, down. Every process started here is ended here, by id."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tastyops.lab.qmp import Qmp
 from tastyops.lab.record import Ports, Record
 
 BOOT_SECONDS = 600.0
-"""A cold boot to ssh: 40 on an idle machine of two cores without KVM; a busy one needs more."""
+"""Seconds from a cold boot to ssh; 40 are usual on two idle cores without KVM."""
 
 ANSWER_SECONDS = 180.0
-"""A restored machine to ssh: 2 to 5 when idle. Past that making another is the quicker way."""
+"""Seconds from a restore to ssh; 2 to 5 are usual. After that a new boot is quicker."""
 
 SETTLE_SECONDS = 300.0
 MEMORY_SECONDS = 300.0
@@ -37,81 +37,81 @@ LONGEST_TMPDIR = 70
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A booted machine put aside: layers over the golden disks, and its memory."""
+class Snapshot:
+    """Snapshot of a booted machine: layers over the golden disks, and its memory."""
 
     folder: Path
 
     @property
     def disks(self) -> tuple[Path, ...]:
-        """The layers that belong to the memory; never written to again."""
+        """Layers that belong to the memory; they are never written to again."""
         return tuple(drive.path for drive in qemu.pristine(self.folder))
 
     @property
     def memory(self) -> Path:
-        """The memory and the devices, as QEMU writes them to migrate."""
+        """Memory and device state, in QEMU's migration format."""
         return self.folder / "memory"
 
 
-def ready_for(golden: Golden, accelerator: str) -> Ready:
-    """Where the booted machine is put aside: QEMU's version and accelerator must be the same."""
+def snapshot_for(golden: Golden, accelerator: str) -> Snapshot:
+    """Path of the snapshot for these disks, this QEMU version and this accelerator."""
     said = subprocess.run(
         [qemu.PROGRAM, "--version"], capture_output=True, text=True, timeout=20, check=True
     ).stdout.splitlines()[0]
     drives = tuple(replace(drive, path=Path(drive.name)) for drive in qemu.pristine(Path()))
     shape = qemu.Machine(accelerator, drives, Path(), 0, Path(), 0)
     processor = _processor() if accelerator == "kvm" else ""
-    # The host key, for it is another one after every build: memory fits the very disks it grew on.
+    # Memory fits only the disks it was saved with; the host key differs with every build.
     parts = (golden.folder.name, golden.host_key, accelerator, processor, said, *shape.arguments())
-    return Ready(cache() / f"ready-{recipe.digest(*parts)}")
+    return Snapshot(cache() / f"ready-{recipe.digest(*parts)}")
 
 
 def _processor() -> str:
-    """What -cpu host stands for here; memory saved on one processor may not run on another."""
+    """The processor behind ``-cpu host``; memory saved on another one may not run."""
     lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     return "\n".join(line for line in lines if line.startswith(("model name", "flags")))
 
 
 def up(say: Say, *, cold: bool = False) -> Record:
-    """A working lab: the one that runs, or one started now. Raises LabFailed."""
+    """Gives the running lab, or starts one. Raises LabFailed."""
     record.writable()
-    with _alone():
+    with _lock():
         found = record.read()
         if found and running(found):
             broken = f", broken by {', '.join(found.faults)}" if found.faults else ""
             say(f"The lab is up already ({found.began}{broken}).")
             return found
         golden = build(say)
-        return _afresh(golden, say, cold=cold)
+        return _start_fresh(golden, say, cold=cold)
 
 
 def reset(say: Say, *, cold: bool = False) -> Record:
-    """A pristine lab, whatever became of the one before. Raises LabFailed."""
+    """Replaces the lab by a pristine one. Raises LabFailed."""
     record.writable()
-    with _alone():
-        return _afresh(build(say), say, cold=cold)
+    with _lock():
+        return _start_fresh(build(say), say, cold=cold)
 
 
-def changed(change: Callable[[Record], Record]) -> Record:
-    """The lab with its disks changed, no other lab command meanwhile. Raises LabFailed."""
-    with _alone():
-        return change(_on_record())
+def change_disks(change: Callable[[Record], Record]) -> Record:
+    """Changes the lab's disks, excluding other lab commands. Raises LabFailed."""
+    with _lock():
+        return change(_recorded_lab())
 
 
-def alone(serial: str, say: Say) -> Record:
-    """Shuts the machine down and boots it with that disk and no other. Raises LabFailed."""
-    with _alone():
-        found = _on_record()
-        bays.the(found, serial)
+def boot_from(serial: str, say: Say) -> Record:
+    """Shuts the machine down and boots it from one disk alone. Raises LabFailed."""
+    with _lock():
+        found = _recorded_lab()
+        bays.find_drive(found, serial)
         _shut_down(found, say)
         say(f"Booting it from disk {serial} alone …")
-        made = bays.only(found, serial)
+        made = bays.keep_only(found, serial)
         _switch_on(made)
         made.guest.wait(BOOT_SECONDS)
         return made
 
 
-def _on_record() -> Record:
+def _recorded_lab() -> Record:
     found = record.read()
     if found is None:
         raise UsageError("The lab is down.", next_step="`invoke lab.up` starts it.")
@@ -119,21 +119,21 @@ def _on_record() -> Record:
 
 
 def _shut_down(found: Record, say: Say) -> None:
-    """As the power button does, so that the disks agree; a machine that does not go is ended."""
+    """Presses the power button, and cuts the power of a machine that does not shut down."""
     machine = found.qemu
     if machine is None:
         return
     with Qmp(found.machine.qmp) as qmp:
         qmp.ask("system_powerdown")
-    if not processes.waited_for(lambda: not machine.alive, SHUTDOWN_SECONDS):
+    if not processes.wait_for(lambda: not machine.alive, SHUTDOWN_SECONDS):
         say("It does not shut down; its power is cut.")
         machine.end()
 
 
 def down(say: Say) -> None:
-    """Ends the lab and forgets what was changed on it; what was built stays."""
+    """Ends the lab and discards its changes; the built disks stay."""
     record.writable()
-    with _alone():
+    with _lock():
         found = record.read()
         if found is None:
             say("The lab is down.")
@@ -150,7 +150,7 @@ def running(found: Record) -> bool:
 
 
 def stop(found: Record) -> None:
-    """Ends every process of a lab, the machine first. What is gone already is passed over."""
+    """Ends every process of a lab that still runs, the machine first."""
     _end(found.qemu)
     _end(found.bmc)
     _end(found.hub)
@@ -162,58 +162,58 @@ def _end(process: processes.Process | None) -> None:
         process.end()
 
 
-def _alone() -> AbstractContextManager[None]:
+def _lock() -> AbstractContextManager[None]:
     return locked(state() / "lock", "another lab command is under way", patience=BOOT_SECONDS)
 
 
-def _afresh(golden: Golden, say: Say, *, cold: bool) -> Record:
+def _start_fresh(golden: Golden, say: Say, *, cold: bool) -> Record:
     old = record.read()
-    _clear()
+    _remove_leftovers()
     ports = old.ports if old and old.ports.usable else Ports.free()
     accelerator = golden.accelerator()
     try:
         if cold:
-            return _cold(golden, accelerator, ports, say)
-        return _from_ready(golden, accelerator, ports, say)
+            return _boot_cold(golden, accelerator, ports, say)
+        return _restore_or_boot(golden, accelerator, ports, say)
     except BaseException:
-        _clear()  # half a lab helps nobody
+        _remove_leftovers()  # half a lab helps nobody
         raise
 
 
-def _clear() -> None:
+def _remove_leftovers() -> None:
     left = record.read()
     if left is not None:
         stop(left)
         left.forget()
 
 
-def _from_ready(golden: Golden, accelerator: str, ports: Ports, say: Say) -> Record:
-    """The booted machine put aside; where it cannot be restored a new one takes its place."""
-    ready = ready_for(golden, accelerator)
+def _restore_or_boot(golden: Golden, accelerator: str, ports: Ports, say: Say) -> Record:
+    """Restores the snapshot; where that fails, boots a new machine."""
+    ready = snapshot_for(golden, accelerator)
     if ready.folder.is_dir():
         try:
-            return _restored(golden, accelerator, ports, ready)
+            return _restore(golden, accelerator, ports, ready)
         except LabFailed as error:
             say(f"The booted machine in the cache cannot be restored ({error}); making another.")
-            _clear()
+            _remove_leftovers()
             shutil.rmtree(ready.folder)
     with locked(cache() / "ready.lock", "another lab boots", patience=2 * BOOT_SECONDS):
         if not ready.folder.is_dir():
-            _put_aside(_cold(golden, accelerator, ports, say), ready, say)
-    return _restored(golden, accelerator, ports, ready)
+            _snapshot(_boot_cold(golden, accelerator, ports, say), ready, say)
+    return _restore(golden, accelerator, ports, ready)
 
 
-def _cold(golden: Golden, accelerator: str, ports: Ports, say: Say) -> Record:
+def _boot_cold(golden: Golden, accelerator: str, ports: Ports, say: Say) -> Record:
     say(f"Booting it ({accelerator}; about a minute without KVM) …")
-    made = _prepared(golden, accelerator, ports, golden.disks, "cold")
+    made = _prepare(golden, accelerator, ports, golden.disks, "cold")
     _switch_on(made)
     made.guest.wait(BOOT_SECONDS)
     made.guest.run("systemctl is-system-running --wait || true", timeout=SETTLE_SECONDS)
     return made
 
 
-def _restored(golden: Golden, accelerator: str, ports: Ports, ready: Ready) -> Record:
-    made = _prepared(golden, accelerator, ports, ready.disks, "restored")
+def _restore(golden: Golden, accelerator: str, ports: Ports, ready: Snapshot) -> Record:
+    made = _prepare(golden, accelerator, ports, ready.disks, "restored")
     _switch_on(made, "-incoming", "defer")
     with Qmp(made.machine.qmp, timeout=RESTORE_SECONDS) as qmp:
         qmp.ask("migrate-incoming", uri=_file_uri("cat", "<", ready.memory))
@@ -224,8 +224,8 @@ def _restored(golden: Golden, accelerator: str, ports: Ports, ready: Ready) -> R
     return made
 
 
-def _put_aside(booted: Record, ready: Ready, say: Say) -> None:
-    """Saves memory and layers of a machine that has just booted, and ends it."""
+def _snapshot(booted: Record, ready: Snapshot, say: Say) -> None:
+    """Saves memory and layers of a machine that has just booted, and ends QEMU."""
     say("Keeping the booted machine, to be restored in seconds from now on …")
     # Only sync: dropping caches makes ext4 of Linux 6.1.192 fail (a NULL page in its allocator).
     booted.guest.run("sync", timeout=120)
@@ -239,7 +239,7 @@ def _put_aside(booted: Record, ready: Ready, say: Say) -> None:
         qmp.ask("migrate", uri=_file_uri("cat", ">", memory))
         qmp.migrated(MEMORY_SECONDS)
         qmp.ask("quit")
-    if not processes.waited_for(lambda: booted.qemu is None, START_SECONDS):
+    if not processes.wait_for(lambda: booted.qemu is None, START_SECONDS):
         raise LabFailed("QEMU does not end after its memory was saved.")
     for drive in booted.drives:
         shutil.move(drive.path, part / drive.path.name)
@@ -249,7 +249,7 @@ def _put_aside(booted: Record, ready: Ready, say: Say) -> None:
 
 
 def folder_for_sockets() -> Path:
-    """A new directory of this account's alone, in $TMPDIR unless its path is too long for a socket.
+    """Makes a private directory in $TMPDIR, or elsewhere if that path is too long for a socket.
 
     QEMU refuses a longer socket path than an address holds, 107 bytes (unix(7)).
     """
@@ -259,10 +259,10 @@ def folder_for_sockets() -> Path:
     return Path(tempfile.mkdtemp(prefix="tastyops-lab-", dir=place))
 
 
-def _prepared(
+def _prepare(
     golden: Golden, accelerator: str, ports: Ports, disks: tuple[Path, ...], began: str
 ) -> Record:
-    """Layers over these disks, hub and power switch running; only the machine is still off."""
+    """Makes layers over the disks, and starts hub and power switch; the machine stays off."""
     folder = folder_for_sockets()
     made = Record(golden, accelerator, folder, ports, began, qemu.pristine(state()))
     made.save()
@@ -273,10 +273,10 @@ def _prepared(
     known_hosts.write_text(f"[127.0.0.1]:{ports.ssh} {golden.host_key}\n")
     made.write_start_script()
     made.switch.write(made.start_script)
-    return _helped(made)
+    return _start_helpers(made)
 
 
-def _helped(made: Record) -> Record:
+def _start_helpers(made: Record) -> Record:
     """Starts the console hub and the power switch."""
     for log in (record.console_log(), record.visitor_log()):
         log.write_bytes(b"")
@@ -288,7 +288,7 @@ def _helped(made: Record) -> Record:
     )  # fmt: skip
     made = replace(made, hub=hub)
     made.save()
-    if not processes.waited_for(lambda: made.console.exists() or not hub.alive, START_SECONDS):
+    if not processes.wait_for(lambda: made.console.exists() or not hub.alive, START_SECONDS):
         raise LabFailed("The console hub does not start.")
     bmc = processes.start(made.switch.arguments(), bmc_log)
     made = replace(made, bmc=bmc)
@@ -300,7 +300,7 @@ def _helped(made: Record) -> Record:
 
 
 def _switch_on(made: Record, *more: str) -> None:
-    """Starts QEMU, and comes back when its process id is on record and its socket there."""
+    """Starts QEMU, and waits for its pid file and its socket."""
     log = made.folder / "qemu.log"
     process = processes.start([str(made.start_script), *more], log)
 
@@ -308,12 +308,12 @@ def _switch_on(made: Record, *more: str) -> None:
         on = made.qemu is not None and made.machine.qmp.exists()
         return on or not process.alive
 
-    if not processes.waited_for(decided, START_SECONDS) or made.qemu is None:
+    if not processes.wait_for(decided, START_SECONDS) or made.qemu is None:
         process.end()
         raise LabFailed(f"QEMU does not start: {processes.last_words(log)}")
 
 
 def _file_uri(program: str, direction: str, path: Path) -> str:
-    """QEMU's way to save or load memory, by way of a shell: the path is quoted."""
+    """QEMU's URI to save or load memory through a shell, with the path quoted."""
 
     return f"exec:{program} {direction} {shlex.quote(str(path))}"

@@ -1,4 +1,4 @@
-"""What the lab needs on this machine, named with the command that installs it."""
+"""Programs the lab needs on this machine, and the command that installs them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tastyops.model.commands import Blob, Output
 INSTALL_SECONDS = 900
 
 LOCK_SECONDS = 300.0
-"""Seconds apt's and dpkg's locks are waited for: a Debian upgrades itself every day."""
+"""Seconds to wait for the locks of apt and dpkg; a Debian upgrades itself every day."""
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A program, and the Debian or Ubuntu package it comes in."""
+    """A program, and the Debian or Ubuntu package that contains it."""
 
     program: str
     package: str
@@ -48,24 +48,24 @@ TO_BUILD = (
 
 
 def missing(*, building: bool) -> list[str]:
-    """Packages that are not there, each once."""
+    """Packages that are missing, without duplicates."""
     needs = (*TO_RUN, *TO_BUILD) if building else TO_RUN
     wanted = [need.package for need in needs if shutil.which(need.program, path=_PATH) is None]
     return list(dict.fromkeys(wanted))
 
 
-def command(packages: list[str]) -> list[str]:
-    """What installs them."""
+def install_command(packages: list[str]) -> list[str]:
+    """Command line that installs packages."""
     return ["apt-get", "install", "-y", "--no-install-recommends", *packages]
 
 
-def see_to(say: Say, log: Path, *, building: bool, install: bool) -> None:
-    """Installs what is missing if asked to; raises UsageError that names it otherwise."""
+def ensure_installed(say: Say, log: Path, *, building: bool, install: bool) -> None:
+    """Installs missing packages if ``install`` is set; otherwise raises UsageError naming them."""
     os.environ["PATH"] = _PATH  # an ordinary user's has no /usr/sbin, where some of these are
     packages = missing(building=building)
     root = os.geteuid() == 0
     if packages and not (install and root):
-        words = " ".join(command(packages))
+        words = " ".join(install_command(packages))
         raise UsageError(
             f"The lab needs {', '.join(packages)} on this machine.",
             still_true="Nothing was installed or started.",
@@ -84,15 +84,17 @@ def see_to(say: Say, log: Path, *, building: bool, install: bool) -> None:
         say(f"Installing {', '.join(packages)} …")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         wait_for_locks(say)
-        processes.complete(["apt-get", "-q", "update"], log, timeout=300, environment=quiet)
+        processes.run_to_end(["apt-get", "-q", "update"], log, timeout=300, environment=quiet)
         wait_for_locks(say)
-        processes.complete(command(packages), log, timeout=INSTALL_SECONDS, environment=quiet)
+        processes.run_to_end(
+            install_command(packages), log, timeout=INSTALL_SECONDS, environment=quiet
+        )
 
 
 def wait_for_locks(
     say: Say, look: Callable[[], Sequence[apt.Holder]] | None = None, patience: float = LOCK_SECONDS
 ) -> None:
-    """Waits until nobody holds apt's or dpkg's locks, and says who does. Raises LabFailed."""
+    """Waits until the locks of apt and dpkg are free, naming their holder. Raises LabFailed."""
     look, told = look or _holders, set[str]()
     due = time.monotonic() + patience
     while held := apt.holders_of(look(), apt.WORDS):

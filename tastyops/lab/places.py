@@ -1,4 +1,4 @@
-"""Where the lab keeps things: what was built in a cache, what runs in a state directory."""
+"""Directories of the lab: a cache for built disks, a state directory for the running lab."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def cache() -> Path:
-    """What was built; may be deleted at any time the lab is down."""
+    """Cache of built disks; may be deleted while the lab is down."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(base).absolute() / "tastyops" / "lab"
 
 
 def state() -> Path:
-    """The running machine: its disks, logs, and the record of what was started."""
+    """State of the running lab: disks, logs, and the record of its processes."""
     base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return Path(base).absolute() / "tastyops" / "lab"
 

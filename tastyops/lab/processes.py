@@ -1,4 +1,4 @@
-"""Starting and ending what the lab runs: always by process id, its start time checked."""
+"""Starts and ends the lab's processes, by process id and start time."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ POLL = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of ours; its start time tells it from a later one with the same id."""
+    """A process; the start time tells it from a later process with the same id."""
 
     pid: int
     started: int
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs (a zombie does not)."""
+        """Whether the process runs; a zombie does not."""
         return start_time(self.pid) == self.started
 
     def end(self, patience: float = 5.0) -> None:
-        """Ends it: politely, then not. Does nothing when it is gone already."""
+        """Ends the process with SIGTERM, then SIGKILL. A process that has ended is ignored."""
         for what in (signal.SIGTERM, signal.SIGKILL):
             if not self.alive:
                 break
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, what)
-            if waited_for(lambda: not self.alive, patience):
+            if wait_for(lambda: not self.alive, patience):
                 break
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
 
 
 def start_time(pid: int) -> int | None:
-    """When a process was started, in the kernel's ticks; None if it does not run."""
+    """Start time of a process in the kernel's ticks; None if it does not run."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
@@ -52,42 +52,42 @@ def start_time(pid: int) -> int | None:
     return int(started) if started else None
 
 
-def found(pid: int) -> Process | None:
-    """The running process of that id."""
+def find_process(pid: int) -> Process | None:
+    """The running process with an id."""
     started = start_time(pid)
     return None if started is None else Process(pid, started)
 
 
 def from_file(path: Path, mark: str) -> Process | None:
-    """The process whose id a file holds, if its command line still carries the mark."""
+    """The process whose id a file holds, if its command line contains the mark."""
     try:
         pid = int(path.read_text("ascii"))
         line = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
     except (OSError, ValueError):
         return None
-    return found(pid) if mark in line else None
+    return find_process(pid) if mark in line else None
 
 
 def start(argv: Sequence[str], log: Path, *, folder: Path | None = None) -> Process:
-    """Starts a process of its own session that outlives us, its output in a file."""
+    """Starts a process in a new session that outlives this one; a file takes its output."""
     with log.open("ab") as output:
         child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             cwd=folder, start_new_session=True,
         )
-    process = found(child.pid)
-    # Popen's destructor would warn about a child that is meant to outlive us.
+    process = find_process(child.pid)
+    # Popen's destructor would warn about a child that is meant to outlive this process.
     child.returncode = 0
     if process is None:
         raise LabFailed(f"{argv[0]} ended at once: {last_words(log)}")
     return process
 
 
-def complete(
+def run_to_end(
     argv: Sequence[str], log: Path, *, timeout: float, environment: Mapping[str, str] | None = None,
     stdin: bytes = b"", what: str = "",
 ) -> None:
-    """Runs a command to its end, its output in a file. Raises LabFailed with its last words."""
+    """Runs a command to its end, output to a file. Raises LabFailed with the last lines."""
     name = what or argv[0]
     with log.open("ab") as output:
         try:
@@ -116,8 +116,8 @@ def last_words(log: Path, lines: int = 5) -> str:
     return ""
 
 
-def waited_for(so: Callable[[], bool], patience: float, poll: float = POLL) -> bool:
-    """Waits until something is so, at most that many seconds; whether it came to be."""
+def wait_for(so: Callable[[], bool], patience: float, poll: float = POLL) -> bool:
+    """Waits until ``so()`` is true, at most ``patience`` seconds; tells whether it became true."""
     due = time.monotonic() + patience
     while not so():
         if time.monotonic() > due:

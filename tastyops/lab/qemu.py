@@ -22,7 +22,7 @@ _PROCESSORS = {
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """A disk in the machine, or on the shelf: QEMU's name for it, its serial, its file."""
+    """A disk in the machine or on the shelf: QEMU's name, serial, image file."""
 
     name: str
     serial: str
@@ -30,18 +30,18 @@ class Drive:
     sector: int = 512
     """Bytes of a logical and a physical sector: 512, or 4096 for a 4Kn disk."""
     attached: bool = True
-    """Whether it is in the machine; a pulled one keeps its file, and can be put back."""
+    """Whether the disk is in the machine; a pulled disk keeps its file."""
 
     @property
     def node(self) -> dict[str, Any]:
-        """Its image, as a block node: what ``blockdev-add`` takes."""
+        """The image as a block node, the argument of ``blockdev-add``."""
         return {
             "driver": "qcow2", "node-name": self.name, "discard": "unmap",
             "detect-zeroes": "unmap", "file": {"driver": "file", "filename": str(self.path)},
         }  # fmt: skip
 
     def device(self, bootindex: int) -> dict[str, Any]:
-        """The disk itself: what ``device_add`` takes. Firmware tries it in ``bootindex`` order."""
+        """The disk, the argument of ``device_add``. Firmware boots by ``bootindex``."""
         plain = {
             "driver": "scsi-hd", "bus": "scsi0.0", "id": self.name, "drive": self.name,
             "serial": self.serial, "bootindex": bootindex,
@@ -51,44 +51,44 @@ class Drive:
 
 
 def pristine(folder: Path) -> tuple[Drive, ...]:
-    """The recipe's three disks, their files in a folder."""
+    """The recipe's three disks, with their files in a folder."""
     return tuple(Drive(d.name, d.serial, folder / f"{d.name}.qcow2") for d in recipe.DISKS)
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One lab machine: its disks, the files and sockets in its run directory, its ports."""
+    """A lab machine: disks, run directory with files and sockets, ports."""
 
     accelerator: str
     drives: tuple[Drive, ...]
     folder: Path
-    """Sockets and the pid file; its path is short, as Unix sockets need it."""
+    """Directory of sockets and pid file; a short path, as Unix sockets require."""
     ssh_port: int
     visitor_log: Path
     bmc_port: int | None = None
 
     @property
     def qmp(self) -> Path:
-        """QEMU's machine protocol."""
+        """Socket of QEMU's machine protocol."""
         return self.folder / "qmp"
 
     @property
     def pid_file(self) -> Path:
-        """Where QEMU leaves its process id."""
+        """File in which QEMU writes its process id."""
         return self.folder / "qemu.pid"
 
     @property
     def serial(self) -> Path:
-        """The hub's socket; QEMU connects to it, again and again if need be."""
+        """The hub's socket, to which QEMU connects, retrying until it succeeds."""
         return self.folder / "serial"
 
     def arguments(self) -> list[str]:
-        """The whole command line for a cold boot."""
+        """Command line of a cold boot."""
         return [
             *common(self.accelerator), *drives(self.drives),
             "-pidfile", str(self.pid_file),
             "-qmp", f"unix:{escaped(self.qmp)},server=on,wait=off",
-            # restrict=on: the guest reaches nothing, not even this machine; only ssh gets in.
+            # restrict=on: the guest reaches nothing outside; only ssh reaches the guest.
             "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22",
             "-device", "virtio-net-pci,netdev=net0,id=nic0,romfile=",
             "-chardev", f"socket,id=console,path={escaped(self.serial)},server=off,reconnect=1",
@@ -107,12 +107,12 @@ class Machine:
         ]  # fmt: skip
 
     def script(self) -> str:
-        """A start script: a cold boot, or with arguments of its own what these say."""
+        """Start script: a cold boot, with the script's own arguments added."""
         return f"#!/bin/sh\nexec {shlex.join(self.arguments())} \"$@\"\n"
 
 
 def common(accelerator: str) -> list[str]:
-    """What every machine of ours is."""
+    """Options of every machine."""
     return [
         PROGRAM, "-no-user-config", "-nodefaults", "-display", "none",
         "-machine", "pc", *_PROCESSORS[accelerator],
@@ -121,7 +121,7 @@ def common(accelerator: str) -> list[str]:
 
 
 def drives(all_drives: Sequence[Drive]) -> list[str]:
-    """The disks on one SCSI bus, each with its serial, each bootable in turn."""
+    """Options for the disks on one SCSI bus, with serials and boot order."""
     words = ["-device", "virtio-scsi-pci,id=scsi0"]
     for number, drive in enumerate(all_drives, 1):
         if drive.attached:
@@ -141,7 +141,7 @@ def drives(all_drives: Sequence[Drive]) -> list[str]:
 def builder(
     accelerator: str, disks: Sequence[Drive], image: Path, kernel: Path, initrd: Path
 ) -> list[str]:
-    """The machine that turns a plain image into three disks; its console is standard output."""
+    """Command line of the machine that puts an image on three disks; console on stdout."""
     return [
         *common(accelerator), *drives(disks), "-no-reboot",
         "-kernel", str(kernel), "-initrd", str(initrd),
@@ -156,5 +156,5 @@ def builder(
 
 
 def escaped(path: Path) -> str:
-    """A path inside one of QEMU's option lists, where a comma is doubled."""
+    """Quotes a path for QEMU's option lists, where commas are doubled."""
     return str(path).replace(",", ",,")

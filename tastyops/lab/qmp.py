@@ -1,4 +1,4 @@
-"""QEMU's machine protocol over its Unix socket: one question, one answer, never a wait for ever."""
+"""QEMU's machine protocol over its Unix socket: one command, one answer, with a timeout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tastyops.errors import LabFailed
 
 
 class Qmp:
-    """One connection; QEMU serves one at a time, so it is closed soon."""
+    """A connection; close it soon, because QEMU serves one at a time."""
 
     def __init__(self, path: Path, timeout: float = 60.0) -> None:
         self._timeout = timeout
@@ -34,11 +34,11 @@ class Qmp:
             raise
 
     def ask(self, command: str, **arguments: Any) -> Any:
-        """What QEMU returns. Raises LabFailed for its error, or when it stays silent."""
+        """Runs a command. Raises LabFailed for an error or a missing answer."""
         return self.put(command, {_dashed(k): v for k, v in arguments.items()})
 
     def put(self, command: str, arguments: dict[str, Any]) -> Any:
-        """The same, with arguments whose names hold underscores, as a device's options do."""
+        """Runs a command with arguments whose names contain underscores."""
         question = {"execute": command, "arguments": arguments}
         try:
             self._socket.sendall(json.dumps(question).encode() + b"\n")
@@ -52,7 +52,7 @@ class Qmp:
             raise LabFailed(f"QEMU does not answer {command}: {error}.") from error
 
     def migrated(self, patience: float) -> None:
-        """Waits until the memory is saved or loaded. Raises LabFailed."""
+        """Waits until a migration to or from a file is complete. Raises LabFailed."""
         due = time.monotonic() + patience
         while True:
             told = self.ask("query-migrate")
@@ -78,7 +78,7 @@ class Qmp:
         return told
 
     def close(self) -> None:
-        """Ends the connection; the machine runs on."""
+        """Closes the connection; the machine keeps running."""
         self._socket.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What the lab machine is made from, and the digest that tells one making from another."""
+"""Recipe of the lab machine, and the digest that identifies a build."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 SUITE = "bookworm"
 HOSTNAME = "kalimdor"
-"""Also its name in the inventory, so that the runbooks shipped with tastyops run on it."""
+"""Host name, also in the inventory, so that the shipped runbooks run on the lab."""
 
 CONSOLE_PASSWORD = "lab"  # noqa: S105  of a machine that only loopback reaches
 OPERATOR = "ops"
 VISITOR = "visitor"
-"""Who is always logged in on the second serial port."""
+"""User who is always logged in on the second serial port."""
 
 MEMORY_MB = 1024
 DISK_SIZE = "4G"
@@ -42,7 +42,7 @@ DISKS = (Disk("disk1", "LAB-DISK-1"), Disk("disk2", "LAB-DISK-2"), Disk("disk3",
 
 
 def digest(*more: str) -> str:
-    """A short digest of the recipe, the guest's files, and whatever else is said to matter."""
+    """Short digest of the recipe, the guest's files and ``more``."""
     parts = [SUITE, HOSTNAME, CONSOLE_PASSWORD, DISK_SIZE, *PACKAGES, *map(repr, DISKS), *more]
     sha = hashlib.sha256()
     for part in parts:

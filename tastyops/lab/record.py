@@ -44,17 +44,19 @@ mc_enable 0x20
 
 @dataclass(frozen=True, slots=True)
 class Bmc:
-    """Where it listens (``lan``, UDP), where QEMU and the console hub are, and its files."""
+    """A management controller (OpenIPMI's simulator): its UDP port ``lan``, the ports of QEMU and
+    the console hub, and its files.
+    """
 
     folder: Path
     password_file: Path
-    """Holds the password, so that no command line does."""
+    """File with the password, which keeps it off every command line."""
     lan: int
     machine: int
     console: int
 
     def write(self, start_script: Path) -> None:
-        """Writes its configuration."""
+        """Writes the configuration files."""
         (self.folder / "lan.conf").write_text(self.configuration(start_script))
         (self.folder / "lab.emu").write_text(_EMULATOR)
         (self.folder / "ipmi-state").mkdir(exist_ok=True)
@@ -62,7 +64,7 @@ class Bmc:
         self.password_file.chmod(0o600)
 
     def configuration(self, start_script: Path) -> str:
-        """Its ``lan.conf``; ``startvm`` is what it switches the machine on with."""
+        """Text of ``lan.conf``; ``start_script`` switches the machine on."""
         levels = "\n".join(f"    allowed_auths_{name} none md2 md5 straight" for name in _LEVELS)
         return f"""\
 name "lab"
@@ -84,7 +86,7 @@ set_working_mc 0x20
 """
 
     def arguments(self) -> list[str]:
-        """The simulator's command line."""
+        """Command line of the simulator."""
         folder = self.folder
         return [
             PROGRAM, "-n", "-c", str(folder / "lan.conf"), "-f", str(folder / "lab.emu"),
@@ -92,7 +94,7 @@ set_working_mc 0x20
         ]  # fmt: skip
 
     def command(self, *words: str) -> str:
-        """An ``ipmitool`` command line; without ``-C 3`` it tries a cipher for ten seconds."""
+        """An ``ipmitool`` command line; ``-C 3`` avoids ten seconds of cipher negotiation."""
         return shlex.join([
             "ipmitool", "-I", "lanplus", "-C", "3", "-H", "127.0.0.1", "-p", str(self.lan),
             "-U", USER, "-f", str(self.password_file), *words,
@@ -101,7 +103,7 @@ set_working_mc 0x20
 
 _PATIENCE = 60.0
 _SETTING = 0.5
-"""Seconds from asking for a time to its being set: a shell on a slow machine."""
+"""Seconds from sending a time until a shell on a slow machine has set it."""
 
 _UNANSWERED = (OSError, EOFError, paramiko.SSHException)
 
@@ -111,14 +113,14 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """How to reach it: a port on loopback, the key made with it, and its own key on record."""
+    """Commands in the lab machine as root over SSH: port on loopback, client key, known hosts."""
 
     port: int
     key: Path
     known_hosts: Path
 
     def run(self, command: str, *, timeout: float = 120.0) -> str:
-        """What a shell command prints. Raises LabFailed if it fails or takes too long."""
+        """Runs a shell command and gives its output. Raises LabFailed on failure or timeout."""
         try:
             with self._connected() as client:
                 status, output = _answer(client, command, timeout)
@@ -129,7 +131,7 @@ class Guest:
         return output
 
     def answers(self, timeout: float = 5.0) -> bool:
-        """Whether its sshd greets (through QEMU's forwarding a connection alone proves nothing)."""
+        """Whether sshd sends its banner; QEMU accepts a forwarded connection without sshd."""
         with (
             contextlib.suppress(OSError),
             socket.create_connection(("127.0.0.1", self.port), timeout) as link,
@@ -139,7 +141,7 @@ class Guest:
         return False
 
     def wait(self, patience: float) -> None:
-        """Waits until a command succeeds there. Raises LabFailed."""
+        """Waits until a command succeeds in the machine. Raises LabFailed."""
         due = time.monotonic() + patience
         while True:
             if self.answers():
@@ -154,7 +156,7 @@ class Guest:
             time.sleep(0.2)
 
     def set_clock(self) -> None:
-        """Gives it the time of this machine; a restored one still has its snapshot's."""
+        """Sets the clock to this machine's time; a restored machine has its snapshot's time."""
         try:
             with self._connected() as client:  # first: on a busy machine a login takes its time
                 now = time.time() + _SETTING
@@ -205,12 +207,12 @@ def _answer(client: paramiko.SSHClient, command: str, timeout: float) -> tuple[i
 
 
 RECORD = "record.json"
-"""The file's name, in the state directory."""
+"""Name of the file in the state directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Ports on 127.0.0.1, kept over a reset so that the inventory stays true."""
+    """Ports on 127.0.0.1; a reset keeps them, so that the inventory stays valid."""
 
     ssh: int
     console: int
@@ -219,13 +221,13 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Four that are free now, all different. Raises LabFailed."""
+        """Picks four different free ports. Raises LabFailed."""
         with ExitStack() as held:
             return cls(*(_free(held, kind) for kind in _KINDS))
 
     @property
     def usable(self) -> bool:
-        """Whether nobody else has taken one of them meanwhile."""
+        """Whether all ports are free."""
         numbers = (self.ssh, self.console, self.machine, self.lan)
         with ExitStack() as held:
             try:
@@ -237,7 +239,7 @@ class Ports:
 
 
 _RANGE = range(20000, 32000)
-"""Below what outgoing connections are given: nobody takes one while the machine is off."""
+"""Ports below those of outgoing connections, which could take one while the machine is off."""
 
 _KINDS = (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
 
@@ -259,24 +261,24 @@ def _bound(held: ExitStack, kind: socket.SocketKind, number: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One lab, as it was started."""
+    """A lab as it was started."""
 
     golden: Golden
     accelerator: str
     folder: Path
-    """Sockets, pid file, the switch's files: short, private, gone after ``lab.down``."""
+    """Directory of sockets, pid file and the controller's files; ``lab.down`` removes it."""
     ports: Ports
     began: str
     """``restored`` or ``cold``."""
     drives: tuple[Drive, ...]
-    """Its disks, pulled ones too: what is in the machine now, and after the next power cycle."""
+    """All disks, pulled ones too, as they are now and after the next power cycle."""
     hub: Process | None = None
     bmc: Process | None = None
     faults: tuple[str, ...] = ()
 
     @property
     def machine(self) -> Machine:
-        """QEMU's command line for it."""
+        """The QEMU machine."""
         return Machine(
             self.accelerator, self.drives, self.folder, self.ports.ssh, visitor_log(),
             self.ports.machine,
@@ -284,45 +286,45 @@ class Record:
 
     @property
     def switch(self) -> Bmc:
-        """Its power switch."""
+        """The management controller, which is the power switch."""
         ports, secret = self.ports, places.state() / "ipmi-password"
         return Bmc(self.folder, secret, ports.lan, ports.machine, ports.console)
 
     @property
     def guest(self) -> Guest:
-        """The way in."""
+        """Access to the machine over SSH."""
         return Guest(self.ports.ssh, self.golden.key, places.state() / "known_hosts")
 
     @property
     def qemu(self) -> Process | None:
-        """QEMU, whoever started it: we, or the power switch."""
+        """The QEMU process, whether the lab or the power switch started it."""
         return from_file(self.machine.pid_file, str(self.machine.pid_file))
 
     @property
     def console(self) -> Path:
-        """The hub's socket for whoever wants the serial console."""
+        """The hub's socket for clients of the serial console."""
         return self.folder / "console"
 
     @property
     def start_script(self) -> Path:
-        """What switches the machine on."""
+        """Script that switches the machine on."""
         return self.folder / "start"
 
     def write_start_script(self) -> None:
-        """Writes it anew: the disks it starts the machine with are those in place now."""
+        """Writes the start script for the disks that are in place now."""
         fresh = self.start_script.with_suffix(".new")
         fresh.write_text(self.machine.script())
         fresh.chmod(0o700)
         fresh.replace(self.start_script)
 
     def save(self) -> None:
-        """Writes it down."""
+        """Writes the record."""
         path = places.state() / RECORD
         fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(self._plain(), indent=1) + "\n")
+        fresh.write_text(json.dumps(self._to_json(), indent=1) + "\n")
         fresh.replace(path)
 
-    def _plain(self) -> dict[str, Any]:
+    def _to_json(self) -> dict[str, Any]:
         return {
             "golden": str(self.golden.folder), "accelerator": self.accelerator,
             "folder": str(self.folder), "began": self.began, "faults": list(self.faults),
@@ -331,11 +333,11 @@ class Record:
                 [drive.name, drive.serial, str(drive.path), drive.sector, drive.attached]
                 for drive in self.drives
             ],
-            "hub": _pair(self.hub), "bmc": _pair(self.bmc),
+            "hub": _process_to_json(self.hub), "bmc": _process_to_json(self.bmc),
         }  # fmt: skip
 
     def forget(self) -> None:
-        """Removes it, and what only made sense while it ran."""
+        """Removes the record, the run directory and the disks' layers."""
         (places.state() / RECORD).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         for drive in self.drives:
@@ -343,7 +345,7 @@ class Record:
 
 
 def read() -> Record | None:
-    """The lab on record; None if there is none, or its record cannot be read."""
+    """Reads the record; None without a lab, or where the record is unreadable."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         plain = json.loads((places.state() / RECORD).read_text())
         return Record(
@@ -352,41 +354,41 @@ def read() -> Record | None:
             Path(plain["folder"]),
             Ports(*plain["ports"]),
             plain["began"],
-            _drives(plain),
-            _process(plain["hub"]),
-            _process(plain["bmc"]),
+            _drives_from_json(plain),
+            _process_from_json(plain["hub"]),
+            _process_from_json(plain["bmc"]),
             tuple(plain["faults"]),
         )
     return None
 
 
-def _drives(plain: dict[str, Any]) -> tuple[Drive, ...]:
-    """Its disks; a lab begun by a tastyops that could not swap them has the recipe's."""
+def _drives_from_json(plain: dict[str, Any]) -> tuple[Drive, ...]:
+    """Disks of a record; the recipe's where an older tastyops recorded none."""
     if "drives" not in plain:
         return pristine(places.state())
     return tuple(Drive(a, b, Path(c), int(d), bool(e)) for a, b, c, d, e in plain["drives"])
 
 
 def console_log() -> Path:
-    """Everything the machine said on its serial console."""
+    """Log of the machine's serial console."""
     return places.state() / "console.log"
 
 
 def visitor_log() -> Path:
-    """Everything the logged-in visitor's terminal showed."""
+    """Log of the logged-in visitor's terminal."""
     return places.state() / "visitor.log"
 
 
-def _pair(process: Process | None) -> list[int] | None:
+def _process_to_json(process: Process | None) -> list[int] | None:
     return [process.pid, process.started] if process else None
 
 
-def _process(pair: list[int] | None) -> Process | None:
+def _process_from_json(pair: list[int] | None) -> Process | None:
     return Process(*pair) if pair else None
 
 
 def writable() -> Path:
-    """The state directory, made if need be, for nobody else to read."""
+    """Creates the state directory where it is missing, readable by this account alone."""
     folder = places.state()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.chmod(folder, 0o700)

@@ -1,4 +1,4 @@
-"""Hands on the lab's console: a terminal here, joined to the machine's serial port."""
+"""Connects this terminal to the lab machine's serial console."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from tastyops.errors import LabFailed
 
 LEAVE = b"\x1d"
-"""Ctrl-], as telnet has it."""
+"""Ctrl-], telnet's escape key."""
 
 
 def join(console: Path, raw: Callable[[int], AbstractContextManager[None]]) -> None:
-    """Joins standard input and output to the console until Ctrl-] or the end of input.
+    """Connects standard input and output to the console until Ctrl-] or the end of input.
 
     ``raw`` makes a terminal pass every key on, for as long as it is entered.
     """

@@ -1,4 +1,4 @@
-"""apt-get of the modelled machine: what it prints, how long it takes, what it leaves behind."""
+"""apt-get of the modelled machine: its output, its duration and its effects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tastyops.practice.processes import Killed, Process, Processes
 _SITE = "http://deb.practice.example"
 _LOCK = "/var/lib/dpkg/lock-frontend"
 _RATE = 11_200_000
-"""Bytes a second from the mirror."""
+"""Download rate from the mirror, in bytes a second."""
 
 _KERNEL_SIZE = 8_208_320
 _KERNEL = "linux-image-"
@@ -33,7 +33,7 @@ _FLAGS = {
     "--no-install-recommends",
 }
 LISTS_HOLDER, DPKG_HOLDER = "apt-get", "unattended-upgr"
-"""What runs by itself every day on a Debian, and holds locks meanwhile."""
+"""Programs that a Debian starts by itself every day, and that hold locks while they run."""
 
 _SIMULATE = {"-s", "--simulate", "--dry-run", "--just-print", "--no-act"}
 
@@ -48,7 +48,7 @@ class _Request:
 
 @dataclass
 class _Plan:
-    """What an installation amounts to: named packages, those they bring, those to finish."""
+    """What an installation does: new packages, upgraded packages, packages left unfinished."""
 
     fresh: list[Package] = field(default_factory=list)
     upgraded: list[Package] = field(default_factory=list)
@@ -56,12 +56,12 @@ class _Plan:
 
     @property
     def fetched(self) -> list[Package]:
-        """Everything to download, dependencies first."""
+        """All packages to download, dependencies first."""
         return [*self.fresh, *self.upgraded]
 
 
 class Apt:
-    """apt-get(8) over the package database; kernels get their initrd and their boot entry."""
+    """apt-get(8) and dpkg(1); a new kernel gets its initial ramdisk and its boot entry."""
 
     def __init__(
         self,
@@ -85,16 +85,16 @@ class Apt:
             for name, seconds in (busy or {}).items()
             if seconds
         }
-        """Processes of others that hold locks, and until when, by their program."""
+        """By program: a process of somebody else that holds locks, and until when."""
         self._cut_off = False
-        """Whether dpkg was killed in mid work, and its own journal not gone through since."""
+        """Whether dpkg was killed at work, and ``dpkg --configure`` has not run since."""
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {"apt-get": self._apt_get, "dpkg": self._dpkg}
 
     def scripts(self) -> Commands:
-        """The reading of who holds which lock, by the text of its script."""
+        """tastyops' script that reads who holds which lock, and what answers it."""
         return {apt.SCRIPT: self._locks}
 
     def _locks(self, call: Call) -> int:
@@ -108,7 +108,7 @@ class Apt:
         return 0
 
     def _other(self, name: str) -> Process | None:
-        """That program's process while it holds its locks."""
+        """The program's process while it holds its locks; None afterwards."""
         process, until = self._others.get(name, (None, 0.0))
         if process is not None and self._processes.clock.time() >= until:
             del self._others[name]
@@ -143,7 +143,7 @@ class Apt:
                 self._holder = None
 
     def _dpkg(self, call: Call) -> int:
-        """dpkg(1), of which only completing what is half done is modelled."""
+        """dpkg(1); only ``--configure`` of unfinished packages is modelled."""
         words = [word for word in call.argv[1:] if not word.startswith("--force-")]
         if words not in (["--configure", "--pending"], ["--configure", "-a"]):
             raise NotModelled(" ".join(call.argv))
@@ -158,7 +158,7 @@ class Apt:
         return 0
 
     def _work(self, call: Call, plan: _Plan) -> None:
-        """Does it, and remembers if it is killed meanwhile. Raises Killed."""
+        """Performs the plan; a kill leaves dpkg interrupted. Raises Killed."""
         try:
             for seconds, line in self._steps(plan):
                 self._processes.sleep(call.process, seconds)
@@ -169,7 +169,7 @@ class Apt:
             raise
 
     def _lock(self, call: Call, patience: float) -> bool:
-        """dpkg's lock, waited for as ``DPkg::Lock::Timeout`` says."""
+        """Takes dpkg's lock, waiting as long as ``DPkg::Lock::Timeout`` allows."""
         waited = 0.0
         while holder := self._locker():
             held = f"Could not get lock {_LOCK}. It is held by process {holder.pid} ({holder.name})"
@@ -193,7 +193,7 @@ class Apt:
         return True
 
     def _locker(self) -> Process | None:
-        """Who holds dpkg's lock."""
+        """The process that holds dpkg's lock."""
         if self._holder and self._processes.alive(self._holder):
             return self._holder
         return self._other(DPKG_HOLDER)
@@ -272,7 +272,7 @@ class Apt:
             call.say(f"Conf {package.name} ({package.candidate} Debian-Security [amd64])")
 
     def _steps(self, plan: _Plan) -> Iterator[tuple[float, str]]:
-        """The work as (seconds before the line, line); its effects happen as it is iterated."""
+        """The work as (seconds before the line, line); iterating has the effects."""
         yield from self._fetch(plan.fetched)
         for package in plan.fetched:
             yield from self._unpack(package)
@@ -327,7 +327,7 @@ class Apt:
 
 
 def _release(package: Package) -> str:
-    """The kernel release a package holds, empty for any other package."""
+    """The kernel release in a package; empty for a package without a kernel."""
     rest = package.name.removeprefix(_KERNEL)
     return rest if rest != package.name and rest[:1].isdigit() else ""
 

@@ -1,4 +1,4 @@
-"""One program being run on the modelled machine: its words, its streams, its process."""
+"""A program running on the modelled machine: arguments, streams, process."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "
 
 @dataclass
 class Input:
-    """A standard input: bytes, and how far they have been read."""
+    """A standard input: bytes, and the position reached."""
 
     data: bytes = b""
     at: int = 0
 
     def rest(self) -> bytes:
-        """Everything not yet read."""
+        """Reads everything that is left."""
         rest, self.at = self.data[self.at :], len(self.data)
         return rest
 
     def line(self) -> bytes | None:
-        """The next line with its newline, None at the end."""
+        """Reads the next line with its newline; None at the end."""
         end = self.data.find(b"\n", self.at) + 1 or len(self.data)
         line, self.at = self.data[self.at : end], end
         return line or None
@@ -46,15 +46,15 @@ class Call:
     directory: str = "/root"
 
     def say(self, text: str, end: str = "\n") -> None:
-        """Text on standard output."""
+        """Writes text to standard output."""
         self.write_out((text + end).encode("utf-8", "surrogateescape"))
 
     def complain(self, text: str) -> None:
-        """A line on standard error."""
+        """Writes a line to standard error."""
         self.write_err((text + "\n").encode("utf-8", "surrogateescape"))
 
     def path(self, word: str) -> str:
-        """The absolute path a word stands for."""
+        """The absolute path of a word, relative to the current directory."""
         path = posixpath.normpath(posixpath.join(self.directory, word))
         return path.replace("//", "/", 1)
 
@@ -66,6 +66,6 @@ Commands = Mapping[str, Command]
 
 
 def program_name(word: str) -> str:
-    """``/usr/bin/cat`` is ``cat``; a path outside of ``PATH`` stays what it is."""
+    """``cat`` for ``/usr/bin/cat``; a path outside ``PATH`` is kept."""
     directory, name = posixpath.split(word)
     return name if directory in PATH and name else word

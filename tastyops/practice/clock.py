@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 
 class PracticeClock:
-    """A clock that runs ``scale`` times as fast as the real one; the engine and the host share it.
+    """Clock that runs ``scale`` times as fast as real time; the engine and the host share it.
 
     Another process makes the same clock from the same ``started`` and ``origin``: the monotonic
     clock counts from the machine's boot, for every process alike.
@@ -32,11 +32,11 @@ class PracticeClock:
         return datetime.fromtimestamp(self.time(), UTC)
 
     def real(self, seconds: float) -> float:
-        """How many real seconds that many practice seconds take."""
+        """Real seconds for a number of practice seconds."""
         return seconds / self.scale
 
     def sleep(self, seconds: float, wake: Callable[[float], bool]) -> None:
-        """Waits; ``wake(real_seconds)`` waits that long at most and says True to end early."""
+        """Waits; ``wake(real_seconds)`` waits at most that long and returns True to end early."""
         due = self.time() + seconds
         while (left := due - self.time()) > 0:
             if wake(self.real(left)):

@@ -26,17 +26,17 @@ _PARTITIONS_AT_MOST = 4
 
 
 class Partitions:
-    """The program; ``changed`` is called after a table was written."""
+    """sfdisk(8) and udevadm(8); ``changed`` is called after a partition table was written."""
 
     def __init__(self, disks: Disks, mirrors: Mirrors, changed: Callable[[], None]) -> None:
         self._disks, self._mirrors, self._changed = disks, mirrors, changed
 
     def commands(self) -> Commands:
-        """The programs; udev has always settled here."""
+        """The programs by name; udev has always settled."""
         return {"sfdisk": self._sfdisk, "udevadm": self._udevadm}
 
     def scripts(self) -> Commands:
-        """The look at who holds a disk, by the text of its script."""
+        """tastyops' script that reads who holds a disk, and what answers it."""
         return {disk_use.SCRIPT: self._holders}
 
     def _udevadm(self, call: Call) -> int:
@@ -60,7 +60,7 @@ class Partitions:
         return 0
 
     def _holders(self, call: Call) -> int:
-        """tastyops' own look at who holds a disk: here only mirrors claim one."""
+        """Answers which disks are in use; on the model only mirrors use one."""
         for device in call.argv[4:]:
             place = self._disks.find(device)
             if place is None:
@@ -106,7 +106,7 @@ class Partitions:
         return 0
 
     def _write(self, call: Call, disk: Disk) -> int:
-        """A whole table. What partitions held that begin where the new ones do is wiped."""
+        """Writes a new table; a signature is wiped where a new partition begins at its place."""
         if any(self._mirrors.holding(f"{disk.name}{part.number}") for part in disk.partitions):
             call.complain("Checking that no-one is using this disk right now ... FAILED")
             return 1
@@ -135,7 +135,7 @@ class Partitions:
         return 0
 
     def _lines(self, call: Call, disk: Disk, there: list[Partition]) -> list[Partition] | None:
-        """The partitions a script of sfdisk's asks for; None where they cannot be made."""
+        """The partitions an sfdisk script asks for; None where one cannot be made."""
         found: list[Partition] = []
         for text in call.stdin.rest().decode("utf-8", "replace").splitlines():
             line = _SFDISK_LINE.fullmatch(text)
@@ -169,7 +169,7 @@ _PROBES = re.compile(r"--(offset|size|output|match-tag)=(\S+)")
 
 
 class Signatures:
-    """The programs; ``changed`` is called after one was erased."""
+    """wipefs(8) and blkid(8); ``changed`` is called after a signature was erased."""
 
     def __init__(
         self, disks: Disks, mirrors: Mirrors, volumes: Volumes, mounts: Mounts,
@@ -179,15 +179,15 @@ class Signatures:
         self._volumes, self._mounts, self._changed = volumes, mounts, changed
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {"wipefs": self._wipefs, "blkid": self._blkid}
 
     def scripts(self) -> Commands:
-        """The reading, by the text of its script."""
+        """tastyops' script that reads signatures, and what answers it."""
         return {signatures("").argv[2]: self._read}
 
     def found(self, device: str) -> list[str]:
-        """The types of all signatures on a device, in libblkid's words."""
+        """Types of all signatures on a device, as libblkid names them."""
         place = self._disks.find(device)
         if place is not None:
             disk, part = place
@@ -200,7 +200,7 @@ class Signatures:
         return ["LVM2_member"] if self._volumes.physical(device) else []
 
     def _read(self, call: Call) -> int:
-        """First and last blocks of the device are read, then its signatures are listed."""
+        """Reads the first and last blocks of a device, then lists its signatures."""
         device = call.argv[-1]
         place = self._disks.find(device)
         if place is not None and place[0].failing:
@@ -209,7 +209,7 @@ class Signatures:
         return self._wipefs(replace(call, argv=("wipefs", "--json", "--no-act", device)))
 
     def _wipefs(self, call: Call) -> int:
-        """wipefs(8), which says nothing at all of a device without a signature."""
+        """wipefs(8); a device without a signature gives no output."""
         options, columns, words = set[str](), "", list[str]()
         left = list(call.argv[1:])
         while left:
@@ -267,7 +267,7 @@ class Signatures:
         return any(self._mirrors.holding(f"{disk.name}{each.number}") for each in parts)
 
     def _blkid(self, call: Call) -> int:
-        """``blkid --probe`` of a stretch of a disk: 2 where nothing begins there."""
+        """``blkid --probe`` of a range of a disk; status 2 where no signature begins there."""
         *options, device = call.argv[1:]
         told = {m[1]: m[2] for word in options if (m := _PROBES.fullmatch(word))}
         place = self._disks.find(device)
@@ -303,7 +303,7 @@ class Lsblk:
         self._disks, self._mirrors, self._volumes, self._mounts = disks, mirrors, volumes, mounts
 
     def commands(self) -> Commands:
-        """The program."""
+        """The program by name."""
         return {"lsblk": self._lsblk}
 
     def _lsblk(self, call: Call) -> int:
@@ -382,7 +382,7 @@ class Lsblk:
 
 
 def _named(rows: list[Row], device: str) -> list[Row]:
-    """The device of that name, with what lies on it; it may lie on several."""
+    """The device of that name in the tree, with the devices on it."""
     for row in rows:
         if device in (row["path"], f"/dev/{row['kname']}"):
             return [row]
@@ -398,19 +398,19 @@ def _only(row: Row, wanted: list[str]) -> Row:
 
 
 _FAILING = 0x08
-"""The bit of its exit status that says so (smartctl(8), EXIT STATUS)."""
+"""Bit of smartctl's exit status for a failing disk (smartctl(8), EXIT STATUS)."""
 
 _BAD_SECTORS = 23
 
 
 class Smart:
-    """The program."""
+    """smartctl(8), with JSON output only."""
 
     def __init__(self, disks: Disks) -> None:
         self._disks = disks
 
     def commands(self) -> Commands:
-        """The program."""
+        """The program by name."""
         return {"smartctl": self._smartctl}
 
     def _smartctl(self, call: Call) -> int:

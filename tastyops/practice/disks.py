@@ -1,4 +1,4 @@
-"""The modelled machine's disks and their partitions; they last from boot to boot."""
+"""Disks and partitions of the modelled machine; a reboot keeps them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ SECTOR = 512
 """Bytes."""
 
 FIRST_SECTOR = 2048
-"""Where the first partition of a disk begins: one MiB, as partitioning programs have it."""
+"""Start of a disk's first partition: one MiB, the default of partitioning programs."""
 
 
 @dataclass
 class Partition:
-    """One partition; ``start`` and ``size`` in sectors. ``holds`` is what a signature says."""
+    """A partition; ``start`` and ``size`` in sectors. ``holds`` is the type its signature names."""
 
     number: int
     start: int
@@ -25,11 +25,11 @@ class Partition:
     """``linux_raid_member``, ``xfs``, ``swap``, …; empty for no signature."""
     uuid: str = ""
     beneath: str = ""
-    """A filesystem that begins where the partition does, below a superblock at its end."""
+    """Type of a filesystem that begins with the partition, where md's superblock is at the end."""
 
     @property
     def end(self) -> int:
-        """The first sector behind it."""
+        """The first sector after the partition."""
         return self.start + self.size
 
 
@@ -45,15 +45,15 @@ class Disk:
     table_id: str = ""
     partitions: list[Partition] = field(default_factory=list)
     boot_code: bool = False
-    """Whether GRUB is in its first sectors."""
+    """Whether GRUB is in the first sectors."""
     failing: bool = False
-    """Whether every request to it fails."""
+    """Whether every request to the disk fails."""
     errors: int = 0
     """Requests that have failed."""
     letters: str = "ata"
-    """How it is attached."""
+    """How the disk is attached, as in udev's names."""
     remains: list[Partition] = field(default_factory=list)
-    """What partitions that were held, and no table has any more."""
+    """Partitions no table has any more, whose content is still on the disk."""
 
     @property
     def by_id(self) -> str:
@@ -62,7 +62,7 @@ class Disk:
 
     @property
     def wwn(self) -> str:
-        """Its world-wide name, as lsblk has it: made up, and the same for a serial always."""
+        """World-wide name as lsblk prints it, derived from the serial number."""
         return f"0x5000{hashlib.sha256(self.serial.encode()).hexdigest()[:12]}"
 
     @property
@@ -71,11 +71,11 @@ class Disk:
         return (self.by_id, f"wwn-{self.wwn}")
 
     def partition(self, number: int) -> Partition | None:
-        """That partition."""
+        """The partition of that number."""
         return next((part for part in self.partitions if part.number == number), None)
 
     def add(self, size_kib: int, *, holds: str = "", type: str = "fd") -> Partition:
-        """Adds a partition behind the last one."""
+        """Adds a partition after the last one."""
         start = max([FIRST_SECTOR, *(part.end for part in self.partitions)])
         made = Partition(len(self.partitions) + 1, start, size_kib * 2, type, holds)
         self.partitions.append(made)
@@ -83,18 +83,18 @@ class Disk:
 
 
 class Disks:
-    """The disks that are attached, by their names of today."""
+    """The attached disks, by their present names."""
 
     def __init__(self, disks: list[Disk], spare: list[Disk]) -> None:
         self.attached = disks
         self.spare = spare
-        """Blank ones in the cupboard."""
+        """Blank disks in the cupboard."""
 
     def __iter__(self) -> Iterator[Disk]:
         return iter(self.attached)
 
     def find(self, device: str) -> tuple[Disk, Partition | None] | None:
-        """What ``/dev/sda``, ``sda1`` or a name in /dev/disk/by-id stands for."""
+        """Disk and partition for ``/dev/sda``, ``sda1`` or a name in /dev/disk/by-id."""
         name = device.removeprefix("/dev/").removeprefix("disk/by-id/")
         for disk in self.attached:
             for whole, between in ((disk.name, ""), *((link, "-part") for link in disk.links)):
@@ -107,11 +107,11 @@ class Disks:
         return None
 
     def detach(self, disk: Disk) -> None:
-        """It is gone, and so is its name."""
+        """Removes a disk; its name is free again."""
         self.attached.remove(disk)
 
     def attach(self, disk: Disk) -> None:
-        """Gives it the first free name."""
+        """Adds a disk under the first free name."""
         taken = {each.name for each in self.attached}
         disk.name = next(name for letter in "abcdefgh" if (name := f"sd{letter}") not in taken)
         self.attached.append(disk)

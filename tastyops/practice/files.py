@@ -1,4 +1,4 @@
-"""A small file system in memory: what the modelled machine has on its disks and in /proc."""
+"""A small filesystem in memory, for the modelled machine's disks, /proc and /sys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 class FileProblem(Exception):
-    """What a system call on a path says when it fails, in strerror's words."""
+    """A failed system call on a path, with strerror's text."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"{path}: {why}")
@@ -17,7 +17,7 @@ class FileProblem(Exception):
 
 
 class NotModelled(Exception):
-    """Something a real machine could do and this one does not; ``status`` is how it ends."""
+    """Something a real machine can do and the model cannot; ``status`` is the exit status."""
 
     def __init__(self, what: str, status: int = 127) -> None:
         super().__init__(what)
@@ -26,24 +26,24 @@ class NotModelled(Exception):
 
 @dataclass
 class File:
-    """A file: bytes, or what a function makes of the moment (``/proc``), or only a size."""
+    """A file: bytes, or a function that makes them when read (/proc), or only a size."""
 
     data: bytearray = field(default_factory=bytearray)
     make: Callable[[], bytes] | None = None
     opaque: int | None = None
-    """The size of a file whose bytes are not modelled, such as a kernel image.
+    """Size of a file whose bytes are not modelled, such as a kernel image.
 
-    Its first ones may be, in ``data``.
+    ``data`` may hold its first bytes.
     """
 
     def size(self) -> int:
-        """Its size; the kernel says 0 for the files it makes."""
+        """Size in bytes; 0 for a file of /proc, as in the kernel."""
         if self.make is not None:
             return 0
         return len(self.data) if self.opaque is None else self.opaque
 
     def write(self, data: bytes) -> None:
-        """Appends."""
+        """Appends bytes."""
         if self.opaque is not None:
             self.opaque += len(data)
         else:
@@ -56,14 +56,14 @@ class _Null(File):
 
 
 class _Switch(File):
-    """A file of sysfs that does something when it is written to."""
+    """A file of sysfs with an effect when it is written."""
 
     def __init__(self, flip: Callable[[bytes], None]) -> None:
         super().__init__()
         self._flip = flip
 
     def write(self, data: bytes) -> None:
-        """Does it."""
+        """Passes the bytes to the function."""
         self._flip(data)
 
 
@@ -75,10 +75,10 @@ class Files:
         self._directories: set[str] = {"/"}
         self.add_directory("/dev/shm")  # noqa: S108  the model's, not ours
 
-    # -- what the machine's maker uses ------------------------------------------------------
+    # -- for building the machine ------------------------------------------------------------
 
     def add(self, path: str, content: str | bytes | Callable[[], bytes]) -> None:
-        """Puts a file there, with its directories."""
+        """Adds a file, and its directories."""
         self.add_directory(posixpath.dirname(path))
         if callable(content):
             self._files[path] = File(make=content)
@@ -87,17 +87,17 @@ class Files:
             self._files[path] = File(bytearray(data))
 
     def add_switch(self, path: str, flip: Callable[[bytes], None]) -> None:
-        """Puts a file there that passes on what is written to it."""
+        """Adds a file that calls ``flip`` with what is written to it."""
         self.add_directory(posixpath.dirname(path))
         self._files[path] = _Switch(flip)
 
     def add_opaque(self, path: str, size: int, head: bytes = b"") -> None:
-        """Puts a file there of which only the size and the first bytes are modelled."""
+        """Adds a file of which only the size and the first bytes are modelled."""
         self.add_directory(posixpath.dirname(path))
         self._files[path] = File(bytearray(head), opaque=size)
 
     def head(self, path: str, count: int) -> bytes:
-        """Its first bytes; zeros where they are not modelled. Raises FileProblem."""
+        """First bytes of a file; zeros where they are not modelled. Raises FileProblem."""
         file = self.file(path)
         if file.opaque is None:
             return self.read(path)[:count]
@@ -105,34 +105,34 @@ class Files:
         return bytes(file.data[:count]).ljust(count, b"\0")
 
     def add_directory(self, path: str) -> None:
-        """Makes a directory and those above it."""
+        """Adds a directory and its parents."""
         while path not in self._directories:
             self._directories.add(path)
             path = posixpath.dirname(path)
 
     def clear(self, directory: str) -> None:
-        """Empties a directory, as a boot does with a tmpfs."""
+        """Empties a directory, as a boot empties a tmpfs."""
         inside = directory + "/"
         for path in [p for p in self._files if p.startswith(inside)]:
             del self._files[path]
         self._directories -= {p for p in self._directories if p.startswith(inside)}
 
-    # -- what programs use ------------------------------------------------------------------
+    # -- for programs ------------------------------------------------------------------------
 
     def is_directory(self, path: str) -> bool:
-        """Whether it is one."""
+        """Whether the path is a directory."""
         return path in self._directories
 
     def is_file(self, path: str) -> bool:
-        """Whether there is a file of that name."""
+        """Whether the path is a file."""
         return path in self._files
 
     def exists(self, path: str) -> bool:
-        """Whether there is anything of that name."""
+        """Whether the path exists."""
         return path in self._files or path in self._directories
 
     def file(self, path: str) -> File:
-        """The file. Raises FileProblem."""
+        """The file at a path. Raises FileProblem."""
         if path in self._directories:
             raise FileProblem(path, "Is a directory")
         if path not in self._files:
@@ -140,22 +140,22 @@ class Files:
         return self._files[path]
 
     def read(self, path: str) -> bytes:
-        """Its content. Raises FileProblem, NotModelled."""
+        """Content of a file. Raises FileProblem, NotModelled."""
         file = self.file(path)
         if file.opaque is not None:
             raise NotModelled(f"the content of {path} (only its size is)")
         return file.make() if file.make else bytes(file.data)
 
     def text(self, path: str) -> str:
-        """Its content as text, empty when it is not there."""
+        """Content of a file as text; empty where there is no such file."""
         return self.read(path).decode("utf-8", "replace") if path in self._files else ""
 
     def size(self, path: str) -> int:
-        """Its size. Raises FileProblem."""
+        """Size in bytes. Raises FileProblem."""
         return 4096 if path in self._directories else self.file(path).size()
 
     def open(self, path: str, *, append: bool = False, fresh: bool = False) -> File:
-        """The file, for writing; made, emptied or, with ``fresh``, refused if it is there."""
+        """Opens a file for writing: creates or empties it. ``fresh`` refuses a file that exists."""
         if path in self._directories:
             raise FileProblem(path, "Is a directory")
         if posixpath.dirname(path) not in self._directories:
@@ -171,7 +171,7 @@ class Files:
         return file
 
     def make_directory(self, path: str) -> None:
-        """One directory. Raises FileProblem."""
+        """Creates one directory. Raises FileProblem."""
         if self.exists(path):
             raise FileProblem(path, "File exists")
         if posixpath.dirname(path) not in self._directories:
@@ -179,20 +179,20 @@ class Files:
         self._directories.add(path)
 
     def remove(self, path: str) -> None:
-        """Unlinks a file; whoever has it open keeps it. Raises FileProblem."""
+        """Unlinks a file; a program that has it open keeps it. Raises FileProblem."""
         if self.file(path).make is not None or path.startswith(("/dev/", "/proc/")):
             raise FileProblem(path, "Operation not permitted")
         del self._files[path]
 
     def remove_directory(self, path: str) -> None:
-        """A directory with everything in it. Raises FileProblem."""
+        """Removes a directory with everything in it. Raises FileProblem."""
         if path not in self._directories:
             raise FileProblem(path, "No such file or directory")
         self.clear(path)
         self._directories.discard(path)
 
     def names(self, directory: str) -> list[str]:
-        """What is in a directory, sorted. Raises FileProblem."""
+        """Names in a directory, sorted. Raises FileProblem."""
         if directory not in self._directories:
             raise FileProblem(directory, "No such file or directory")
         paths = {*self._files, *self._directories} - {"/"}

@@ -23,7 +23,7 @@ FSTAB = "/etc/fstab"
 
 @dataclass
 class Filesystem:
-    """A filesystem on a device; sizes in bytes. ``damage`` is what a check would find."""
+    """A filesystem on a device; sizes in bytes. ``damage`` lists what a check finds."""
 
     device: str
     type: str
@@ -33,14 +33,14 @@ class Filesystem:
     label: str = ""
     damage: list[str] = field(default_factory=list)
     lost: list[tuple[int, str, str]] = field(default_factory=list)
-    """What a repair moved to lost+found: bytes, owner, name."""
+    """Files a repair moved to lost+found: bytes, owner, name."""
     dirty: bool = False
-    """Whether its log holds what only a mount replays."""
+    """Whether the log holds changes that only a mount replays."""
 
 
 @dataclass
 class Mount:
-    """One mount. ``root`` is the directory of the filesystem that is seen, for a bind mount."""
+    """A mount. For a bind mount ``root`` is the directory of the filesystem it shows."""
 
     target: str
     filesystem: Filesystem
@@ -50,18 +50,18 @@ class Mount:
 
 
 class Mounts:
-    """What is mounted; ``booted`` mounts what fstab says."""
+    """The mounted filesystems; ``mount_fstab`` mounts those of /etc/fstab."""
 
     def __init__(self, files: Files, filesystems: list[Filesystem]) -> None:
         self._files = files
         self.filesystems = filesystems
         self.busy: Callable[[str], bool] = lambda target: False
-        """Whether anybody uses what is mounted there."""
+        """Whether a process uses the filesystem mounted at a directory."""
         self.mounted: list[Mount] = []
-        self.booted()
+        self.mount_fstab()
 
-    def booted(self) -> None:
-        """What a boot into normal operation mounts."""
+    def mount_fstab(self) -> None:
+        """Mounts the filesystems of /etc/fstab, as a normal boot does."""
         self.mounted = []
         for target, source, _, options in self.fstab():
             filesystem = self.filesystem(source)
@@ -83,18 +83,18 @@ class Mounts:
         return next((each for each in self.filesystems if each.device == device), None)
 
     def places(self, device: str) -> list[str]:
-        """Where a device is mounted."""
+        """Directories a device is mounted on."""
         return [each.target for each in self.mounted if each.filesystem.device == device]
 
     def at(self, target: str) -> Mount | None:
-        """What is mounted at exactly that place, the last one first."""
+        """The mount at exactly that directory; the last one where there are several."""
         target = target.rstrip("/") or "/"
         return next((each for each in reversed(self.mounted) if each.target == target), None)
 
     # -- programs ----------------------------------------------------------------------------
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {"findmnt": self._findmnt, "mount": self._mount, "umount": self._umount}
 
     def _findmnt(self, call: Call) -> int:
@@ -127,7 +127,7 @@ class Mounts:
         return 0 if rows else 1
 
     def _around(self, path: str) -> str:
-        """Where the filesystem is mounted that a path is on."""
+        """The mount of the filesystem a path is on."""
         above = [each.target for each in self.mounted if f"{path}/".startswith(f"{each.target}/")]
         return max(above, key=len, default="/")
 
@@ -204,7 +204,7 @@ def _row(mount: Mount) -> dict[str, Any]:
 
 _BLOCK = 4096
 _CHECK_RATE = 400 * 1024 * 1024
-"""Bytes of used space a check gets through in a second of practice time."""
+"""Bytes of used space that a check reads in a second of practice time."""
 
 
 class FilesystemTools:
@@ -215,7 +215,7 @@ class FilesystemTools:
         self._processes = processes
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {
             "xfs_repair": self._xfs_repair,
             "e2fsck": self._e2fsck,
@@ -235,7 +235,7 @@ class FilesystemTools:
         self._processes.sleep(call.process, 5 + filesystem.used / _CHECK_RATE)
 
     def _xfs_repair(self, call: Call) -> int:
-        """xfs_repair(8): 1 for damage found with -n, 2 for a log that only a mount replays."""
+        """xfs_repair(8): 1 for damage found with -n, 2 for a log that a mount must replay."""
         options = {word for word in call.argv[1:] if word.startswith("-")}
         words = [word for word in call.argv[1:] if not word.startswith("-")]
         if options - {"-n", "-e", "-L"} or len(words) != 1:
@@ -328,7 +328,7 @@ class Snapshots:
         self._volumes, self._mounts = volumes, mounts
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {"lvcreate": self._lvcreate, "lvremove": self._lvremove}
 
     def _lvcreate(self, call: Call) -> int:
@@ -372,7 +372,7 @@ _ALWAYS = {
         (402, "rsyslogd", "system.slice/rsyslog.service"),
     ),
 }
-"""Processes that always use a place: number, name, cgroup."""
+"""Processes that always use a directory: number, name, cgroup."""
 
 _FIRST_SHELL = 2001
 
@@ -396,7 +396,7 @@ class UsageTools:
             files.add(f"/proc/{number}/cgroup", f"0::/{group}\n")
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {"find": self._find}
 
     def _using(self, target: str) -> list[int]:

@@ -26,7 +26,7 @@ _HEAD = (
 
 
 class Grub:
-    """The boot loader's files and what it would start."""
+    """GRUB's files, and the entry it starts at the next boot."""
 
     def __init__(self, files: Files, default: str) -> None:
         self._files = files
@@ -42,11 +42,11 @@ class Grub:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The menu's entries, as update-grub last wrote them."""
+        """Entries of the menu, as update-grub last wrote them."""
         return self._menu
 
     def update(self) -> list[str]:
-        """What update-grub does; gives the lines it prints."""
+        """Runs update-grub, and gives the lines it prints."""
         releases, said = self.kernels(), ["Generating grub configuration file ..."]
         with_initrd = {r: self._files.exists(f"/boot/initrd.img-{r}") for r in releases}
         for release in releases:
@@ -61,12 +61,12 @@ class Grub:
     # -- the environment block ---------------------------------------------------------------
 
     def environment(self) -> dict[str, str]:
-        """grubenv's variables."""
+        """Variables in grubenv."""
         lines = self._files.text(ENVIRONMENT).splitlines()
         return dict(ln.partition("=")[::2] for ln in lines if "=" in ln and not ln.startswith("#"))
 
     def set(self, name: str, value: str | None) -> None:
-        """Writes one variable, or drops it."""
+        """Writes a variable to grubenv; None removes it."""
         variables = self.environment()
         variables.pop(name, None)
         if value is not None:
@@ -74,7 +74,7 @@ class Grub:
         text = _HEAD + "".join(f"{key}={val}\n" for key, val in variables.items())
         self._files.add(ENVIRONMENT, text.ljust(_BLOCK_SIZE, "#"))
 
-    # -- what it starts ----------------------------------------------------------------------
+    # -- the entry of the next boot ----------------------------------------------------------
 
     def choice(self) -> Entry | None:
         """The entry the next boot starts; None when there is no usable menu."""
@@ -87,7 +87,7 @@ class Grub:
         return self._resolve(variables.get("next_entry") or wanted)
 
     def _resolve(self, wanted: str) -> Entry:
-        """A default as GRUB reads it: one part a level; what names no entry is the first one."""
+        """Resolves a default as GRUB does, by levels; an unknown name gives the first entry."""
         top: list[Entry | None] = [entry for entry in self._menu if not entry.submenu]
         inside: list[Entry | None] = [entry for entry in self._menu if entry.submenu]
         if inside:
@@ -99,7 +99,7 @@ class Grub:
     # -- programs ----------------------------------------------------------------------------
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {
             "grub-editenv": self._editenv,
             "grub-set-default": self._set_default,
@@ -155,7 +155,7 @@ class Grub:
 
 
 def _parts(wanted: str) -> tuple[str, str]:
-    """A default's part for this level and the rest; two ``>`` stand for one of the name's own."""
+    """Splits a default into the name at this level and the rest; ``>>`` is a literal ``>``."""
     name, position = "", 0
     while position < len(wanted):
         if wanted[position] == ">":
@@ -167,7 +167,7 @@ def _parts(wanted: str) -> tuple[str, str]:
 
 
 def _level(entries: Sequence[Entry | None], wanted: str) -> Entry | None:
-    """A level's entry: by a leading number, else by title or id. None is the submenu."""
+    """An entry of this level by a leading number, title or id. None stands for the submenu."""
     text = wanted.lstrip()
     base = 16 if text.startswith("0x") else 8 if re.match("0[0-7]", text) else 10
     digits = "".join(takewhile(_DIGITS[base].__contains__, text[2 if base == 16 else 0 :].lower()))
@@ -195,7 +195,7 @@ _INSTALL_SECONDS = 6.0
 _OD_BOUNDS = re.compile(r"--(skip|read)-bytes=(\d+)")
 _OD_OPTIONS = {"--address-radix=n", "--format=x1", "--output-duplicates"}
 _CORE_AT = 1
-"""The sector GRUB's core image begins in: the one after the first."""
+"""Sector in which GRUB's core image begins."""
 
 
 class BootCode:
@@ -207,7 +207,7 @@ class BootCode:
         self._answers = {_DEVICES_QUESTION: names, f"{_DEVICES_QUESTION}_empty": "false"}
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {
             "grub-install": self._install,
             "od": self._od,
@@ -216,7 +216,7 @@ class BootCode:
         }
 
     def links(self) -> Iterator[tuple[str, str]]:
-        """udev's names in /dev/disk/by-id, and where each leads."""
+        """udev's links in /dev/disk/by-id, and the target of each."""
         for disk in self._disks:
             for link in disk.links:
                 yield link, f"../../{disk.name}"

@@ -16,7 +16,7 @@ _CLASSES = "--class debian --class gnu-linux --class gnu --class os"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of the menu: how GRUB names it, the submenu it is in, the kernel it starts."""
+    """An entry of the menu: id, title, submenu, and the kernel it starts."""
 
     id: str
     title: str
@@ -30,12 +30,12 @@ ADVANCED_TITLE = "Advanced options for Debian GNU/Linux"
 
 
 def entry_path(release: str) -> str:
-    """What grub-set-default takes for that kernel's entry."""
+    """Argument of grub-set-default for the entry of a kernel."""
     return f"{ADVANCED}>gnulinux-{release}-advanced-{_ROOT}"
 
 
 def menu_of(releases: Sequence[str]) -> tuple[Entry, ...]:
-    """The menu for those kernels, the newest first."""
+    """Entries of the menu for these kernels, the newest first."""
     if not releases:
         return ()
     entries = [Entry(f"gnulinux-simple-{_ROOT}", "Debian GNU/Linux", releases[0])]
@@ -55,7 +55,7 @@ def menu_of(releases: Sequence[str]) -> tuple[Entry, ...]:
 
 
 def config_of(menu: Sequence[Entry], default: str, with_initrd: Mapping[str, bool]) -> str:
-    """grub.cfg for that menu; ``default`` is GRUB_DEFAULT."""
+    """Text of grub.cfg for a menu; ``default`` is GRUB_DEFAULT."""
     chosen = "${saved_entry}" if default == "saved" else default
     parts = [_HEADER.replace("@DEFAULT@", chosen), "### BEGIN /etc/grub.d/10_linux ###\n"]
     parts.append(_LINUX_HEAD)
@@ -98,7 +98,7 @@ def _menuentry(entry: Entry, indent: str, initrd: bool) -> str:
 
 
 def edited(entry: Entry) -> list[str]:
-    """The lines GRUB's editor shows of an entry of kalimdor's."""
+    """Lines of an entry, as GRUB's editor shows them."""
     inside = _menuentry(entry, "", initrd=True).splitlines()[1:-1]
     return [f"setparams '{entry.title}'", "", *inside]
 

@@ -1,4 +1,4 @@
-"""Scripted hands: they play the operator on a practice host, and do what is done by hand there."""
+"""Scripted operator of a practice host: answers questions and does the manual work there."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tastyops.ports import OperatorKind
 WHO = "practice hands"
 
 
-class Deed(Protocol):
-    """What a manual step asks, done to the modelled machine."""
+class ManualWork(Protocol):
+    """Does the work of a manual step on the modelled machine."""
 
     def __call__(self, host: str, text: str, *, wait: bool) -> bool:
-        """Does it, or has it begun without ``wait``; False for what cannot be done."""
+        """Does the work, or only starts it without ``wait``; False where it cannot be done."""
 
 
 class Keyboard(Protocol):
-    """The modelled machine's own keyboard and screen."""
+    """Keyboard and screen of the modelled machine."""
 
     def __call__(self, host: str, line: str) -> tuple[int, bytes] | None:
-        """Types a line at its shell: the exit status and what is seen; None where none waits."""
+        """Types a line at root's shell; gives exit status and output, None without a shell."""
 
 
 def _nobody(host: str, line: str) -> None:
@@ -33,21 +33,21 @@ def _nothing(host: str, text: str, *, wait: bool) -> bool:
 
 
 class Hands:
-    """Does what ``manual`` asks for and says yes, for another operator too; the log says so.
+    """Does the work of ``manual`` steps and says yes, for a second operator too; the log says so.
 
-    ``deed`` is what its doing amounts to on the modelled machine, ``keyboard`` where what is to be
-    typed there is typed. A value is only ever a question's default.
+    ``work`` does a manual step's work on the modelled machine, ``keyboard`` types a line there.
+    A question for a value is answered with the question's default.
     """
 
     kind = OperatorKind.PRACTICE
 
-    def __init__(self, deed: Deed | None = None, keyboard: Keyboard = _nobody) -> None:
-        self._deed, self._keyboard = deed or _nothing, keyboard
+    def __init__(self, work: ManualWork | None = None, keyboard: Keyboard = _nobody) -> None:
+        self._work, self._keyboard = work or _nothing, keyboard
 
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]
     ) -> tuple[str, str] | None:
-        """The answer and who gave it; None for a question that needs a person's knowledge."""
+        """The answer and who gave it; None for a question that only a person can answer."""
         match question.get("question"):
             case "manual":
                 return ("done", WHO) if self.did(question, wait=True) else None
@@ -60,11 +60,11 @@ class Hands:
         return None
 
     def helping(self) -> Helping:
-        """The same hands where a person answers."""
+        """The same hands beside a person who answers."""
         return Helping(self)
 
     def typed(self, question: Mapping[str, Any]) -> tuple[str, str] | None:
-        """Types what is to be typed at the host, and tells what was seen."""
+        """Types the line a question shows, and answers with the output."""
         found = self._keyboard(str(question["host"]), str(question["line"]))
         if found is None:
             return None
@@ -72,15 +72,15 @@ class Hands:
         return f"{status}\n{seen.decode('utf-8', 'surrogateescape')}", WHO
 
     def did(self, question: Mapping[str, Any], *, wait: bool) -> bool:
-        """Whether what a manual step asks could be done, and now is, or with no wait soon."""
+        """Does the work of a manual step; False where it cannot be done."""
         host, text = (str(question.get(key) or "") for key in ("host", "text"))
-        return self._deed(host, text, wait=wait)
+        return self._work(host, text, wait=wait)
 
 
 class Helping:
-    """Does by hand what ``manual`` asks for, and leaves the answer to the person who is there.
+    """Does the work of ``manual`` steps, and leaves the answer to the person who is there.
 
-    What is to be typed at the modelled machine only they can type, and tell.
+    A line to be typed at the modelled machine is typed here: a person has no keyboard there.
     """
 
     kind = OperatorKind.PRACTICE
@@ -91,7 +91,7 @@ class Helping:
     def answer(
         self, question: Mapping[str, Any], *, over: Callable[[], bool]
     ) -> tuple[str, str] | None:
-        """An answer only for what was typed."""
+        """Answers only a question that asks for a line to be typed."""
         if question.get("question") == "typed":
             return self._hands.typed(question)
         if question.get("question") == "manual":

@@ -14,29 +14,29 @@ from tastyops.practice.files import FileProblem, Files, NotModelled
 from tastyops.practice.processes import Processes
 
 WHOLE = 1_000_000
-"""Bytes below which one is truncated."""
+"""Size in bytes below which an initial ramdisk is truncated."""
 
 SIZE = 38_817_114
 TRUNCATED = 262_144
 _TAKES = 25.0
-"""Seconds that making one takes."""
+"""Seconds that update-initramfs takes for one kernel."""
 
 _CONF = "/etc/mdadm/mdadm.conf"
 _MODULES = ("sd_mod", "ahci", "raid1", "dm_mod", "xfs", "ext4")
 
 
 def path_of(release: str) -> str:
-    """Where Debian has a kernel's."""
+    """Path of a kernel's initial ramdisk on Debian."""
     return f"/boot/initrd.img-{release}"
 
 
 def make(files: Files, release: str, size: int = SIZE) -> None:
-    """Makes it anew from what the machine has now."""
+    """Makes a kernel's initial ramdisk from the present mdadm.conf."""
     files.add_opaque(path_of(release), size, files.text(_CONF).encode())
 
 
 class Initramfs:
-    """update-initramfs(8), and what is read of what it makes."""
+    """update-initramfs(8), and tastyops' script that reads an initial ramdisk."""
 
     def __init__(self, files: Files, processes: Processes) -> None:
         self._files = files
@@ -44,11 +44,11 @@ class Initramfs:
         files.add("/usr/sbin/update-initramfs", "")
 
     def commands(self) -> Commands:
-        """The program."""
+        """The program by name."""
         return {"update-initramfs": self._update}
 
     def scripts(self) -> Commands:
-        """The reading, by the text of its script."""
+        """The script's text and what answers it."""
         return {initrd.SCRIPT: self._read}
 
     def _kernels(self) -> list[str]:
@@ -73,7 +73,7 @@ class Initramfs:
         return 0
 
     def conf(self, release: str) -> str:
-        """The mdadm.conf that is in one; empty where there is none, or no whole one."""
+        """mdadm.conf in a kernel's ramdisk; empty where the ramdisk is missing or truncated."""
         path = path_of(release)
         if not self._files.exists(path) or self._files.size(path) < WHOLE:
             return ""

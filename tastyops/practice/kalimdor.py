@@ -30,7 +30,7 @@ BUILDS = {
 
 
 def image_head(release: str) -> bytes:
-    """The first bytes of that kernel's image: its version is in them."""
+    """First bytes of a kernel's image, which contain its version."""
     version = f"{release} (debian-kernel@lists.debian.org) {BUILDS.get(release, '')}"
     return bytes(0x210) + version.encode() + b"\0"
 
@@ -40,18 +40,18 @@ USERS = (
     ("mark", "192.0.2.40", 9_000.0),
     ("ncm", "198.51.100.8", 540.0),
 )
-"""Who is logged in, from where, for how many seconds."""
+"""Logged-in users: name, source, seconds since login."""
 
 UPTIME = 41 * 86_400.0 + 5 * 3_600.0
-"""How long it has been up when the practice begins, in seconds."""
+"""Uptime when the practice begins, in seconds."""
 
 OLDER_RAN = 63 * 86_400.0
-"""How much earlier the older kernel was started."""
+"""Seconds by which the older kernel was started earlier."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a practice host's ``vars: {practice: {…}}`` may set."""
+    """Settings of a practice host, ``vars: {practice: {…}}``."""
 
     failed: tuple[str, ...] = ()
     """Units that have failed, and fail again whenever they are started."""
@@ -72,35 +72,35 @@ class Options:
     starts_slowly: float = 0.0
     """Seconds more from sshd's start until systemd has finished, at the next boots."""
     other_host_key_after_boot: bool = False
-    """From the next boot on it shows another host key."""
+    """sshd shows another host key from the next boot on."""
     boot_loops: int = 0
-    """Times it restarts by itself once it is up after the next boot."""
+    """Number of restarts by itself once the next boot is up."""
     restarts_while_starting: int = 0
-    """Times it restarts by itself at the next boot, before anybody is let in."""
+    """Number of restarts by itself at the next boot, before sshd runs."""
     boots_end_at: str = ""
-    """What every boot ends in, whichever kernel: a name of ``boot.DEAD_ENDS``."""
+    """Dead end of every boot, whichever kernel: a name of ``boot.DEAD_ENDS``."""
     truncated_initrd: bool = False
-    """The new kernel's initial ramdisk comes out truncated: it will not boot."""
+    """The new kernel's initial ramdisk is truncated, and the kernel does not boot."""
     hung: bool = False
-    """It has stopped answering when the practice begins; only its power switch helps."""
+    """The machine hangs when the practice begins; only the power switch helps."""
     primary_panics: bool = False
-    """The initial ramdisk of the kernel it runs is truncated: that one's next start panics."""
+    """The running kernel's initial ramdisk is truncated: its next start panics."""
     root_not_found: bool = False
-    """It is just starting, and its initial ramdisk does not know the array that root is on."""
+    """The machine is starting, and its initial ramdisk does not know the root's array."""
     begins: str = ""
     """What it is at when the practice begins: ``starting``, or ``emergency`` (/home is damaged and
     cannot be mounted), or ``no-network`` (it runs, and nothing reaches it).
     """
     apt_busy: float = 0.0
-    """Seconds from its beginning in which apt-daily holds the lock on apt's package lists."""
+    """Seconds from the beginning in which apt-daily locks apt's package lists."""
     dpkg_busy: float = 0.0
-    """Seconds from its beginning in which unattended-upgrades holds dpkg's and the archive's."""
+    """Seconds from the beginning in which unattended-upgrades locks dpkg and the archive."""
     grub_default: str = "saved"
     """GRUB_DEFAULT."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Options:
-        """Reads them. Raises ValueError for a name there is not."""
+        """Reads the settings. Raises ValueError for an unknown name."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(settings) - known)
         if unknown:
@@ -175,7 +175,7 @@ def packages() -> list[Package]:
 
 
 def units(options: Options) -> list[Unit]:
-    """The services. Raises ValueError when an option names one there is not."""
+    """The services. Raises ValueError where an option names an unknown unit."""
     table = [
         Unit("apache2.service", "The Apache HTTP Server"),
         Unit("cron.service", "Regular background program processing daemon"),

@@ -19,7 +19,7 @@ from tastyops.practice.installed_system import InstalledSystem
 from tastyops.practice.power_state import PowerState
 from tastyops.practice.processes import Killed, Process, Processes
 from tastyops.practice.sh.interpreter import Interpreter
-from tastyops.practice.shell_tools import FileTools, TextTools, Tools
+from tastyops.practice.shell_tools import FileTools, ProcessTools, TextTools
 from tastyops.practice.systemd import Systemd
 from tastyops.practice.users import Users
 
@@ -144,7 +144,7 @@ class Machine:
             storage,
             SystemTools(self.boot),
             UsageTools(files, storage.mounts, self.users, self.systemd, storage.boot_code.links),
-            Tools(files, processes, programs.dispatch),
+            ProcessTools(files, processes, programs.dispatch),
             TextTools(files),
             FileTools(files, storage.mounts),
             Interpreter(files, processes, programs.dispatch, programs.knows, scripts),
@@ -214,7 +214,7 @@ class Machine:
             self.power.catch_up()
             if RACK_GOES_DARK in text.lower():
                 self.power.cut_feed()
-            return self.system.storage.hotplug.by_hand(text)
+            return self.system.storage.hotplug.do_by_hand(text)
 
     def close(self) -> None:
         """Ends every process and its thread."""

@@ -16,12 +16,12 @@ from tastyops.practice.disks import Disk, Disks, Partition
 from tastyops.practice.files import Files, NotModelled
 
 RATE_KIB = 18 * 1024
-"""KiB a second that a re-sync copies: what kalimdor's disks did on February 9th 2008."""
+"""KiB a second that a re-sync copies, as kalimdor's disks did on February 9th 2008."""
 
 
 @dataclass
 class Leg:
-    """One member. ``slot`` is None for a spare and for one that was thrown out."""
+    """A member of a mirror. ``slot`` is None for a spare and for a faulty member."""
 
     device: str
     slot: int | None
@@ -31,7 +31,7 @@ class Leg:
 
 @dataclass
 class Mirror:
-    """One RAID1 array. ``size`` is KiB; ``copied`` is how much of a re-sync is done, in KiB."""
+    """A RAID 1 array. ``size`` in KiB; ``copied`` is the progress of a re-sync in KiB."""
 
     name: str
     uuid: str
@@ -44,14 +44,14 @@ class Mirror:
     since: float = 0.0
     delayed: bool = False
     known_as: str = ""
-    """The name in its superblock, ``kalimdor:7``."""
+    """Name in the superblock, such as ``kalimdor:7``."""
     beneath: str = ""
     """The filesystem that begins where a member does: metadata 1.0 stands at the end."""
     events: int = field(default=4711)
 
     @property
     def path(self) -> str:
-        """Its device node."""
+        """Device node."""
         return f"/dev/{self.name}"
 
     @property
@@ -68,33 +68,33 @@ class Mirror:
 
     @property
     def in_sync(self) -> list[Leg]:
-        """The members that hold everything."""
+        """Members with all of the data."""
         return [leg for leg in self.legs if leg.state == "in_sync" and leg.slot is not None]
 
     @property
     def degraded(self) -> int:
-        """How many members it is short of."""
+        """Number of members that are missing."""
         return self.wanted - len(self.in_sync)
 
     def leg(self, device: str) -> Leg | None:
-        """The member of that name, ``sda1``."""
+        """The member on a partition such as ``sda1``."""
         return next((leg for leg in self.legs if leg.device == device), None)
 
     def free_slots(self) -> list[int]:
-        """Places nobody has."""
+        """Slots without a member."""
         taken = {leg.slot for leg in self.legs if leg.state != "faulty"}
         return [slot for slot in range(self.wanted) if slot not in taken]
 
 
 class Mirrors:
-    """The arrays that are assembled; told of the clock whenever somebody looks."""
+    """The assembled arrays; ``catch_up`` advances re-syncs to the present time."""
 
     def __init__(self, clock: PracticeClock, disks: Disks, mirrors: list[Mirror]) -> None:
         self._clock = clock
         self._disks = disks
         self.all = mirrors
         self.stopped: list[Mirror] = []
-        """Arrays on the disks that nothing has assembled."""
+        """Arrays on the disks that are not assembled."""
 
     def __iter__(self) -> Iterator[Mirror]:
         self.catch_up()
@@ -110,7 +110,7 @@ class Mirrors:
         return next((mirror for mirror in self.all if mirror.leg(device)), None)
 
     def catch_up(self) -> None:
-        """Copies what could be copied since the last look, and begins what waits for it."""
+        """Advances every re-sync to the present time, and starts those that waited."""
         now = self._clock.time()
         for mirror in self.all:
             if mirror.copied is not None and not mirror.delayed:
@@ -127,7 +127,7 @@ class Mirrors:
                 leg.state = "in_sync"
 
     def begin(self) -> None:
-        """Gives spares the places that are free, and lets one re-sync a disk go on."""
+        """Gives free slots to spares, and runs one re-sync for each disk."""
         busy: set[str] = set()
         for mirror in self.all:
             for leg in mirror.legs:
@@ -150,23 +150,23 @@ class Mirrors:
         return {leg.device.rstrip("0123456789") for leg in mirror.legs if leg.slot is not None}
 
     def throw_out(self, disk: Disk) -> None:
-        """What md does when a disk's requests fail; the last member of a mirror it keeps."""
+        """Marks a failed disk's members faulty; md keeps the last member of a mirror."""
         for mirror in self:
             for leg in mirror.legs:
                 if leg.device.startswith(disk.name) and mirror.in_sync != [leg]:
                     leg.state, leg.slot = "faulty", None
 
     def assemble(self, wanted: Callable[[Mirror], bool]) -> list[Mirror]:
-        """Assembles those of the stopped arrays, and gives them."""
+        """Assembles the stopped arrays that ``wanted`` accepts, and gives them."""
         found = [mirror for mirror in self.stopped if wanted(mirror)]
         self.stopped = [mirror for mirror in self.stopped if mirror not in found]
         self.all = sorted([*self.all, *found], key=lambda mirror: mirror.name)
         return found
 
     def reassemble(self, known: Callable[[Mirror], bool] = lambda _: True) -> None:
-        """What a boot makes of the superblocks: members that were thrown out stay out.
+        """Reassembles the arrays from their superblocks, as a boot does; faulty members stay out.
 
-        Arrays that are not ``known`` to it stay stopped.
+        Arrays that are not ``known`` stay stopped.
         """
         self.assemble(lambda _: True)
         self.stopped = [mirror for mirror in self.all if not known(mirror)]
@@ -186,7 +186,7 @@ _SHORT = {"-f": "--fail", "-r": "--remove", "-a": "--add", "-G": "--grow", "-S":
 
 
 class Mdadm:
-    """The program; ``changed`` is called after anything but a question."""
+    """mdadm(8); ``changed`` is called after every command that changes an array."""
 
     def __init__(
         self, files: Files, disks: Disks, mirrors: Mirrors, changed: Callable[[], None]
@@ -195,7 +195,7 @@ class Mdadm:
         self._disks, self._mirrors, self._changed = disks, mirrors, changed
 
     def commands(self) -> Commands:
-        """The program."""
+        """The program by name."""
         return {"mdadm": self._mdadm}
 
     def _mdadm(self, call: Call) -> int:
@@ -346,7 +346,7 @@ class Mdadm:
     def _made(
         self, path: str, options: dict[str, str], parts: list[tuple[str, Partition]]
     ) -> Mirror:
-        """Its first member counts as good; the others are made like it."""
+        """Creates an array; the first member's data is kept and copied to the others."""
         uuid = hashlib.sha256(path.encode()).hexdigest()[:32]
         size = min(part.size for _, part in parts) // 2 - 1024
         legs = [Leg(name, n, "spare" if n else "in_sync") for n, (name, _) in enumerate(parts)]

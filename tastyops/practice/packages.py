@@ -12,7 +12,7 @@ from tastyops.practice.files import NotModelled
 
 @dataclass
 class Package:
-    """A package: what is installed of it and what could be. Sizes in bytes.
+    """A package: the installed version and the version in the lists. Sizes in bytes.
 
     ``state`` is dpkg's: ``not-installed``, ``unpacked``, ``half-configured``, ``installed``.
     """
@@ -21,7 +21,7 @@ class Package:
     version: str
     candidate: str
     depends: str = ""
-    """The dependencies of what is installed."""
+    """Dependencies of the installed version."""
     candidate_depends: str = ""
     state: str = "installed"
     size: int = 1_484
@@ -29,7 +29,7 @@ class Package:
 
     @property
     def known(self) -> bool:
-        """Whether dpkg has anything of it."""
+        """Whether dpkg has any version of the package."""
         return self.state != "not-installed"
 
     @property
@@ -39,29 +39,29 @@ class Package:
 
 
 class Packages:
-    """What dpkg and apt know of packages."""
+    """The package database of dpkg and apt."""
 
     def __init__(self, packages: Iterable[Package]) -> None:
         self._packages = {package.name: package for package in packages}
 
     def find(self, name: str) -> Package | None:
-        """A package of the lists, installed or not."""
+        """A package by name, installed or not."""
         return self._packages.get(name.removesuffix(":amd64"))
 
     def installed(self) -> list[Package]:
-        """Everything dpkg has, by name."""
+        """All packages dpkg has, sorted by name."""
         return sorted((p for p in self._packages.values() if p.known), key=lambda p: p.name)
 
     def outdated(self) -> list[Package]:
-        """Installed packages of which a newer version is in the lists."""
+        """Installed packages with a newer version in the lists."""
         return [p for p in self.installed() if p.version != p.candidate]
 
     def unfinished(self) -> list[Package]:
-        """Packages an interrupted installation left unpacked or half configured."""
+        """Packages left unpacked or half configured by an interrupted installation."""
         return [p for p in self.installed() if p.state != "installed"]
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {"dpkg-query": self._query}
 
     def _query(self, call: Call) -> int:

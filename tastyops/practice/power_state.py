@@ -36,7 +36,7 @@ from tastyops.practice.console import (
 )
 from tastyops.practice.grub_menu import BootMenu, Entry
 from tastyops.practice.installed_system import InstalledSystem
-from tastyops.practice.storage import forget
+from tastyops.practice.storage import forget_array
 from tastyops.practice.systemd import Shutdown, Systemd
 from tastyops.practice.users import Users
 
@@ -109,7 +109,7 @@ class PowerState:
         if options.primary_panics:
             initramfs.make(files, running, initramfs.TRUNCATED)
         if options.root_not_found:
-            forget(files, self._system.storage, "md7")
+            forget_array(files, self._system.storage, "md7")
             initramfs.make(files, running)
             self._start_kernel(now, running, "")
             self._next_phase_at = now + max(KERNEL_STARTS, MENU_REAL * self._clock.scale)
@@ -339,7 +339,7 @@ class PowerState:
             self._boot.ready_at += SETTLES + self._options.starts_slowly
         self._systemd.boot(mode)
         self._next_phase = "rescue" if mode else "up"
-        if not self._system.storage.assembled(self._system.initramfs.conf(release)):
+        if not self._system.storage.assemble_for_boot(self._system.initramfs.conf(release)):
             self._next_phase = "initramfs"
             return
         self._mount_and_apply_faults()
@@ -366,7 +366,7 @@ class PowerState:
 
     def _leave_initramfs(self) -> None:
         """Has the initial ramdisk look for the root filesystem again, as its shell's end does."""
-        if not self._system.storage.root_there():
+        if not self._system.storage.has_root():
             self._next_phase = "initramfs"
             self._finish_start()
             return
@@ -385,7 +385,7 @@ class PowerState:
             self._finish_start()  # fstab's /home cannot be mounted: emergency mode again
             return
         if self._systemd.units.mode == "emergency":
-            self._system.storage.booted()
+            self._system.storage.finish_boot()
         self._systemd.boot()
         self.phase, self._shell = "up", None
         self._boot.ready_at = self._clock.time() + SETTLES / 2
@@ -395,7 +395,7 @@ class PowerState:
     def _mount_and_apply_faults(self) -> None:
         """Mounts the filesystems, then applies the faults the options set for a boot."""
         options, storage = self._options, self._system.storage
-        storage.booted(self._systemd.units.mode)
+        storage.finish_boot(self._systemd.units.mode)
         if options.disk_fails_at_boot:
             storage.fail_disk(options.disk_fails_at_boot)
         mounts = storage.mounts

@@ -48,7 +48,7 @@ def signal_number(name: str) -> int | None:
 
 
 class Killed(Exception):
-    """A signal ended the process whose command is running."""
+    """Raised in a command whose process a signal has ended."""
 
     def __init__(self, signal: int) -> None:
         super().__init__(f"signal {signal}")
@@ -90,7 +90,7 @@ class Processes:
     def begin(
         self, name: str, parent: Process | None = None, *, leader: bool = False, uid: int = 0
     ) -> Process:
-        """A new process; ``leader`` puts it at the head of a process group of its own."""
+        """Starts a process; ``leader`` makes it the leader of a new process group."""
         with self.lock:
             pid = next(self._pids)
             process = Process(
@@ -109,7 +109,7 @@ class Processes:
             return process
 
     def end(self, process: Process) -> None:
-        """The process is gone."""
+        """Removes a process from the table."""
         with self.lock:
             self._table.pop(process.pid, None)
             self.lock.notify_all()
@@ -120,11 +120,11 @@ class Processes:
             self.lock.notify_all()
 
     def alive(self, process: Process) -> bool:
-        """Whether it is still in the table."""
+        """Whether the process is still in the table."""
         return process.pid in self._table
 
     def spawn(self, process: Process, target: Callable[[], None]) -> None:
-        """Runs ``target`` as that process in a thread of its own; a signal ends it quietly."""
+        """Runs ``target`` as the process, in a new thread; a signal ends the thread silently."""
 
         def body() -> None:
             try:
@@ -143,7 +143,7 @@ class Processes:
             thread.start()
 
     def sleep(self, process: Process, seconds: float) -> None:
-        """Waits that many practice seconds. Raises Killed when a signal ends it first."""
+        """Sleeps for a number of practice seconds. Raises Killed when a signal ends the process."""
         due = self.clock.time() + seconds
         while (left := due - self.clock.time()) > 0 or process.stopped:
             process.check()
@@ -151,13 +151,13 @@ class Processes:
         process.check()
 
     def wait_for(self, process: Process, done: Callable[[], bool]) -> None:
-        """Waits until something of the machine is so. Raises Killed."""
+        """Waits until ``done()`` is true. Raises Killed."""
         while not done():
             process.check()
             self.lock.wait()
 
     def signal(self, number: int, *, pid: int = 0, group: int = 0) -> bool:
-        """Sends a signal to a process or a group; False when there is none such."""
+        """Sends a signal to a process or a group; False where there is none."""
         with self.lock:
             found = [p for p in self._table.values() if p.pid == pid or p.group == group]
             for process in found:
@@ -177,7 +177,7 @@ class Processes:
                 process.on_death()
 
     def end_all(self) -> None:
-        """Kills everything, as the end of a shutdown does."""
+        """Kills every process, as the end of a shutdown does."""
         with self.lock:
             for process in list(self._table.values()):
                 process.ignored.clear()

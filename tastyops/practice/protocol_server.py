@@ -1,4 +1,4 @@
-"""The second speaker of ``tastyops.protocol``: what the bootstrap does in a real sh.
+"""Server of ``tastyops.protocol`` on the model: does what the bootstrap does in a real sh.
 
 Each verb has the bootstrap's meaning, line by line; the fates are files of the model, under
 /run/tastyops, so a reboot loses them as it does on a real host.
@@ -37,34 +37,34 @@ _ENVIRONMENT = {
 
 
 class Wire(Protocol):
-    """The channel a speaker is at the other end of."""
+    """The channel to the client."""
 
     @property
     def recv(self) -> Callable[[int], bytes]:
-        """Gives some bytes, none at the end. Raises OSError."""
+        """Receives some bytes; none at the end. Raises OSError."""
 
     def sendall(self, data: bytes, /) -> None:
-        """All of the bytes. Raises OSError."""
+        """Sends all of the bytes. Raises OSError."""
 
 
-class Misframed(Exception):
-    """What came is not what this version of tastyops sends."""
+class ProtocolMismatch(Exception):
+    """The client does not speak this version's protocol."""
 
 
 def _bootstrap_of(line: str) -> tuple[str, str]:
-    """The run and the greeting's nonce. Raises Misframed for any other script than ours."""
+    """Run and nonce of a bootstrap script. Raises ProtocolMismatch for any other script."""
     match = re.match(r"R=(.*?); H=(\w+); ", line)
     if match:
         run, nonce = shlex.split(match[1]), match[2]
         if len(run) == 1 and framing.bootstrap(run[0], nonce) == line:
             return run[0], nonce
-    raise Misframed(
+    raise ProtocolMismatch(
         "This practice host speaks with a tastyops of its own version only, and runs no other"
         " script."
     )
 
 
-class Speaker:
+class ProtocolServer:
     """One session's shell on the practice host, until its channel or its process ends."""
 
     def __init__(self, machine: Machine, wire: Wire, process: Process, nonce: str) -> None:
@@ -76,7 +76,7 @@ class Speaker:
         self._run_id = ""
         self._directory = ""
         self._taken = ""
-        """The lock's first line as this session took it; a newline once it was refused."""
+        """First line of the lock as this session wrote it; a newline once the lock was refused."""
         self._password = b""
         self._verbs: dict[str, Callable[[str, list[str]], None]] = {
             "p": self._probe,
@@ -98,8 +98,8 @@ class Speaker:
             "h": lambda nonce, _: self._answer(nonce, "0"),
         }
 
-    def speak(self) -> None:
-        """Greets and answers until the end. Raises Killed, OSError, Misframed."""
+    def serve(self) -> None:
+        """Greets, and answers requests until the end. Raises Killed, OSError, ProtocolMismatch."""
         self._wire.sendall(f"{framing.GREETING} {self._opening}\n".encode())
         first = self._line()
         if first is None:
@@ -147,7 +147,7 @@ class Speaker:
                 return None
             self._held += data
             if len(self._held) > _LONGEST_LINE:
-                raise Misframed("A request was longer than any this protocol has.")
+                raise ProtocolMismatch("A request was longer than any this protocol has.")
         line, _, self._held = self._held.partition(b"\n")
         return line + b"\n"
 
@@ -187,7 +187,7 @@ class Speaker:
             return 128 + killed.signal
 
     def _probe(self, nonce: str, argv: list[str], stdin: bytes = b"") -> None:
-        """A program in this shell's own process group, its output in files nobody else reads."""
+        """Runs a program in this shell's process group, its output in private files."""
         machine, out, err = self._machine, File(), File()
         with machine.lock:
             process = machine.processes.begin(_name(argv), self._process)
@@ -203,7 +203,7 @@ class Speaker:
         self._probe(nonce, argv, self._password)
 
     def _change(self, nonce: str, words: list[str], stdin: bytes | None = None) -> None:
-        """A program under a wrapper that leads its own process group and keeps the fate."""
+        """Runs a program under a wrapper that leads a process group and keeps the fate."""
         machine, (name, *argv) = self._machine, words
         with machine.lock:
             claimed = machine.files.exists(f"{self._fate(name)}.pid")
@@ -225,7 +225,7 @@ class Speaker:
         self._change(nonce, words, self._password)
 
     def _wrapper(self, wrapper: Process, name: str, argv: list[str], stdin: bytes) -> None:
-        """The bootstrap's wrapper: the pid file claims the name, the status is written last."""
+        """The bootstrap's wrapper: claims the name by its pid file, writes the status last."""
         machine, fate = self._machine, self._fate(name)
         try:
             claim = machine.files.open(f"{fate}.pid", fresh=True)
@@ -313,7 +313,7 @@ class Speaker:
     # -- the lock ----------------------------------------------------------------------------
 
     def _holding(self) -> bool:
-        """The bootstrap's ``w``: whether the lock is still this session's."""
+        """The bootstrap's ``w``: whether this session still holds the lock."""
         first = self._read(_LOCK).decode("utf-8", "replace").partition("\n")[0]
         return bool(self._taken) and first == self._taken
 

@@ -32,14 +32,14 @@ from tastyops.practice.console import SerialConsole
 from tastyops.practice.machine import Machine
 from tastyops.practice.power_state import PowerSwitch
 from tastyops.practice.processes import Killed
-from tastyops.practice.protocol_server import Misframed, Speaker
+from tastyops.practice.protocol_server import ProtocolMismatch, ProtocolServer
 from tastyops.protocol import framing
 from tastyops.protocol.process_stat import start_time
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """The host's key, the client's, and where the client finds what it needs.
+    """The keys of host and client, and the paths of the files the client needs.
 
     ``other_host_key`` is one that the client does not know.
     """
@@ -78,7 +78,7 @@ def _load(text: str) -> paramiko.PKey:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replaces the file, which is never readable by others, not even for a moment."""
+    """Replaces a file; no other account can read it, not even for a moment."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
@@ -91,20 +91,20 @@ _LONGEST_RECORD = 256
 
 
 def new_directory() -> Path:
-    """A directory of our own (0700) that names this process; what dead ones left is removed."""
+    """Makes a private directory that names this process; removes those of dead processes."""
     place = Path(tempfile.gettempdir())
     for left in place.glob(f"{PREFIX}*"):
         if _is_ours_alone(left) and _is_dead(_record(left)):
             shutil.rmtree(left, ignore_errors=True)
     made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-    # Until this is there nobody can tell whose the directory is, and so nobody removes it.
+    # Without this file the owner is unknown, so no other practice host removes the directory.
     with contextlib.suppress(OSError):
         (made / _OWNER).write_text(" ".join(_identity(os.getpid())), "ascii")
     return made
 
 
 def _is_ours_alone(path: Path) -> bool:
-    """Whether it is a directory, and no link to one, that only this account can have filled."""
+    """Whether the path is a real directory, not a link, that only this account can write to."""
     with contextlib.suppress(OSError):
         found = path.lstat()
         private = stat.S_IMODE(found.st_mode) & 0o077 == 0
@@ -121,16 +121,16 @@ def _record(directory: Path) -> tuple[str, ...]:
 
 
 def _is_dead(record: tuple[str, ...]) -> bool:
-    """Whether the recorded process is certainly gone; of what cannot be told, no."""
+    """Whether the recorded process has ended; False where that cannot be known."""
     if len(record) != 4 or not record[2].isdigit():
         return False
     now = _identity(int(record[2]))
-    # Other name spaces have other process ids: a container, say, that shares this directory.
+    # Process ids differ between namespaces, for example in a container that shares this directory.
     return now[:1] == record[:1] and now != record
 
 
 def _identity(pid: int) -> tuple[str, ...]:
-    """The ids' name space, the boot, the id, and when it started; empty without a /proc."""
+    """Pid namespace, boot id, pid and start time of this process; empty without a /proc."""
     try:
         space = os.readlink("/proc/self/ns/pid")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
@@ -150,14 +150,14 @@ _PIECE = 262_144
 _PATIENCE = 10.0
 """Real seconds to wait for a thread that is ending."""
 
-# paramiko tells its log of every cut connection, which is what a practised reboot does; without
-# a handler Python would print it on the operator's terminal.
+# paramiko logs every cut connection, and a practised reboot cuts them. Without a handler Python
+# would print these messages on the operator's terminal.
 logging.getLogger(_LOG).addHandler(logging.NullHandler())
 logging.getLogger(_LOG).propagate = False
 
 
-class _Doorman(paramiko.ServerInterface):
-    """Decides who comes in and what a channel may ask for."""
+class _AccessPolicy(paramiko.ServerInterface):
+    """Decides who may log in and what a channel may request."""
 
     def __init__(self, practice: PracticeHost, transport: _Transport) -> None:
         self._practice = practice
@@ -193,7 +193,7 @@ class _Doorman(paramiko.ServerInterface):
 
 
 class _Transport(paramiko.Transport):
-    """Starts a session only once the client has been told that it may have it.
+    """Starts a session only after the client has received the answer to its request.
 
     paramiko sends that word after its callback has returned. A session that is over sooner, as a
     refused one is, would close the channel before it, and the client would never see the reason.
@@ -210,7 +210,7 @@ class _Transport(paramiko.Transport):
 
 
 class _Wire:
-    """A channel as the speaker sees it; paramiko's own sendall copies what is left each time."""
+    """Channel to a client; paramiko's own sendall copies the remaining bytes for each piece."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self.recv = channel.recv
@@ -222,7 +222,7 @@ class _Wire:
 
 
 class PracticeHost:
-    """A practice host that is running: a model, a clock, and an SSH server of its own.
+    """A running practice host: a model, a clock and an SSH server.
 
     ``host`` is how the inventory would describe it. ``close`` ends every thread and socket.
     """
@@ -275,7 +275,7 @@ class PracticeHost:
         directory: Path | None = None,
         port: int = 0,
     ) -> PracticeHost:
-        """Starts one; it accepts connections when this returns.
+        """Starts a practice host, which accepts connections when this returns.
 
         ``vars`` are the host's in the inventory; ``practice:`` among them shapes the model.
         Raises ValueError for a setting there is not, OSError when the port is taken.
@@ -318,11 +318,11 @@ class PracticeHost:
             with self._lock:
                 self._transports = {known for known in self._transports if known.is_alive()}
                 self._transports.add(transport)
-            # With an event start_server does not wait: the handshake goes on in its own thread.
-            transport.start_server(event=threading.Event(), server=_Doorman(self, transport))
+            # With an event start_server does not wait; the handshake continues in its own thread.
+            transport.start_server(event=threading.Event(), server=_AccessPolicy(self, transport))
 
     def _hang_up(self) -> None:
-        """Refuses new connections and cuts those there are, without a goodbye."""
+        """Refuses new connections and cuts the existing ones without closing them properly."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._acceptor.join(_PATIENCE)
@@ -354,7 +354,7 @@ class PracticeHost:
                 listening = False
                 if closing:
                     return
-                # Bound but not listening: connections are refused, and nobody takes the port.
+                # Bound but not listening: connections are refused, and the port stays ours.
                 self._listener = _bound(self.port)
             elif closing:
                 self._listener.close()
@@ -366,7 +366,7 @@ class PracticeHost:
     # -- sessions ----------------------------------------------------------------------------
 
     def start_session(self, channel: paramiko.Channel, command: str) -> None:
-        """Serves a channel in a thread: the framing's speaker, or a refusal that says why."""
+        """Serves a channel in a new thread: the protocol, or a refusal that gives the reason."""
         thread = threading.Thread(
             target=self._serve, args=(channel, command), name="practice-session", daemon=True
         )
@@ -382,7 +382,7 @@ class PracticeHost:
             try:
                 self._speak(channel, nonce)
                 status = 0
-            except Misframed as wrong:
+            except ProtocolMismatch as wrong:
                 channel.sendall_stderr(f"PRACTICE HOST: {wrong}\r\n".encode())
             except Killed as killed:
                 status = 128 + killed.signal
@@ -391,18 +391,18 @@ class PracticeHost:
 
     def _speak(self, channel: paramiko.Channel, nonce: str | None) -> None:
         if nonce is None:
-            raise Misframed(_REFUSAL)
+            raise ProtocolMismatch(_REFUSAL)
         machine = self.machine
         process = machine.processes.begin("sh", leader=True)
-        # A shell that a signal ends while it waits for its next request: nothing more is to come.
+        # A signal may end the shell while it waits for a request: its input then ends as well.
         process.on_death = channel.in_buffer.close
         try:
-            Speaker(machine, _Wire(channel), process, nonce).speak()
+            ProtocolServer(machine, _Wire(channel), process, nonce).serve()
         finally:
             machine.processes.end(process)
 
     def close(self) -> None:
-        """Ends the practice: no thread, socket or file of it is left."""
+        """Ends every thread and socket, and removes the files of this practice host."""
         if self._closing:
             return
         with self.machine.lock:

@@ -17,7 +17,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def seconds_of(words: tuple[str, ...]) -> float:
-    """What sleep(1) and timeout(1) take. Raises ValueError."""
+    """Seconds of a duration as sleep(1) and timeout(1) read it. Raises ValueError."""
     total = 0.0
     for word in words:
         match = re.fullmatch(r"(\d+\.?\d*|\.\d+)([smhd]?)", word)
@@ -27,8 +27,8 @@ def seconds_of(words: tuple[str, ...]) -> float:
     return total
 
 
-class Tools:
-    """The programs; ``dispatch`` runs what env, setsid and the like are asked to run."""
+class ProcessTools:
+    """Programs over processes and streams; ``dispatch`` runs the program env or setsid names."""
 
     def __init__(self, files: Files, processes: Processes, dispatch: Command) -> None:
         self._files = files
@@ -36,7 +36,7 @@ class Tools:
         self._dispatch = dispatch
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {
             "cat": self._cat,
             "echo": _echo,
@@ -178,7 +178,7 @@ class Tools:
         return self._other(call, list(call.argv[1:]))
 
     def _sudo(self, call: Call) -> int:
-        """root needs no password; other accounts are not modelled."""
+        """sudo(8): root needs no password; other accounts are not modelled."""
         words = list(call.argv[1:])
         while words and words[0].startswith("-"):
             option = words.pop(0)
@@ -197,7 +197,7 @@ class Tools:
         fork = words[:1] in (["-f"], ["--fork"])
         words = words[1:] if fork else words
         process = self._processes.begin("setsid", call.process, leader=True)
-        # The streams stay the files they are, so that late output lands where it would.
+        # The streams stay open, so that output of a background program reaches the same files.
         inner = Call(
             tuple(words),
             process,
@@ -226,7 +226,7 @@ class Tools:
 
 
 def _echo(call: Call) -> int:
-    """coreutils' echo, which reads escapes with -e alone."""
+    """coreutils' echo, which interprets escapes only with -e."""
     words, end, reads = list(call.argv[1:]), b"\n", False
     while words and re.fullmatch(r"-[neE]+", words[0]):
         option = words.pop(0)
@@ -256,13 +256,13 @@ _GREP = {"--no-messages": "s", "--with-filename": "H", "--quiet": "q", "--count"
 
 
 class TextTools:
-    """The programs, over the files of the machine."""
+    """Programs that read, list, copy and remove files."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {
             "head": self._ends(first=True),
             "tail": self._ends(first=False),
@@ -470,14 +470,14 @@ def _seq(call: Call) -> int:
 
 
 class FileTools:
-    """The programs. Files have no modes here, and what is written is on the disk at once."""
+    """df, mktemp, chmod, sync, cmp. Files have no modes, and every write is on disk at once."""
 
     def __init__(self, files: Files, mounts: Mounts) -> None:
         self._files, self._mounts = files, mounts
         self._made = 0
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {
             "df": self._df,
             "mktemp": self._mktemp,
@@ -487,7 +487,7 @@ class FileTools:
         }
 
     def _df(self, call: Call) -> int:
-        """Bytes that are free on a filesystem, by the place it is mounted on."""
+        """df(1): free bytes of a filesystem, by its mount point."""
         match call.argv[1:]:
             case ["--output=avail", "-B1", place] if place.startswith("/"):
                 found = self._mounts.at(place) or self._mounts.at("/")

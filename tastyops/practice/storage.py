@@ -27,20 +27,20 @@ _IN = re.compile(r"\bput (?:the )?disk (\S+) in\b")
 
 
 class Hotplug:
-    """What the kernel is told of disks, and what hands do to them; ``changed`` is called then."""
+    """Disks that come and go: deleted, scanned for, pulled, put in. ``changed`` follows each."""
 
     def __init__(self, disks: Disks, mirrors: Mirrors, changed: Callable[[], None]) -> None:
         self._disks, self._mirrors, self._changed = disks, mirrors, changed
         self.unseen: list[Disk] = []
-        """In their bays, but the kernel does not have them."""
+        """Disks in a bay that the kernel does not know."""
 
-    def let_go(self, disk: Disk) -> None:
-        """``echo 1 > device/delete``: the kernel forgets it; it stays where it is."""
+    def delete_device(self, disk: Disk) -> None:
+        """``echo 1 > device/delete``: the kernel forgets the disk, which stays in its bay."""
         self._gone(disk)
         self.unseen.append(disk)
 
-    def scan(self) -> None:
-        """The kernel looks at every bay."""
+    def scan_bays(self) -> None:
+        """Has the kernel look for disks in every bay."""
         found, self.unseen = self.unseen, []
         for disk in found:
             self._disks.attach(disk)
@@ -52,15 +52,15 @@ class Hotplug:
         self._disks.detach(disk)
         self._changed()
 
-    def by_hand(self, text: str) -> bool:
-        """Does what a manual step's text asks of disks; False for a disk that nobody has."""
+    def do_by_hand(self, text: str) -> bool:
+        """Pulls and inserts the disks a manual step names; False for an unknown disk."""
         for serial in _OUT.findall(text):
             self._pull(serial.rstrip("."))
         put = [self._put(serial.rstrip(".")) for serial in _IN.findall(text)]
         return all(put)
 
     def _pull(self, serial: str) -> None:
-        """A disk that is not there was pulled before."""
+        """Takes a disk out; one that is already out stays out."""
         for disk in [each for each in self._disks if each.serial == serial]:
             self._gone(disk)
         self.unseen = [disk for disk in self.unseen if disk.serial != serial]
@@ -78,17 +78,17 @@ _PERSONALITIES = "[raid1] [linear] [multipath] [raid0] [raid6] [raid5] [raid4] [
 
 
 class Sysfs:
-    """Keeps the files in step with disks and mirrors; ``refresh`` after either has changed."""
+    """Files of /sys and /proc about disks and mirrors; ``refresh`` follows a change of either."""
 
     def __init__(self, files: Files, disks: Disks, mirrors: Mirrors) -> None:
         self._files, self._disks, self._mirrors = files, disks, mirrors
         files.add("/proc/mdstat", lambda: self.mdstat().encode())
         self.hotplug = Hotplug(disks, mirrors, self.refresh)
-        files.add_switch("/sys/class/scsi_host/host0/scan", lambda _: self.hotplug.scan())
+        files.add_switch("/sys/class/scsi_host/host0/scan", lambda _: self.hotplug.scan_bays())
         self.refresh()
 
     def refresh(self) -> None:
-        """Makes the files anew that exist because a disk or a member does."""
+        """Rebuilds the files of every disk and every member."""
         for directory in ("/sys/block", "/sys/class/block"):
             self._files.clear(directory)
             self._files.add_directory(directory)
@@ -102,7 +102,7 @@ class Sysfs:
         self._files.add(f"{base}/size", f"{disk.sectors}\n")
         self._files.add(f"{base}/device/state", "running\n")
         self._files.add(f"{base}/device/ioerr_cnt", f"{disk.errors:#x}\n")
-        self._files.add_switch(f"{base}/device/delete", lambda _: self.hotplug.let_go(disk))
+        self._files.add_switch(f"{base}/device/delete", lambda _: self.hotplug.delete_device(disk))
         for part in disk.partitions:
             base = f"/sys/class/block/{disk.name}{part.number}"
             self._files.add(f"{base}/start", f"{part.start}\n")
@@ -151,7 +151,7 @@ class Sysfs:
         }
 
     def mdstat(self) -> str:
-        """/proc/mdstat."""
+        """Content of /proc/mdstat."""
         lines = [f"Personalities : {_PERSONALITIES}"]
         for mirror in sorted(self._mirrors, key=lambda each: each.name, reverse=True):
             lines += [*_stanza(mirror), ""]
@@ -209,7 +209,7 @@ _REST_KIB = 121_710_592
 
 
 class Storage:
-    """Disks and all that lies on them."""
+    """Disks, mirrors, volumes and filesystems, with their programs."""
 
     def __init__(self, clock: PracticeClock, files: Files, processes: Processes) -> None:
         self.disks = Disks(_disks(), [_spare()])
@@ -238,32 +238,32 @@ class Storage:
         )
 
     def commands(self) -> Commands:
-        """The programs that look at it and change it."""
+        """The programs by name."""
         return {name: run for part in self._parts for name, run in part.commands().items()}
 
     def scripts(self) -> Commands:
-        """tastyops' own readings of it, by the text of their script."""
+        """tastyops' scripts that read storage, and what answers each."""
         return {**self._signatures.scripts(), **self._partitions.scripts()}
 
-    def assembled(self, conf: str) -> bool:
-        """The arrays a boot assembles whose initial ramdisk has that mdadm.conf (mdadm.conf(5)).
+    def assemble_for_boot(self, conf: str) -> bool:
+        """Assembles the arrays an initial ramdisk with this mdadm.conf finds (mdadm.conf(5)).
 
         With ``AUTO -all`` only those it names. Gives whether all are there that LVM needs.
         """
-        self.hotplug.scan()
+        self.hotplug.scan_bays()
         named = "AUTO -all" in conf
         self.mirrors.reassemble(lambda mirror: not named or mirror.digits in conf)
         self._sysfs.refresh()
-        return self.root_there()
+        return self.has_root()
 
-    def root_there(self) -> bool:
-        """Whether all arrays are assembled that hold the volume group."""
+    def has_root(self) -> bool:
+        """Whether every array of the root's volume group is assembled."""
         return all(self._size(each.device) is not None for each in self.volumes.physicals)
 
-    def booted(self, mode: str = "") -> None:
-        """What the rest of a boot brings: mounts from fstab; in emergency mode only the root's."""
+    def finish_boot(self, mode: str = "") -> None:
+        """Completes a boot: mounts fstab's filesystems; in emergency mode only the root."""
         self.mirrors.assemble(lambda _: True)
-        self.mounts.booted()
+        self.mounts.mount_fstab()
         if mode == "emergency":
             self.mounts.mounted = [each for each in self.mounts.mounted if each.target == "/"]
             for mount in self.mounts.mounted:
@@ -271,7 +271,7 @@ class Storage:
         self._sysfs.refresh()
 
     def fail_disk(self, serial: str) -> None:
-        """From now on every request to that disk fails, and md notices."""
+        """Makes every request to a disk fail from now on; md notices."""
         disk = next(each for each in self.disks if each.serial == serial)
         disk.failing, disk.errors = True, disk.errors + 23
         self.mirrors.throw_out(disk)
@@ -306,7 +306,7 @@ def _disks() -> list[Disk]:
 
 
 def _spare() -> Disk:
-    """A blank one, a little larger than the large ones."""
+    """A blank disk, a little larger than the large ones."""
     return Disk("", "PRACTICE-D", 320 * GB // SECTOR, "ST3320620AS", table="")
 
 
@@ -326,8 +326,8 @@ def _mirrors(disks: Disks) -> list[Mirror]:
     ]  # fmt: skip
 
 
-def forget(files: Files, storage: Storage, name: str) -> None:
-    """Takes an array out of mdadm.conf, which then allows no other to be assembled."""
+def forget_array(files: Files, storage: Storage, name: str) -> None:
+    """Removes an array from mdadm.conf, and forbids assembling any array not named there."""
     kept = [mirror.definition for mirror in storage.mirrors if mirror.name != name]
     files.add("/etc/mdadm/mdadm.conf", "\n".join(["HOMEHOST <system>", "AUTO -all", *kept, ""]))
 

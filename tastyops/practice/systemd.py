@@ -30,7 +30,7 @@ _FORCED = ("rescue.service", "emergency.service")
 
 @dataclass
 class Unit:
-    """A unit: its name and aliases, what it is, and how it is now.
+    """A unit: name, aliases, description and present state.
 
     ``broken``: it fails whenever it starts. ``breaks``: it will from the next boot on.
     """
@@ -46,14 +46,14 @@ class Unit:
 
     @property
     def sub(self) -> str:
-        """systemd's finer state."""
+        """The sub-state, as systemd names it."""
         return {"active": "running", "inactive": "dead", "activating": "start"}.get(
             self.active, self.active
         )
 
 
 class Units:
-    """The unit table; ``starting`` says whether the boot is still going on."""
+    """The unit table; ``starting`` tells whether a boot is going on."""
 
     def __init__(
         self, units: Iterable[Unit], processes: Processes, starting: Callable[[], bool],
@@ -71,7 +71,7 @@ class Units:
         self._start_all()
 
     def boot(self, mode: str = "") -> None:
-        """What starting the machine anew does to every unit."""
+        """Resets every unit as a boot does, and starts the enabled ones unless ``mode`` is set."""
         self.mode = mode
         for unit in self._units.values():
             unit.broken = unit.broken or unit.breaks
@@ -91,13 +91,13 @@ class Units:
                 self._start(unit)
 
     def failed(self) -> list[Unit]:
-        """The failed units. While the machine starts, none has had the time to fail."""
+        """The failed units; none while the machine is starting."""
         if self._starting():
             return []
         return [unit for unit in self._units.values() if unit.active == "failed"]
 
     def state(self) -> str:
-        """What ``systemctl is-system-running`` says."""
+        """System state, as ``systemctl is-system-running`` prints it."""
         if self._starting():
             return "starting"
         if self.mode:
@@ -105,12 +105,12 @@ class Units:
         return "degraded" if self.failed() else "running"
 
     def find(self, name: str) -> Unit | None:
-        """A unit by name or alias, ``.service`` understood."""
+        """A unit by name or alias; ``.service`` may be left out."""
         name = name if "." in name else f"{name}.service"
         return self._units.get(self._aliases.get(name, name))
 
     def active(self, unit: Unit) -> str:
-        """Its state as seen now; all services but ssh are activating while the machine starts."""
+        """Present state of a unit; while the machine starts all services but ssh are activating."""
         starting = self._starting() and unit.enabled and unit.name != "ssh.service"
         return "activating" if starting else unit.active
 
@@ -124,7 +124,7 @@ class Units:
     # -- systemctl ---------------------------------------------------------------------------
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {"systemctl": self._systemctl}
 
     def _systemctl(self, call: Call) -> int:
@@ -254,7 +254,7 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A message that goes out at a time, in practice seconds."""
+    """A message for the users, and when to send it, in practice seconds since the epoch."""
 
     name: str
     at: float
@@ -262,7 +262,7 @@ class Timer:
 
 
 class Timers:
-    """What ``systemd-run --on-calendar`` made and what is still to come of it."""
+    """Timers made by ``systemd-run --on-calendar`` that have not elapsed."""
 
     def __init__(self, clock: PracticeClock, users: Users) -> None:
         self._clock = clock
@@ -270,27 +270,27 @@ class Timers:
         self._timers: dict[str, Timer] = {}
 
     def next_due(self) -> float | None:
-        """When the next one goes off."""
+        """When the next timer elapses; None without a timer."""
         return min((timer.at for timer in self._timers.values()), default=None)
 
     def go_off(self) -> None:
-        """Sends every message whose time has come."""
+        """Sends the message of every timer that has elapsed."""
         for timer in sorted(self._timers.values(), key=lambda timer: timer.at):
             if timer.at <= self._clock.time():
                 del self._timers[timer.name]
                 self._users.broadcast(timer.message)
 
     def stop(self, pattern: str) -> None:
-        """Drops those whose names fit."""
+        """Removes the timers whose names match a pattern."""
         for name in fnmatch.filter(list(self._timers), pattern):
             del self._timers[name]
 
     def reset(self) -> None:
-        """A new boot knows of none."""
+        """Removes all timers, as a reboot does."""
         self._timers.clear()
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {"systemd-run": self._run}
 
     def _run(self, call: Call) -> int:
@@ -312,14 +312,14 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """What is to happen (reboot, poweroff, halt) and when, in practice seconds."""
+    """A shutdown: its type (reboot, poweroff, halt) and when, in practice seconds."""
 
     type: str
     at: float
 
 
 class Logind:
-    """The manager object's schedule, spoken to through busctl(1)."""
+    """logind's scheduled shutdown, reached through busctl(1)."""
 
     def __init__(self, clock: PracticeClock, users: Users, changed: Callable[[], object]) -> None:
         self._clock = clock
@@ -330,25 +330,25 @@ class Logind:
         self._warn = True
 
     def reset(self) -> None:
-        """A new boot knows of no schedule."""
+        """Forgets the scheduled shutdown, as a reboot does."""
         self.scheduled = None
         self._message, self._warn = "", True
 
     def schedule(self, type: str, at: float) -> None:
-        """Takes note of a shutdown and warns the users when it is near."""
+        """Schedules a shutdown, and warns the users where it is near."""
         self.scheduled = Shutdown(type, max(at, self._clock.time()))
         if at - self._clock.time() < _WARN_WITHIN:
             self.warn(f"at {datetime.fromtimestamp(at, UTC):%a %Y-%m-%d %H:%M:%S} UTC")
         self._changed()
 
     def warn(self, when: str) -> None:
-        """Tells every user, unless wall messages were switched off."""
+        """Warns every user, unless wall messages are switched off."""
         if self.scheduled and self._warn:
             notice = f"The practice system will {self.scheduled.type} {when}!"
             self._users.broadcast("\r\n".join(part for part in (self._message, notice) if part))
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {"busctl": self._busctl}
 
     def _busctl(self, call: Call) -> int:

@@ -1,4 +1,4 @@
-"""Who is logged in on the modelled machine, and what their terminals received."""
+"""Logged-in users of the modelled machine, and what their terminals received."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tastyops.practice.clock import PracticeClock
 from tastyops.practice.files import NotModelled
 
 LOGS_OUT = 90.0
-"""Seconds after which users who are asked to log out have done so."""
+"""Seconds that users take to log out once they are asked to."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """Everything it has been sent."""
+        """Everything the terminal has received."""
         return "".join(self.received)
 
 
@@ -42,12 +42,12 @@ class Users:
         self.terminals: dict[str, Terminal] = {}
 
     def log_in(self, user: str, source: str, ago: float) -> None:
-        """Has somebody be logged in since ``ago`` seconds."""
+        """Logs a user in, ``ago`` seconds before now."""
         line = f"pts/{len(self.terminals)}"
         self.terminals[user] = Terminal(user, line, source, self._clock.time() - ago)
 
     def log_out_all(self) -> None:
-        """What a shutdown does to them."""
+        """Logs every user out, as a shutdown does."""
         for terminal in self.terminals.values():
             terminal.open = False
 
@@ -57,7 +57,7 @@ class Users:
         return [each for each in self.terminals.values() if each.open and each.leaves_at > now]
 
     def broadcast(self, message: str) -> None:
-        """Writes a message to every terminal as wall(1) does; it says that this is a practice."""
+        """Writes a message to every terminal, as wall(1) does, under a head that says practice."""
         when = f"{self._clock.now():%a %b %e %H:%M:%S %Y}"
         head = f"Broadcast message from root@{self._hostname} (practice host) ({when}):"
         leaving = self._clock.time() + LOGS_OUT if "log out" in message else math.inf
@@ -66,7 +66,7 @@ class Users:
             terminal.received.append(f"\r\n{head}\r\n\r\n{message.rstrip()}\r\n\r\n")
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {
             "wall": self._wall, "who": self._who, "users": self._users, "passwd": _passwd,
         }  # fmt: skip

@@ -17,28 +17,28 @@ _REPORT = ["--reportformat", "json", "--units", "b", "--nosuffix", "--options"]
 
 @dataclass
 class Volume:
-    """A linear logical volume. ``extents`` says how large; ``number`` is its device's (dm-N)."""
+    """A linear logical volume of ``extents`` extents; ``number`` is N of its device dm-N."""
 
     name: str
     group: str
     extents: int
     number: int
     origin: str = ""
-    """The volume it is a snapshot of."""
+    """For a snapshot, the name of its origin."""
 
     @property
     def mapper(self) -> str:
-        """Its name in /dev/mapper."""
+        """Name in /dev/mapper."""
         return f"{self.group}-{self.name}"
 
     @property
     def path(self) -> str:
-        """Its device node in /dev/mapper."""
+        """Device node in /dev/mapper."""
         return f"/dev/mapper/{self.mapper}"
 
     @property
     def kname(self) -> str:
-        """The kernel's name."""
+        """The kernel's name, dm-N."""
         return f"dm-{self.number}"
 
     @property
@@ -57,12 +57,12 @@ class Physical:
 
     @property
     def extents(self) -> int:
-        """Whole extents on it, its own label taken off."""
+        """Whole extents on the physical volume, without its label."""
         return self.size // EXTENT - 1
 
 
 class Volumes:
-    """The volume groups; ``sizes`` tells how many bytes a device has, None for one there is not."""
+    """The volume groups; ``sizes`` gives a device's bytes, None for a device that is missing."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Volumes:
         return None
 
     def on(self, device: str) -> list[Volume]:
-        """The volumes that lie on a physical volume, filled one after the other."""
+        """Volumes with extents on a physical volume; extents are filled in order."""
         found, at = [], 0
         spans = {}
         for physical in self.physicals:
@@ -102,18 +102,18 @@ class Volumes:
         return found
 
     def total(self, group: str) -> int:
-        """Extents of a group."""
+        """Number of extents of a group."""
         return sum(each.extents for each in self.physicals if each.group == group)
 
     def free(self, group: str) -> int:
-        """Extents of a group that no volume has."""
+        """Number of free extents of a group."""
         used = sum(volume.extents for volume in self.volumes if volume.group == group)
         return self.total(group) - used
 
     # -- programs ----------------------------------------------------------------------------
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return {
             "lvs": self._report("lv", self._lv_rows),
             "vgs": self._report("vg", self._vg_rows),

@@ -114,7 +114,7 @@ def shared(folder: Path) -> Lab:
     try:
         install = os.environ.get("CI") == "true"
         building = not golden.expected().complete
-        needs.see_to(_quiet, record.writable() / "needs.log", building=building, install=install)
+        needs.ensure_installed(_quiet, record.writable() / "needs.log", building=building, install=install)
         made = lifecycle.up(_quiet)
     except TastyopsError as error:
         why = "\n".join(error.lines())

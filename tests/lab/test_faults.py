@@ -61,7 +61,7 @@ def test_a_truncated_initrd(pristine: Lab, tmp_path: Path) -> None:
     assert "is truncated or damaged" in said
     sound(pristine.run(runbook(tmp_path, FORCED)), 1)
     for _ in range(STARTS):  # an emulated machine may stand still before that: docs/lab.md
-        if processes.waited_for(panicked, START_SECONDS, 0.5):
+        if processes.wait_for(panicked, START_SECONDS, 0.5):
             break
         with Qmp(pristine.record().machine.qmp) as qmp:
             qmp.ask("system_reset")

@@ -92,5 +92,5 @@ def test_down_ends_everything(pristine: Lab) -> None:
     assert not found.folder.exists()
     for process in started:
         assert process
-        assert processes.waited_for(lambda process=process: not process.alive, 60)
+        assert processes.wait_for(lambda process=process: not process.alive, 60)
     pristine.reset()

@@ -72,7 +72,7 @@ def test_noticed_within_30_seconds_said_so_and_recovered(pristine: Lab, tmp_path
             lambda: read_along(screen) and events(pristine, "disconnected") != [],
             120, "the cut is noticed",
         )  # fmt: skip
-        faults.bring(pristine.record(), "power")
+        faults.inject(pristine.record(), "power")
         screen.expect("Step 2.1 .kernel.install. is in doubt")
         screen.expect("What now")
         subprocess.run(pristine.host.power.commands["on"], check=True, timeout=120)

@@ -13,7 +13,7 @@ import pytest
 from tastyops.errors import LabFailed, UsageError
 from tastyops.lab import golden, qemu, recipe
 from tastyops.lab.golden import create
-from tastyops.lab.needs import TO_BUILD, TO_RUN, command, missing, see_to
+from tastyops.lab.needs import TO_BUILD, TO_RUN, ensure_installed, install_command, missing
 from tastyops.lab.record import PASSWORD, Bmc
 
 LAB = Path(qemu.__file__).parent
@@ -136,8 +136,8 @@ def test_what_is_missing_is_named_with_its_command(
     assert missing(building=False) == [need.package for need in TO_RUN]
     packages = [need.package for need in (*TO_RUN, *TO_BUILD)]
     with pytest.raises(UsageError) as caught:
-        see_to(lambda _: None, tmp_path / "log", building=True, install=False)
-    assert " ".join(command(packages)) in caught.value.next_step
+        ensure_installed(lambda _: None, tmp_path / "log", building=True, install=False)
+    assert " ".join(install_command(packages)) in caught.value.next_step
 
 
 def test_a_disk_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_a_pulled_disk_comes_back_to_its_place(made: Record) -> None:
 
 
 def test_one_disk_alone(made: Record) -> None:
-    changed = bays.only(bays.insert(made, "LAB-DISK-4"), "LAB-DISK-4")
+    changed = bays.keep_only(bays.insert(made, "LAB-DISK-4"), "LAB-DISK-4")
     assert serials(changed) == ["LAB-DISK-4"]
     assert script(changed).count("scsi-hd") == 1
 
@@ -155,7 +155,7 @@ def test_disks_are_only_left_alone_while_the_machine_is_off(
     made: Record, on: type[Noting]
 ) -> None:
     with pytest.raises(LabFailed, match="is on"):
-        bays.only(made, "LAB-DISK-1")
+        bays.keep_only(made, "LAB-DISK-1")
     assert replace(made) == made
 
 
@@ -180,8 +180,8 @@ def paused(
     ]  # fmt: skip
     process = processes.start(argv, tmp_path / "qemu.log")
     try:
-        assert processes.waited_for(lambda: made.qemu is not None, 30)
-        assert processes.waited_for(made.machine.qmp.exists, 30)
+        assert processes.wait_for(lambda: made.qemu is not None, 30)
+        assert processes.wait_for(made.machine.qmp.exists, 30)
         yield made
     finally:
         process.end()

@@ -23,7 +23,7 @@ class Line:
              str(folder / "console"), str(self.port), str(self.log)],
             folder / "hub.log",
         )  # fmt: skip
-        assert processes.waited_for(self._ready, 20), (folder / "hub.log").read_text()
+        assert processes.wait_for(self._ready, 20), (folder / "hub.log").read_text()
         self.sockets: list[socket.socket] = []
         self.machine = self.joined("serial")
 
@@ -94,14 +94,14 @@ def test_a_listener_that_does_not_read_holds_nobody_up(line: Line) -> None:
         reader.recv(65536)
     line.machine.sendall(b"END")
     heard(reader, b"END")
-    assert processes.waited_for(lambda: line.log.stat().st_size == sent + 3, 20)
+    assert processes.wait_for(lambda: line.log.stat().st_size == sent + 3, 20)
 
 
 def test_telnet_negotiation_does_not_reach_the_machine(line: Line) -> None:
     link = line.telnet()
     for piece in (b"\xff", b"\xfd", b"\x03a\xff\xfb", b"\x01\xff\xfa\x18", b"\x01\xff\xf0b\xff\xff"):
         link.sendall(piece)
-        processes.waited_for(lambda: False, 0.05)
+        processes.wait_for(lambda: False, 0.05)
     link.sendall(b"c\n")
     assert heard(line.machine, b"c\n") == b"ab\xffc\n"
 
@@ -110,7 +110,7 @@ def test_a_hung_console_is_silent_but_read(line: Line) -> None:
     listener = line.joined()
     (line.folder / "hung").touch()
     line.machine.sendall(b"z" * 300_000)
-    assert processes.waited_for(lambda: line.log.stat().st_size == 300_000, 20)
+    assert processes.wait_for(lambda: line.log.stat().st_size == 300_000, 20)
     listener.settimeout(0.3)
     with pytest.raises(TimeoutError):
         listener.recv(1)
@@ -120,7 +120,7 @@ def test_a_long_log_is_put_aside(line: Line) -> None:
     piece = b"w" * 65536
     for _ in range(hub.LOG_BYTES // len(piece) + 2):
         line.machine.sendall(piece)
-    assert processes.waited_for(line.log.with_name("console.log.1").exists, 20)
+    assert processes.wait_for(line.log.with_name("console.log.1").exists, 20)
 
 
 def test_the_machine_may_come_and_go(line: Line) -> None:

@@ -65,7 +65,7 @@ def test_one_that_will_not_go_is_made_to(tmp_path: Path) -> None:
     process = processes.start(
         ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"], tmp_path / "log"
     )
-    assert processes.waited_for(lambda: (tmp_path / "log").read_text() == "ready\n", 10)
+    assert processes.wait_for(lambda: (tmp_path / "log").read_text() == "ready\n", 10)
     process.end(patience=0.3)
     assert not process.alive
 
@@ -88,7 +88,7 @@ def test_a_pid_file_counts_only_with_its_mark(tmp_path: Path) -> None:
         assert processes.from_file(file, "sleep") is None
         file.write_text(f"{process.pid}\n")
         # Right after exec the command line may still be empty.
-        assert processes.waited_for(lambda: processes.from_file(file, "600") == process, 10)
+        assert processes.wait_for(lambda: processes.from_file(file, "600") == process, 10)
         assert processes.from_file(file, "another") is None
         file.write_text("nonsense")
         assert processes.from_file(file, "600") is None
@@ -98,19 +98,19 @@ def test_a_pid_file_counts_only_with_its_mark(tmp_path: Path) -> None:
 
 def test_a_failure_tells_the_last_words(tmp_path: Path) -> None:
     with pytest.raises(LabFailed, match="status 3: so it is") as caught:
-        processes.complete(["sh", "-c", "echo so it is; exit 3"], tmp_path / "log", timeout=20)
+        processes.run_to_end(["sh", "-c", "echo so it is; exit 3"], tmp_path / "log", timeout=20)
     assert str(tmp_path / "log") in caught.value.next_step
 
 
 def test_nothing_takes_for_ever(tmp_path: Path) -> None:
     with pytest.raises(LabFailed, match=r"longer than 0\.2 seconds"):
-        processes.complete(["sleep", "600"], tmp_path / "log", timeout=0.2)
-    assert not processes.waited_for(lambda: False, 0.2)
+        processes.run_to_end(["sleep", "600"], tmp_path / "log", timeout=0.2)
+    assert not processes.wait_for(lambda: False, 0.2)
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(LabFailed, match="cannot be started"):
-        processes.complete(["no-such-program"], tmp_path / "log", timeout=5)
+        processes.run_to_end(["no-such-program"], tmp_path / "log", timeout=5)
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_crashed_lab_is_cleaned_up_and_a_running_one_found(
     fresh = replace(made, folder=tmp_path / "fresh")
     begun: list[Ports] = []
     monkeypatch.setattr(
-        lifecycle, "_cold", lambda golden, accelerator, ports, say: begun.append(ports) or fresh
+        lifecycle, "_boot_cold", lambda golden, accelerator, ports, say: begun.append(ports) or fresh
     )
     assert lifecycle.up(lambda _: None, cold=True) == fresh  # hub and switch run, the machine does not
     assert not any(helper.alive for helper in helpers)
@@ -205,7 +205,7 @@ def test_half_a_lab_is_not_left_behind(
 
     monkeypatch.setattr(lifecycle, "build", lambda say: made.golden)
     monkeypatch.setattr(Golden, "accelerator", lambda self: "tcg")
-    monkeypatch.setattr(lifecycle, "_cold", fails)
+    monkeypatch.setattr(lifecycle, "_boot_cold", fails)
     with pytest.raises(LabFailed, match="did not boot"):
         lifecycle.reset(lambda _: None, cold=True)
     assert not helper.alive
@@ -215,7 +215,7 @@ def test_half_a_lab_is_not_left_behind(
 def test_a_booted_machine_that_cannot_be_restored_is_made_again(
     made: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ready = lifecycle.Ready(tmp_path / "ready")
+    ready = lifecycle.Snapshot(tmp_path / "ready")
     ready.folder.mkdir()
     (tmp_path / "cache/tastyops/lab").mkdir(parents=True)
     done: list[str] = []
@@ -228,10 +228,10 @@ def test_a_booted_machine_that_cannot_be_restored_is_made_again(
 
     monkeypatch.setattr(lifecycle, "build", lambda say: made.golden)
     monkeypatch.setattr(Golden, "accelerator", lambda self: "tcg")
-    monkeypatch.setattr(lifecycle, "ready_for", lambda *_: ready)
-    monkeypatch.setattr(lifecycle, "_restored", restored)
-    monkeypatch.setattr(lifecycle, "_cold", lambda *_: done.append("boot") or made)
-    monkeypatch.setattr(lifecycle, "_put_aside", lambda *_: done.append("put aside"))
+    monkeypatch.setattr(lifecycle, "snapshot_for", lambda *_: ready)
+    monkeypatch.setattr(lifecycle, "_restore", restored)
+    monkeypatch.setattr(lifecycle, "_boot_cold", lambda *_: done.append("boot") or made)
+    monkeypatch.setattr(lifecycle, "_snapshot", lambda *_: done.append("put aside"))
     said: list[str] = []
     assert lifecycle.up(said.append) == made
     assert done == ["restore", "boot", "put aside", "restore"]

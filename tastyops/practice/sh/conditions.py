@@ -19,7 +19,7 @@ _NUMBERS: dict[str, Callable[[int, int], bool]] = {
 
 
 def holds(words: list[str], files: Files, call: Call) -> int:
-    """The status of a test: 0 it holds, 1 it does not, 2 it is wrong."""
+    """Exit status of a test: 0 for true, 1 for false, 2 for a malformed test."""
     if words[:1] == ["!"] and len(words) > 1:
         inner = holds(words[1:], files, call)
         return inner if inner > 1 else 1 - inner

@@ -20,7 +20,7 @@ from tastyops.practice.sh.printing import escapes
 
 
 class Exit(Exception):
-    """The shell, or the subshell, ends with a status."""
+    """Raised to end the shell or subshell with a status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -49,14 +49,14 @@ class Shell:
     exported: set[str]
     status: int = 0
     last: int | None = None
-    """The process it put in the background last."""
+    """The last process put in the background."""
     errexit: bool = False
     nounset: bool = False
     background: dict[int, int | None] = field(default_factory=dict)
-    """Processes it has put in the background: their status once they have ended."""
+    """Background processes, each with its status once it has ended."""
 
     def copy(self, streams: Streams) -> Shell:
-        """A subshell: what it changes is lost with it."""
+        """A subshell; its changes are lost when it ends."""
         return replace(
             self,
             streams=streams,
@@ -67,7 +67,7 @@ class Shell:
         )
 
     def environment(self) -> dict[str, str]:
-        """What its programs get."""
+        """Environment of the programs the shell runs."""
         return {n: self.variables[n] for n in sorted(self.exported) if n in self.variables}
 
     def path(self, word: str) -> str:
@@ -76,16 +76,16 @@ class Shell:
 
 
 Substitute = Callable[[Shell, tree.Script], str]
-"""Runs the body of a ``$( … )`` and gives what it wrote."""
+"""Runs the body of a ``$( … )`` and gives its output."""
 
 
 def expand_to_text(shell: Shell, word: tree.Word, substitute: Substitute) -> str:
-    """A word as one text, as in an assignment."""
+    """Expands a word to one text, as in an assignment."""
     return "".join(_value(shell, part, substitute) for part in word)
 
 
 def expand_to_fields(shell: Shell, word: tree.Word, substitute: Substitute) -> list[str]:
-    """A word as a command's arguments: unquoted values are split at blanks."""
+    """Expands a word to arguments: unquoted values are split at blanks."""
     if any(isinstance(part, tree.Variable) and part.name == "@" for part in word):
         return _positional_arguments(shell, word)
     plain = "".join(p.text for p in word if isinstance(p, tree.Text) and not p.quoted)
@@ -146,7 +146,7 @@ def _variable(shell: Shell, name: str) -> str:
 
 
 def glob_pattern(word: tree.Word) -> str | None:
-    """A word that is nothing but a pattern of ``*`` and ``?``; None for any other."""
+    """The text of a word that is only a pattern of ``*`` and ``?``; None for any other."""
     if any(not isinstance(part, tree.Text) or part.quoted for part in word):
         return None
     text = "".join(part.text for part in word if isinstance(part, tree.Text))
@@ -154,7 +154,7 @@ def glob_pattern(word: tree.Word) -> str | None:
 
 
 def expand_pattern(files: Files, directory: str, pattern: str) -> list[str]:
-    """The paths that fit, sorted, as they were asked for; the pattern itself when none does."""
+    """Paths that match, sorted, relative if the pattern is; the pattern itself without a match."""
     absolute = pattern.startswith("/")
     found = ["/" if absolute else ""]
     for part in pattern.strip("/").split("/"):
@@ -279,7 +279,7 @@ def _shift(shell: Shell, streams: Streams, words: list[str]) -> int:
 
 
 def _umask(_: Shell, streams: Streams, words: list[str]) -> int:
-    """Modes are not modelled, so setting it changes nothing that can be seen."""
+    """umask: modes are not modelled, so setting one has no effect."""
     if not words:
         streams.out(b"0022\n")
     return 0
@@ -306,7 +306,7 @@ def _read(shell: Shell, streams: Streams, words: list[str]) -> int:
 
 
 def _echo(_: Shell, streams: Streams, words: list[str]) -> int:
-    """dash's echo, which reads escapes and knows -n alone."""
+    """dash's echo, which interprets escapes and knows only -n."""
     end = b"\n"
     if words[:1] == ["-n"]:
         words, end = words[1:], b""
@@ -349,7 +349,7 @@ class Interpreter:
         self._builtins = Builtins(files, processes, knows).table()
 
     def commands(self) -> Commands:
-        """The programs."""
+        """The programs by name."""
         return dict.fromkeys(("sh", "dash", "bash"), self._sh)
 
     def _sh(self, call: Call) -> int:
@@ -401,7 +401,7 @@ class Interpreter:
                     raise Exit(shell.status)
 
     def _start(self, shell: Shell, item: tree.Item) -> None:
-        """``… &``: a process of its own in the same group; its standard input is empty."""
+        """``… &``: a process in the same group with an empty standard input."""
         process = self._processes.begin("sh", shell.process)
         child = shell.copy(replace(shell.streams, stdin=Input()))
         child.process = process
@@ -424,7 +424,7 @@ class Interpreter:
         shell.status = 0
 
     def _pipeline(self, shell: Shell, pipeline: tree.Pipeline) -> int:
-        """Runs the commands one after the other, each on all of the output before it."""
+        """Runs the commands in order, each on the whole output of the one before."""
         stdin, *left = shell.streams.stdin, *pipeline.commands
         while len(left) > 1:
             piped = bytearray()
@@ -488,7 +488,7 @@ class Interpreter:
         return streams
 
     def _writer(self, shell: Shell, streams: Streams, operator: str, target: str) -> Write:
-        """What ``>``, ``>>`` or ``>&`` and its target stand for."""
+        """Opens the target of ``>``, ``>>`` or ``>&``."""
         if operator in (">", ">>") and target not in ("/dev/stdout", "/dev/stderr"):
             return self._files.open(shell.path(target), append=operator == ">>").write
         if target in ("1", "/dev/stdout"):
@@ -522,7 +522,7 @@ class Interpreter:
         return expand_to_fields(shell, word, self._substitute)
 
     def _values(self, shell: Shell, simple: tree.Simple, before: int) -> dict[str, str]:
-        """The assignments of a command. With no words, the last ``$( … )`` gives the status."""
+        """Makes a command's assignments. Without words the last ``$( … )`` gives the status."""
         values: dict[str, str] = {}
         for name, word in simple.assignments:
             if any(isinstance(part, tree.Variable) and part.name == "?" for part in word):
@@ -535,7 +535,7 @@ class Interpreter:
     def _program(
         self, shell: Shell, words: list[str], streams: Streams, values: dict[str, str]
     ) -> int:
-        """A program as a child of the shell."""
+        """Runs a program as a child of the shell."""
         shell.process.check()
         process = self._processes.begin(program_name(words[0]), shell.process)
         try:
@@ -558,7 +558,7 @@ class Interpreter:
         streams: Streams,
         values: dict[str, str],
     ) -> int:
-        """A program in a process there is already."""
+        """Runs a program in an existing process."""
         env = {**shell.environment(), **values}
         call = Call(
             tuple(words),

@@ -25,7 +25,7 @@ def encode(text: str) -> bytes:
 
 
 def escapes(text: str) -> bytes:
-    """Backslash escapes made into what they stand for; octal and hexadecimal are bytes."""
+    """Replaces backslash escapes; octal and hexadecimal escapes give bytes."""
 
     def value(match: re.Match[bytes]) -> bytes:
         octal = match[1] or match[2]
@@ -39,7 +39,7 @@ def escapes(text: str) -> bytes:
 
 
 def printf(form: str, words: list[str]) -> bytes:
-    """printf(1): the format again and again until the words are used up. Raises ValueError."""
+    """printf(1): repeats the format until the words are used up. Raises ValueError."""
     out, left = b"", list(words)
     while True:
         before = len(left)
