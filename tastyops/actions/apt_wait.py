@@ -12,9 +12,11 @@ from tastyops.model.commands import Steps
 
 @dataclass(frozen=True, kw_only=True)
 class AptWait:
-    """How long."""
+    """The parameters of ``apt.wait``."""
 
-    patience: float = param("duration", "How long the locks may be held", APT_PATIENCE)
+    patience: float = param(
+        "duration", "How long to wait for the package manager's locks", APT_PATIENCE
+    )
 
 
 @action(

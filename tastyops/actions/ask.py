@@ -11,7 +11,7 @@ from tastyops.model.commands import Ask, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class AskFor:
-    """What to ask."""
+    """The parameters of ``ask``."""
 
     question: str = param("text", "The question")
     default: str | None = param("text", "The answer when nothing is typed", None)

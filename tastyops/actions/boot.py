@@ -24,7 +24,7 @@ from tastyops.model.commands import Change, Command, Offline, Output, Probe, Ste
 
 @dataclass(frozen=True, kw_only=True)
 class Boot:
-    """Into what, and how."""
+    """The parameters of ``boot``."""
 
     mode: str = param(
         "text", "What to start: normal, single-user or emergency", "normal",
@@ -35,10 +35,12 @@ class Boot:
     )
     ssh: bool = param("boolean", "In single-user mode, start the network and sshd", True)
     power: bool = param(
-        "boolean", "Cycle the power of a host that does not answer, to have it start", False
+        "boolean", "Cycle the power if the host does not answer", False
     )
     grace: float = param("duration", "From the warning to the reboot", 60.0)
-    message: str = param("text", "What wall tells the users", "The system goes down for a reboot.")
+    message: str = param(
+        "text", "The message that wall shows to users", "The system goes down for a reboot."
+    )
     patience: float = param("duration", "How long each stage of the start may take", 600.0)
 
 

@@ -25,10 +25,10 @@ LEAVE = b"exit\r"
 
 @dataclass(frozen=True, kw_only=True)
 class BootAssemble:
-    """How long to wait."""
+    """The parameters of ``boot.assemble``."""
 
     wait: float = param("duration", "How long the initramfs prompt may take to appear", 0.0)
-    patience: float = param("duration", "How long the boot may take then", 600.0)
+    patience: float = param("duration", "How long the boot may take after that", 600.0)
 
 
 def _ending(registered: Registered) -> str:

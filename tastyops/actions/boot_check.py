@@ -14,10 +14,10 @@ from tastyops.model.commands import Probe, Report, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class BootCheck:
-    """Which kernel."""
+    """The parameters of ``boot.check``."""
 
     kernel: str | None = param(
-        "text", "The kernel that is to be started; default: the boot menu's default", None
+        "text", "The kernel to check; default: the one that the boot menu starts", None
     )
 
 

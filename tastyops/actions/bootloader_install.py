@@ -23,7 +23,7 @@ BY_ID_FOLDER = "/dev/disk/by-id/"
 
 @dataclass(frozen=True, kw_only=True)
 class BootloaderInstall:
-    """Which disk."""
+    """The parameters of ``bootloader.install``."""
 
     disk: str = param("text", "The disk's serial number, WWN or name in /dev/disk/by-id")
 

@@ -12,12 +12,12 @@ from tastyops.model.runbook import ANOTHER_OPERATOR
 
 @dataclass(frozen=True, kw_only=True)
 class Confirm:
-    """What to confirm."""
+    """The parameters of ``confirm``."""
 
     question: str = param("text", "The question; a no stops the run", "May the run go on?")
     by: str | None = param(
         "text",
-        "Whose yes it wants, if not the operator's own",
+        "Who must say yes; default: the operator",
         None,
         choices=(ANOTHER_OPERATOR,),
     )

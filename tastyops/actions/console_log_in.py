@@ -14,7 +14,7 @@ from tastyops.model.commands import Probe, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class ConsoleLogIn:
-    """Nothing to say: the inventory names the console and its password."""
+    """The parameters of ``console.log_in``: none, the inventory has them."""
 
 
 @action(

@@ -14,7 +14,7 @@ from tastyops.model.commands import Offline, Probe, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class ConsoleLogOut:
-    """How long it may take."""
+    """The parameters of ``console.log_out``."""
 
     patience: float = param("duration", "How long the prompt may take to come back", 60.0)
 

@@ -20,13 +20,17 @@ attached. A boot says something more often.
 
 @dataclass(frozen=True, kw_only=True)
 class ConsoleLook:
-    """How long to look, and what for."""
+    """The parameters of ``console.look``."""
 
-    wait: float = param("duration", "How long to wait for something that asks, or a panic", 0.0)
+    wait: float = param("duration", "How long to wait for a prompt or a panic", 0.0)
     until: list[str] = param("list", "Regular expressions to wait for instead", ())
-    take: bool = param("boolean", "Whether to ask for a console that somebody else has", False)
-    enter: bool = param("boolean", "Whether to press Enter once where it is silent for 20 s", False)
-    expect: list[str] = param("list", "States one of which it must show; else the step fails", ())
+    take: bool = param(
+        "boolean", "Ask whether to take over a console that somebody else uses", False
+    )
+    enter: bool = param("boolean", "Press Enter once if the console is silent for 20 s", False)
+    expect: list[str] = param(
+        "list", "Fail the step unless the console shows one of these states", ()
+    )
 
 
 _UNSEEN = ("no-console", "console-held", "console-unreachable")

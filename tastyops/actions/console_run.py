@@ -14,10 +14,10 @@ from tastyops.model.commands import Probe, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class ConsoleRun:
-    """What to type, and how long it may take."""
+    """The parameters of ``console.run``."""
 
-    command: str = param("shell", "One line for the shell that is open on the console")
-    patience: float = param("duration", "How long it may take", 600.0)
+    command: str = param("shell", "The line to type at the shell on the console")
+    patience: float = param("duration", "How long the command may take", 600.0)
 
 
 @action(

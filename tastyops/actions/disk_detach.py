@@ -15,7 +15,7 @@ from tastyops.model.commands import Change, Probe, Steps, Unknown
 
 @dataclass(frozen=True, kw_only=True)
 class DiskDetach:
-    """Which disk."""
+    """The parameters of ``disk.detach``."""
 
     disk: str = param("text", "The disk's serial number, WWN or name in /dev/disk/by-id")
 

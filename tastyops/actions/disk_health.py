@@ -17,7 +17,7 @@ GOOD, BAD, NOT_KNOWN = "good", "bad", "not-known"
 
 @dataclass(frozen=True, kw_only=True)
 class DiskHealth:
-    """Which disk, and what a bad one means."""
+    """The parameters of ``disk.health``."""
 
     disk: str = param("text", "The disk's serial number, WWN or name in /dev/disk/by-id")
     must: str = param(
@@ -46,7 +46,7 @@ class DiskHealth:
     sentence="Health of the disk {{ device }}: {{ health }}.",
 )
 def disk_health(params: DiskHealth, facts: Facts) -> Steps:
-    """Ask a disk for its health (SMART) and the kernel for the errors it counted.
+    """Read a disk's health (SMART) and the errors that the kernel counted.
 
     ``health`` is ``bad`` when the disk says so, has unreadable sectors, or was taken offline;
     ``good`` only when SMART says so; ``not-known`` where the disk has no SMART.

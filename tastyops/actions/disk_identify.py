@@ -15,7 +15,7 @@ from tastyops.model.commands import Probe, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class DiskIdentify:
-    """Which disk, and whether it must be idle."""
+    """The parameters of ``disk.identify``."""
 
     disk: str = param("text", "The disk's serial number, WWN or name in /dev/disk/by-id")
     unused: bool = param("boolean", "Fail unless nothing uses the disk", False)
@@ -42,7 +42,7 @@ def model(path: str) -> Reading:
     sentence="Disk {{ serial }} found as {{ device }}.",
 )
 def disk_identify(params: DiskIdentify, facts: Facts) -> Steps:
-    """Find a disk by its serial number and say what it is and what uses it.
+    """Find a disk by its serial number, and name its device and what uses it.
 
     Refuses when no disk has that name or several do: then nobody knows which one is meant.
     """

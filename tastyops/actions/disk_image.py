@@ -30,13 +30,13 @@ _DURABLE = ("conv=notrunc,fsync", "status=none")
 
 @dataclass(frozen=True, kw_only=True)
 class DiskImage:
-    """What is copied, to where, and how much may be written meanwhile."""
+    """The parameters of ``disk.image``."""
 
     source: str = param("text", "The filesystem: its mount point or its device")
-    disk: str = param("text", "The disk that takes it: serial number, WWN or by-id name")
-    partition: int = param("integer", "The partition of it; 0 for the whole disk", 0)
-    snapshot: str = param("text", "Room for a snapshot of a volume mounted for writing: 2G", "")
-    verify: bool = param("boolean", "Compare both afterwards", True)
+    disk: str = param("text", "The disk to copy to: serial number, WWN or by-id name")
+    partition: int = param("integer", "The partition to copy to; 0 for the whole disk", 0)
+    snapshot: str = param("text", "Size of the snapshot for a volume mounted read-write: 2G", "")
+    verify: bool = param("boolean", "Compare source and copy afterwards", True)
 
 
 @dataclass(frozen=True, slots=True)

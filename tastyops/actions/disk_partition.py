@@ -35,13 +35,13 @@ TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class DiskPartition:
-    """Which disk, and which partition it is to have."""
+    """The parameters of ``disk.partition``."""
 
     disk: str = param("text", "The disk's serial number, WWN or name in /dev/disk/by-id")
     number: int = param("integer", "The new partition's number")
-    size: str = param("text", "Its size, as 500M, 20G or 1T, or `rest`", "rest")
-    start: str = param("text", "Where it begins, as 3700M; else where it first fits", "")
-    type: str = param("text", "What it is for", "raid", tuple(TYPES))
+    size: str = param("text", "The partition's size, such as 500M or 20G, or `rest`", "rest")
+    start: str = param("text", "Where the partition begins, such as 3700M; default: first fit", "")
+    type: str = param("text", "What the partition is for", "raid", tuple(TYPES))
 
 
 @action(

@@ -39,11 +39,11 @@ exit $copied"""
 
 @dataclass(frozen=True, kw_only=True)
 class DiskPartitionLike:
-    """The blank disk, and the one to copy from."""
+    """The parameters of ``disk.partition_like``."""
 
     disk: str = param("text", "The blank disk: its serial number, WWN or name in /dev/disk/by-id")
-    like: str = param("text", "The disk whose partitions it is to have, named the same way")
-    copy_boot: bool = param("boolean", "Copy what BIOS-boot and EFI partitions hold", True)
+    like: str = param("text", "The disk to take the partitions from, named the same way")
+    copy_boot: bool = param("boolean", "Copy the content of BIOS-boot and EFI partitions", True)
 
 
 @action(

@@ -24,10 +24,10 @@ SCAN = ("sh", "-c", 'for host in /sys/class/scsi_host/host*/scan; do echo "- - -
 
 @dataclass(frozen=True, kw_only=True)
 class DiskRescan:
-    """Which disk is expected, and for how long."""
+    """The parameters of ``disk.rescan``."""
 
     disk: str = param("text", "The serial number, WWN or by-id name of the disk to find", "")
-    patience: float = param("duration", "How long it may take to appear", 60.0)
+    patience: float = param("duration", "How long the disk may take to appear", 60.0)
 
 
 @action(
@@ -39,7 +39,7 @@ class DiskRescan:
     " found' }}.",
 )
 def disk_rescan(params: DiskRescan, facts: Facts) -> Steps:
-    """Have the kernel look for new disks (SCSI and SATA) and wait until the one meant is there."""
+    """Make the kernel look for new disks (SCSI and SATA), and wait for the given disk."""
     before: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
     if params.disk and (yield from disk_exists(before, params.disk)):
         disk = yield from find_disk(before, params.disk)

@@ -19,10 +19,10 @@ WRITE_TEST = ".tastyops-write-test"
 
 @dataclass(frozen=True, kw_only=True)
 class FsBindReadonly:
-    """What, and where."""
+    """The parameters of ``fs.bind_readonly``."""
 
-    source: str = param("text", "The directory that is shown")
-    target: str = param("text", "The directory it is shown at, read-only")
+    source: str = param("text", "The directory to mount")
+    target: str = param("text", "Where to mount the directory read-only")
 
 
 @action(
@@ -32,7 +32,7 @@ class FsBindReadonly:
     already="Read-only bind mount is there; a write to it was refused.",
 )
 def fs_bind_readonly(params: FsBindReadonly, facts: Facts) -> Steps:
-    """Mount a directory read-only at a second place, for good; undone if it can be written to."""
+    """Mount a directory read-only at a second place, permanently; undone if a write succeeds."""
     source, target = checked_path(params.source), checked_path(params.target)
     registered = {"source": source, "target": target}
     mounts: tuple[Mount, ...] = yield Probe(*MOUNTS)

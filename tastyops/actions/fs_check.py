@@ -20,13 +20,13 @@ from tastyops.model.commands import Change, Command, Output, Probe, Steps, Unkno
 
 @dataclass(frozen=True, kw_only=True)
 class FsCheck:
-    """Which one, and how."""
+    """The parameters of ``fs.check``."""
 
-    filesystem: str = param("text", "Its mount point or its device")
-    clean: bool = param("boolean", "Fail the step unless it is clean", False)
-    replay: bool = param("boolean", "Mount and unmount it first if its log wants replaying", False)
+    filesystem: str = param("text", "The filesystem: its mount point or its device")
+    clean: bool = param("boolean", "Fail the step unless the filesystem is clean", False)
+    replay: bool = param("boolean", "Mount and unmount it first if its log must be replayed", False)
     snapshot: str | None = param(
-        "text", "Check a snapshot of this size instead, such as 200M, while it is in use", None
+        "text", "Check a snapshot of this size, such as 200M, of a filesystem in use", None
     )
 
 

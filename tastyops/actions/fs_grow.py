@@ -22,14 +22,14 @@ _OVERHEAD = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class FsGrow:
-    """Which one, and to what size: one of ``free``, ``to`` and ``by``."""
+    """The parameters of ``fs.grow``: one of ``free``, ``to`` and ``by`` is required."""
 
-    filesystem: str = param("text", "Its mount point or its device")
+    filesystem: str = param("text", "The filesystem: its mount point or its device")
     free: str | None = param(
-        "text", "How much is to be free on it, such as 200M; it grows by what is missing", None
+        "text", "Free space to reach, such as 200M; the filesystem grows by what is missing", None
     )
-    to: str | None = param("text", "The size it is to have, such as 900M or 2G", None)
-    by: str | None = param("text", "How much is to be added, or `all` that is free", None)
+    to: str | None = param("text", "The size to grow to, such as 900M or 2G", None)
+    by: str | None = param("text", "How much to add, or `all` that is free in the group", None)
 
 
 @action(

@@ -17,7 +17,7 @@ MOST_NAMES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class FsLostFound:
-    """Which one."""
+    """The parameters of ``fs.lost_found``."""
 
     filesystem: str = param("text", "Where it is mounted")
 
@@ -37,7 +37,7 @@ class FsLostFound:
     sentence="{{ count }} disconnected file(s) in lost+found of {{ device }}, {{ size }} in all.",
 )
 def fs_lost_found(params: FsLostFound, facts: Facts) -> Steps:
-    """List what is in lost+found; how many and how large is public, whose and what is not."""
+    """List lost+found; the log may have the number and size of files, never owners and names."""
     found = yield from locate(params.filesystem)
     here = [mount for mount in found.mounts if mount.root == "/"]
     if not here:

@@ -14,9 +14,9 @@ from tastyops.model.commands import Change, Probe, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class FsMount:
-    """Which one."""
+    """The parameters of ``fs.mount``."""
 
-    filesystem: str = param("text", "Where fstab mounts it")
+    filesystem: str = param("text", "The mount point, as fstab has it")
 
 
 @action(

@@ -16,10 +16,10 @@ READ_ONLY, READ_WRITE = "read-only", "read-write"
 
 @dataclass(frozen=True, kw_only=True)
 class FsRemount:
-    """Which one, and how."""
+    """The parameters of ``fs.remount``."""
 
     filesystem: str = param("text", "Where it is mounted")
-    mode: str = param("text", "How it is to be mounted", choices=(READ_ONLY, READ_WRITE))
+    mode: str = param("text", "How to mount it", choices=(READ_ONLY, READ_WRITE))
 
 
 @action(

@@ -16,10 +16,10 @@ from tastyops.model.commands import Change, Output, Steps, Unknown, unknown_step
 
 @dataclass(frozen=True, kw_only=True)
 class FsRepair:
-    """Which one."""
+    """The parameters of ``fs.repair``."""
 
-    filesystem: str = param("text", "Its mount point or its device; it must not be mounted")
-    replay: bool = param("boolean", "Mount and unmount it first if its log wants replaying", False)
+    filesystem: str = param("text", "The filesystem: its mount point or device; unmounted")
+    replay: bool = param("boolean", "Mount and unmount it first if its log must be replayed", False)
 
 
 @action(

@@ -19,7 +19,7 @@ SINGLE_USER = "maintenance"
 
 @dataclass(frozen=True, kw_only=True)
 class FsRepairRoot:
-    """There is one root filesystem, so nothing need be said."""
+    """The parameters of ``fs.repair_root``: there is only one root filesystem."""
 
     filesystem: str = param("text", "The root filesystem; nothing else is taken", "/", ("/",))
 

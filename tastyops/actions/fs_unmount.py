@@ -19,10 +19,10 @@ POLL = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class FsUnmount:
-    """Which one."""
+    """The parameters of ``fs.unmount``."""
 
     filesystem: str = param("text", "Where it is mounted")
-    patience: float = param("duration", "How long those who use it may take to let go of it", 10.0)
+    patience: float = param("duration", "How long to wait until nobody uses the filesystem", 10.0)
 
 
 @action(
@@ -33,7 +33,7 @@ class FsUnmount:
     already="{{ device or 'The filesystem' }} is not mounted.",
 )
 def fs_unmount(params: FsUnmount, facts: Facts) -> Steps:
-    """Unmount a filesystem; who still uses it is named, and nobody is ended for it."""
+    """Unmount a filesystem; the error names its users, and no process is ended."""
     target = checked_path(params.filesystem)
     mounts: tuple[Mount, ...] = yield Probe(*MOUNTS)
     here = [mount for mount in mounts if mount.target == target]

@@ -16,9 +16,9 @@ from tastyops.model.commands import Ask, Change, Output, Steps, Unknown, unknown
 
 @dataclass(frozen=True, kw_only=True)
 class FsZeroLog:
-    """Which one."""
+    """The parameters of ``fs.zero_log``."""
 
-    filesystem: str = param("text", "Its mount point or its device; it must not be mounted")
+    filesystem: str = param("text", "The filesystem: its mount point or device; unmounted")
 
 
 @action(

@@ -12,10 +12,10 @@ from tastyops.model.commands import Report, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class HostState:
-    """What is expected of it, and how long to wait."""
+    """The parameters of ``host.state``."""
 
     unresponsive: bool = param(
-        "boolean", "Refuse a host that answers, and ask a person about one that may be running",
+        "boolean", "Refuse a host that answers; ask an operator about one that may be running",
         False,
     )  # fmt: skip
     patience: float = param("duration", "How long to wait for a host that is starting", 600.0)

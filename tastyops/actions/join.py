@@ -12,13 +12,13 @@ from tastyops.model.commands import Report, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class Join:
-    """What to wait for."""
+    """The parameters of ``join``."""
 
     steps: Sequence[str] = param("list", "The ids of steps with `background: true`")
 
 
 @action("join", scalar="steps", hostless=True, sentence="")
 def join(params: Join, facts: Facts) -> Steps:
-    """Wait until steps in the background are over; how they ended is then judged here."""
+    """Wait for steps in the background, and judge their results."""
     yield Report()  # the core begins this step only once all of them have ended
     return {}

@@ -33,7 +33,7 @@ _CUT_OFF = "dpkg was interrupted"
 
 @dataclass(frozen=True, kw_only=True)
 class KernelInstall:
-    """Which package, and whether to refresh the lists first."""
+    """The parameters of ``kernel.install``."""
 
     package: str = param("text", "The kernel package, a meta-package or one release's own")
     update: bool = param("boolean", "Run apt-get update first", True)

@@ -14,9 +14,9 @@ from tastyops.model.commands import Probe, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class KernelLogScan:
-    """What is not to be found."""
+    """The parameters of ``kernel.log_scan``."""
 
-    none_of: Sequence[str] = param("list", "Kinds that fail the step where one is found", ())
+    none_of: Sequence[str] = param("list", "Fail the step if one of these kinds is found", ())
 
 
 @action(

@@ -20,10 +20,10 @@ from tastyops.model.commands import Change, Command, Probe, Steps, Unknown, unkn
 
 @dataclass(frozen=True, kw_only=True)
 class LvmExtendGroup:
-    """Which group, and with what."""
+    """The parameters of ``lvm.extend_group``."""
 
     group: str = param("text", "The volume group")
-    device: str = param("text", "The device it is given, such as /dev/md2; nothing may be on it")
+    device: str = param("text", "The device to add, such as /dev/md2; it must be blank")
 
 
 @action(

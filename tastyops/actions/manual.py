@@ -11,13 +11,13 @@ from tastyops.model.commands import Ask, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class Manual:
-    """What the operator is to do."""
+    """The parameters of ``manual``."""
 
     instructions: str = param("text", "What to do, as the operator will read it")
 
 
 @action("manual", scalar="instructions", person=True, hostless=True)
 def manual(params: Manual, facts: Facts) -> Steps:
-    """Have the operator do something by hand and say when it is done."""
+    """Have the operator do something by hand, and wait for ``done``."""
     yield Ask("manual", params.instructions)
     return {}

@@ -28,15 +28,17 @@ _SETTLES = {"on": IS_ON, "off": IS_OFF}
 
 @dataclass(frozen=True, kw_only=True)
 class PowerStatus:
-    """Nothing to say: the inventory names the switch."""
+    """The parameters of ``power.status``: none; the inventory names the switch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PowerSwitching:
-    """How to go about it."""
+    """The parameters of ``power.on``, ``power.off`` and ``power.cycle``."""
 
-    ask: bool = param("boolean", "Whether a person confirms it first", True)
-    patience: float = param("duration", "How long the switch may take to show it", 60.0)
+    ask: bool = param("boolean", "Ask an operator before the power is switched", True)
+    patience: float = param(
+        "duration", "How long the switch may take to report the new state", 60.0
+    )
 
 
 def _ending_of_reading(registered: Registered) -> str:
@@ -59,7 +61,7 @@ def power_status(params: PowerStatus, facts: Facts) -> Steps:
 
 @dataclass(frozen=True, kw_only=True)
 class PowerPolicy:
-    """Nothing to say: the inventory names the switch."""
+    """The parameters of ``power.policy``: none; the inventory names the switch."""
 
 
 _DARK = {

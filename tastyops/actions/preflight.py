@@ -13,10 +13,12 @@ from tastyops.model.commands import Report, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class Preflight:
-    """What is not in the inventory."""
+    """The parameters of ``preflight``."""
 
     backup: str | None = param(
-        "text", "A file as old as the last backup; default: `backup_stamp` of the host's vars", None
+        "text",
+        "A file whose age is the last backup's; default: `backup_stamp` of the host's vars",
+        None,
     )
 
 
@@ -36,7 +38,7 @@ def _ending(registered: Registered) -> str:
     ending=_ending,
 )
 def preflight(params: Preflight, facts: Facts) -> Steps:
-    """Look at all that a reboot depends on: console, power, disks, kernels, arrays, clock, backup.
+    """Check everything a reboot depends on: console, power, disks, kernels, arrays, clock, backup.
 
     Nothing is changed. It fails if any of them failed; what is not known is only said.
     """

@@ -20,7 +20,7 @@ from tastyops.model.commands import Command, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class RaidAdd:
-    """Which disk, and whether what is on it may be trusted."""
+    """The parameters of ``raid.add``."""
 
     disk: str = param("text", "The disk's serial number, or its name in /dev/disk/by-id")
     members: dict[str, Any] | None = param(
@@ -29,9 +29,9 @@ class RaidAdd:
         None,
     )
     quick: bool = param(
-        "boolean", "Where the bitmap allows, copy only what changed since it was dropped", False
+        "boolean", "If the bitmap allows, copy only what changed since the disk was dropped", False
     )
-    spare: bool = param("boolean", "Also where no member is missing: it becomes a spare", False)
+    spare: bool = param("boolean", "Add the disk as a spare to mirrors that lack no member", False)
 
 
 @action(

@@ -23,17 +23,17 @@ _ALIKE = 0.99
 
 @dataclass(frozen=True, kw_only=True)
 class RaidCreate:
-    """The new array, and on which disks."""
+    """The parameters of ``raid.create``."""
 
     array: str = param("text", "The new array, such as md2")
     disks: list[str] = param("list", "The disks' serial numbers")
-    partition: int = param("integer", "The number of the partition to take, the same on each disk")
+    partition: int = param("integer", "The partition's number, the same on each disk")
     members: int = param(
-        "integer", "How many members it should have, if more than there are disks for now", 0
+        "integer", "How many members the mirror has, if more than there are disks now", 0
     )
     boot: bool = param(
         "boolean",
-        "It will hold /boot: metadata 1.0, so that a boot loader can read a member by itself",
+        "The mirror holds /boot: metadata 1.0, so that a boot loader can read one member",
         False,
     )
 
@@ -45,7 +45,7 @@ class RaidCreate:
     already="RAID mirror {{ array }} is there, of these members.",
 )
 def raid_create(params: RaidCreate, facts: Facts) -> Steps:
-    """Create a RAID1 mirror on unused partitions; its members are made equal, never assumed so."""
+    """Create a RAID1 mirror on unused partitions, and synchronise its members."""
     if not re.fullmatch(r"(/dev/)?md[0-9]{1,3}", params.array):
         raise Refused("an array is called md and a number, such as md2")
     name = params.array.removeprefix("/dev/")

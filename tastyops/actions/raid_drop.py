@@ -23,22 +23,22 @@ _DIRECT = ("disk", "part")
 
 @dataclass(frozen=True, kw_only=True)
 class RaidDrop:
-    """Which disk, and what is to become of what is on it."""
+    """The parameters of ``raid.drop``."""
 
     disk: str = param("text", "The disk's serial number, or its name in /dev/disk/by-id")
     suspect: bool = param(
-        "boolean", "What it holds may be wrong: raid.add will not take it back quickly", False
+        "boolean", "The disk's data may be wrong: raid.add will rebuild it in full", False
     )
     forget: bool = param(
-        "boolean", "Clear its superblocks, so that nothing takes the old copy for a good one", False
+        "boolean", "Clear the disk's superblocks, so that no boot uses the old copy", False
     )
     may_stay: bool = param(
-        "boolean", "With `forget`: go on where they cannot be cleared; the log says so", False
+        "boolean", "With `forget`: report superblocks that cannot be cleared, and go on", False
     )
-    absent: bool = param("boolean", "The disk may be gone already, its members with it", False)
+    absent: bool = param("boolean", "Accept a disk that is already gone from the machine", False)
     was: str = param(
         "text",
-        "Of a disk that is gone, where it was: an empty slot (`md0/2`) or the name md has (`sdb`)",
+        "Where a disk that is gone was: an empty slot (`md0/2`) or md's name for it (`sdb`)",
         "",
     )
 

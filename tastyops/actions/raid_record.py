@@ -27,9 +27,9 @@ _WRITE = (
 
 @dataclass(frozen=True, kw_only=True)
 class RaidRecord:
-    """Whether the initial ramdisks are to know it, too."""
+    """The parameters of ``raid.record``."""
 
-    initrds: bool = param("boolean", "Also make initial ramdisks again that lack an array", True)
+    initrds: bool = param("boolean", "Also rebuild initial ramdisks that lack an array", True)
 
 
 @action(

@@ -14,10 +14,10 @@ from tastyops.model.commands import Change, Probe, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class RaidResizeMembers:
-    """Which mirror, and its new number of members."""
+    """The parameters of ``raid.resize_members``."""
 
     array: str = param("text", "The array: md0, /dev/md0, or its UUID")
-    members: int = param("integer", "How many members it should have")
+    members: int = param("integer", "How many members the mirror has")
 
 
 @action(

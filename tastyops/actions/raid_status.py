@@ -14,7 +14,7 @@ from tastyops.model.commands import Report, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class RaidStatus:
-    """Whether anything but whole mirrors is a failure."""
+    """The parameters of ``raid.status``."""
 
     whole: bool = param("boolean", "Fail unless every array is idle and has all its members", False)
 
@@ -34,7 +34,7 @@ class RaidStatus:
     sentence="{{ healthy }} of {{ count }} RAID arrays whole.",
 )
 def raid_status(params: RaidStatus, facts: Facts) -> Steps:
-    """Read how all arrays are: degraded, re-syncing, which members were thrown out."""
+    """Read the state of all arrays: degraded, re-syncing, failed members."""
     storage = yield from read_storage()
     if storage is None:
         return None

@@ -32,7 +32,7 @@ A re-sync begins a moment after a member is added. One that waits for another is
 
 @dataclass(frozen=True, kw_only=True)
 class RaidWatch:
-    """Which arrays, how often to look, and what becomes an entry in the log."""
+    """The parameters of ``raid.watch``."""
 
     arrays: list[str] = param("list", "The arrays, such as md0; default: all that re-sync", ())
     every: float = param("duration", "The shortest time between two looks", 5.0)
@@ -41,7 +41,9 @@ class RaidWatch:
         "Percentages that get an entry in the log when they are passed",
         (10, 25, 33.3, 50, 66.6, 80, 90),
     )
-    stall: float = param("duration", "How long nothing may move, unless it waits its turn", 900.0)
+    stall: float = param(
+        "duration", "How long a re-sync may stand still before the step fails", 900.0
+    )
 
 
 @dataclass

@@ -18,25 +18,29 @@ from tastyops.model.commands import Steps
 
 @dataclass(frozen=True, kw_only=True)
 class Reboot:
-    """When, into what, and how long it may take."""
+    """The parameters of ``reboot``."""
 
     grace: float | None = param(
         "duration", "From the warning to the reboot, exact to the second; 1m without `at`", None
     )
     at: str | None = param("text", "A clock time instead, such as 23:55, in the log's zone", None)
-    reminders: list[str] = param("list", "How long before it the users are reminded by wall", ())
-    kernel: str | None = param("text", "The kernel release it must come back with", None)
+    reminders: list[str] = param(
+        "list", "How long before, to remind users with wall, such as 10m", ()
+    )
+    kernel: str | None = param("text", "The kernel release that the host must run afterwards", None)
     fallback: str | None = param(
         "text",
-        "Refuse unless there is a kernel to fall back on that has been seen running",
+        "Refuse unless a kernel to fall back on has been seen running",
         None,
         ("previous",),
     )
     recover: str | None = param(
-        "text", "What may be done to a host that is not back", None, ("power-cycle",)
+        "text", "What to do if the host does not come back", None, ("power-cycle",)
     )
-    message: str = param("text", "What wall tells the users", "The system goes down for a reboot.")
-    patience: float = param("duration", "How long it may take to come back", 600.0)
+    message: str = param(
+        "text", "The message that wall shows to users", "The system goes down for a reboot."
+    )
+    patience: float = param("duration", "How long the host may take to come back", 600.0)
 
 
 def _ending(registered: Registered) -> str:

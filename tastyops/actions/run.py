@@ -12,11 +12,11 @@ from tastyops.model.commands import Change, Output, Probe, Steps, Unknown, unkno
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What to run."""
+    """The parameters of ``run``."""
 
     command: str = param("shell", "The command, a line or a script of the shell")
     shell: str = param("text", "The shell that runs it", "sh")
-    stdin: str = param("text", "Text for its standard input; without it there is none", "")
+    stdin: str = param("text", "Text for the command's standard input; default: none", "")
 
 
 @action(
@@ -32,7 +32,7 @@ class Run:
     },
 )
 def run(params: Run, facts: Facts) -> Steps:
-    """Run a shell command; it is taken for a change unless the step says ``reads: true``."""
+    """Run a shell command; it counts as a change unless the step says ``reads: true``."""
     argv = (params.shell, "-c", params.command)
     if facts.reads and params.stdin:
         raise Refused("a step that only reads has no standard input to give `stdin` to")

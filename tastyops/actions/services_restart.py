@@ -15,10 +15,10 @@ from tastyops.model.public_text import is_fact
 
 @dataclass(frozen=True, kw_only=True)
 class ServicesRestart:
-    """Which ones."""
+    """The parameters of ``services.restart``."""
 
     services: Sequence[str] = param(
-        "list", "Units to restart whatever their state; without any, all that failed", ()
+        "list", "Units to restart in any state; default: all that failed", ()
     )
 
 
@@ -30,7 +30,7 @@ class ServicesRestart:
     already="No service had failed.",
 )
 def services_restart(params: ServicesRestart, facts: Facts) -> Steps:
-    """Restart services that failed, or those named, and see that they stay up (systemd)."""
+    """Restart failed services, or the named ones, and check that they stay up (systemd)."""
     wanted = [name if "." in name else f"{name}.service" for name in params.services]
     if any(not is_fact("unit", name) or name.startswith("-") for name in wanted):
         raise Failed("that is not the name of a unit")

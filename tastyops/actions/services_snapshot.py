@@ -13,10 +13,10 @@ from tastyops.model.commands import Report, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class ServicesSnapshot:
-    """What of it a later check excuses."""
+    """The parameters of ``services.snapshot``."""
 
     units: bool = param(
-        "boolean", "Whether units that have failed already are excused later, too", True
+        "boolean", "Also excuse units that have already failed", True
     )
 
 

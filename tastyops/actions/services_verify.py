@@ -17,9 +17,9 @@ from tastyops.model.commands import Command, Probe, Report, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class ServicesVerify:
-    """Which services, and how long to wait for them."""
+    """The parameters of ``services.verify``."""
 
-    services: list[str] = param("list", "Units that must be active, besides none failing", ())
+    services: list[str] = param("list", "Units that must be active", ())
     ignore: list[str] = param("list", "Units, arrays and mounts that may be amiss", ())
     patience: float = param("duration", "How long the system may take to finish starting", 300.0)
 
@@ -48,7 +48,7 @@ def _ending(registered: Registered) -> str:
     ending=_ending,
 )
 def services_verify(params: ServicesVerify, facts: Facts) -> Steps:
-    """Verify that the system has started, no service has failed, arrays and mounts are whole.
+    """Verify that the system has started, and that services, arrays and mounts are in order.
 
     What ``services.snapshot`` or a reboot of this run found amiss before is listed, and excused.
     """

@@ -18,16 +18,18 @@ from tastyops.model.commands import Probe, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class Shutdown:
-    """How, and when."""
+    """The parameters of ``shutdown``."""
 
     grace: float | None = param(
         "duration", "From the warning to the shutdown, exact to the second; 1m without `at`", None
     )
     at: str | None = param("text", "A clock time instead, such as 23:55; the step then ends", None)
     kind: str = param("text", "What to do", "poweroff", ("poweroff", "halt"))
-    reminders: list[str] = param("list", "How long before it the users are reminded by wall", ())
-    message: str = param("text", "What wall tells the users", "The system goes down.")
-    patience: float = param("duration", "How long its power may stay on", 300.0)
+    reminders: list[str] = param(
+        "list", "How long before, to remind users with wall, such as 10m", ()
+    )
+    message: str = param("text", "The message that wall shows to users", "The system goes down.")
+    patience: float = param("duration", "How long the power may stay on", 300.0)
 
 
 @action(
@@ -46,7 +48,7 @@ class Shutdown:
     "{% else %}Machine shut down; it does not answer any more.{% endif %}",
 )
 def shutdown(params: Shutdown, facts: Facts) -> Steps:
-    """Shut a host down after a grace, and see that it is down; or schedule that for a time."""
+    """Shut a host down after a grace period and check that it is down, or schedule a shutdown."""
     boot_id = yield Probe(*BOOT_ID)
     yield from guard_host(boot_id, (yield Probe(*HOSTNAME)), facts)
     due = yield from work_out_order(params.kind, params.grace, params.at, params.reminders, facts)

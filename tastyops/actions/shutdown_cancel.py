@@ -15,9 +15,9 @@ from tastyops.model.commands import Probe, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class ShutdownCancel:
-    """Which; without ``due`` the one that the last ``shutdown`` step of this run scheduled."""
+    """The parameters of ``shutdown.cancel``; default: the last ``shutdown`` of this run."""
 
-    due: int | None = param("integer", "When it is due, in seconds since the epoch", None)
+    due: int | None = param("integer", "When the shutdown is due, in seconds since the epoch", None)
     kind: str = param("text", "What it is", "poweroff", ("poweroff", "halt", "reboot"))
 
 
@@ -28,7 +28,7 @@ class ShutdownCancel:
     already="No shutdown of this program's was scheduled.",
 )
 def shutdown_cancel(params: ShutdownCancel, facts: Facts) -> Steps:
-    """Cancel a shutdown that is scheduled on the host and is this program's own."""
+    """Cancel a shutdown that this program scheduled on the host."""
     earlier = facts.earlier("shutdown")
     due = params.due if params.due is not None else earlier.get("due")
     if due is None:

@@ -11,7 +11,7 @@ from tastyops.model.commands import Change, Steps
 
 @dataclass(frozen=True, kw_only=True)
 class Wall:
-    """What to say."""
+    """The parameters of ``wall``."""
 
     message: str = param("text", "The message, as users will read it on their terminals")
 

@@ -19,7 +19,7 @@ from tastyops.templates import rendering
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """What to look at, how often, and when it is enough."""
+    """The parameters of ``watch``."""
 
     command: str = param("shell", "A command that only reads")
     until: Marked | None = param(
@@ -36,7 +36,7 @@ class Watch:
         "Percentages that get an entry in the log when they are passed",
         (10, 25, 33.3, 50, 66.6, 80, 90),
     )
-    what: str | None = param("text", "What is watched, as the log will call it", None)
+    what: str | None = param("text", "The name of what is watched, for the log", None)
 
 
 @dataclass
