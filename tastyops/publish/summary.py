@@ -119,9 +119,9 @@ class Summary(Struct, frozen=True, array_like=True):
 
     def state(self, now: datetime) -> State:
         """The state at ``now``."""
-        at = now.timestamp()
         if self.phase == "closed":
             return State.OVER
+        at = now.timestamp()
         if self.incident:
             return State.INCIDENT
         if self.phase == "cancelled":
