@@ -71,6 +71,26 @@ def opened() -> Iterator[Open]:
         lock.unlink(missing_ok=True)
 
 
+LONG_OVER_OPENSSH = (
+    "test_a_dead_peer_is_reported_within_30_seconds",
+    "test_a_stopped_upload_is_noticed",
+    "test_a_slow_and_noisy_bashrc",
+    "test_many_sessions_at_once",
+    "test_standard_input[",
+    "test_output_so_far_of_a_change_that_timed_out",
+    "test_a_timeout_under_sudo",
+    "through a jump host",
+    "the jump host itself",
+)
+"""Tests, or their cases, that take seconds: for every push they run over one carrier."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks their second time as long."""
+    if "openssh" in item.name and any(name in item.name for name in LONG_OVER_OPENSSH):
+        item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(params=["ssh", "openssh"])
 def carrier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Servers are reached over each of the carriers in turn; ask for it before any other fixture."""
