@@ -15,13 +15,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from tastyops.engine.approval import answers, approved, may_speak
-from tastyops.engine.at_risk_clock import passed, pause
 from tastyops.engine.connections import Reach
 from tastyops.engine.links import Kept, Link
 from tastyops.engine.manual_typing import Typists
 from tastyops.engine.out_of_band import Outside
-from tastyops.engine.questions import ask
+from tastyops.engine.questions import answers, approved, ask, may_speak
 from tastyops.engine.run_context import RunContext
 from tastyops.engine.workers import Done, Work, Workers
 from tastyops.errors import TastyopsError, WaitsForPerson
@@ -42,7 +40,7 @@ from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.commands import Change, Probe, Sleep
 from tastyops.model.runbook import Step
 from tastyops.plan.advance import advance
-from tastyops.plan.at_risk import NOBODY
+from tastyops.plan.at_risk import NOBODY, passed, pause
 from tastyops.plan.generator_cache import LiveLanes
 from tastyops.plan.lane import intended
 from tastyops.plan.moves import Append, AwaitWindow, Halt, Move, Parked, Perform, PickUp

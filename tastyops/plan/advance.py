@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from tastyops.errors import ExitCode
-from tastyops.journal.events import Address, RunClosed, WorkEnded, WorkStarted
+from tastyops.journal.events import (
+    Address,
+    RunClosed,
+    ShutdownExecuted,
+    WorkEnded,
+    WorkStarted,
+)
+from tastyops.journal.scheduled_shutdowns import (
+    Scheduled,
+    scheduled,
+    seen_since,
+    sentence,
+    taken_back,
+)
 from tastyops.journal.state import LaneKey, RunState
 from tastyops.model.outcome import Outcome
-from tastyops.model.runbook import Step, Work
-from tastyops.plan import at_risk, background, failure_policy, own_shutdowns, recovery
+from tastyops.model.runbook import Marked, Step, Work
+from tastyops.plan import at_risk, failure_policy, recovery
 from tastyops.plan.generator_cache import LiveLanes
 from tastyops.plan.log_sentences import step_label
-from tastyops.plan.moves import Append, Move
+from tastyops.plan.moves import Append, Halt, Move
 from tastyops.plan.plan import Plan, lane_names
 from tastyops.plan.snapshot import Now, bad_lanes
+
+JOIN = "join"
+"""The action that waits for steps in the background."""
 
 COMPLETED = "Completed"
 NOT_COMPLETED = "Not completed"
@@ -40,11 +56,11 @@ def advance(
     """What is to be done now; empty when all depends on lanes in ``busy`` or the run is closed."""
     if state.closed is not None:
         return []
-    noted = own_shutdowns.executed(plan, state)
+    noted = _executed_shutdowns(plan, state)
     if noted:
         return noted
     now = Now(plan, state, kept, busy, _stop(plan, state))
-    beside = background.moves(now)
+    beside = _background_moves(now)
     waiting = False
     for work in plan.runbook.works:
         if work.number in state.works:
@@ -99,7 +115,7 @@ def _work_moves(now: Now, work: Work) -> list[Move] | None:
 
 def _joined(now: Now, step: Step) -> list[Move] | None:
     """What a ``join`` waits for, or what the steps it waited for ask; None when that is over."""
-    for awaited in background.awaited(now.plan, step):
+    for awaited in _awaited(now.plan, step):
         moves: list[Move] | None = [] if now.unfinished(awaited) else _judged(now, awaited)
         if moves is not None:
             return moves
@@ -222,3 +238,59 @@ def _closing(plan: Plan, state: RunState) -> RunClosed:
     worst = stop[1] if stop else _worst(bad)
     status = CANCELLED if nothing and worst is Outcome.CANCELLED else ENDED_WITHOUT
     return RunClosed(status, int(_EXITS[worst]), _why(plan, state) or unfinished[0].why)
+
+
+# -- steps in the background: begun in their place, they go on beside the others -----------------
+
+
+def _awaited(plan: Plan, step: Step) -> list[Step]:
+    """The background steps that a ``join`` waits for; none for other steps."""
+    if step.action != JOIN:
+        return []
+    raw = step.params.get("steps", ())
+    wanted = {each.text if isinstance(each, Marked) else str(each) for each in raw}
+    return [each for each in plan.runbook.steps() if each.background and each.id in wanted]
+
+
+def _background_moves(now: Now) -> list[Move]:
+    """What every step in the background does next; one whose work was given up is ended."""
+    found: list[Move] = []
+    for work, step in _begun_background(now):
+        halted = now.stop is not None or any(now.given_up(other) for other in work.steps)
+        hosts = [host for host in now.unfinished(step) if now.state.lane(host, step.id).begun]
+        found += now.lane_moves(step, hosts, halted=halted)
+        if halted:
+            lanes = [Address(host, step.id) for host in hosts if (host, step.id) in now.busy]
+            found += map(Halt, lanes)
+    return found
+
+
+def _begun_background(now: Now) -> Iterator[tuple[Work, Step]]:
+    for work in now.plan.runbook.works:
+        if work.number in now.state.works_started and work.number not in now.state.works:
+            yield from ((work, step) for step in work.steps if step.background)
+
+
+# -- scheduled shutdowns of this run's own ---------------------------------------------------------
+
+
+def _executed_shutdowns(plan: Plan, state: RunState) -> list[Move]:
+    """Notes that a host has been seen again after its scheduled shutdown."""
+    if not plan.shutdowns:
+        return []
+    label = len(plan.hosts) > 1
+    return [
+        Append(
+            Address(one.host, one.step),
+            ShutdownExecuted(one.due, _labelled_shutdown(one, state, label=label)),
+        )
+        for one in scheduled(state)
+        if (one.host, one.step) not in state.executed
+        and seen_since(state, one)
+        and not taken_back(state, one)
+    ]
+
+
+def _labelled_shutdown(one: Scheduled, state: RunState, *, label: bool) -> str:
+    said = sentence(state, one)
+    return f"{one.host}: {said}" if label else said

@@ -6,7 +6,19 @@ What has begun goes on, and what is done when things went wrong (``on_failure``,
 
 from __future__ import annotations
 
-from tastyops.journal.events import Address, Asked, Decided, question_digest
+from datetime import datetime
+
+from tastyops.journal.envelope import unstamp
+from tastyops.journal.events import (
+    Address,
+    Asked,
+    Body,
+    Decided,
+    WindowBegan,
+    WindowEnded,
+    question_digest,
+)
+from tastyops.journal.state import RunState
 from tastyops.model.runbook import Step
 from tastyops.plan.log_sentences import step_label
 from tastyops.plan.moves import Append, AwaitWindow, Move, Parked
@@ -22,6 +34,11 @@ _ENTRIES = {
     GO_ON: "The works go on past the end of the at-risk period.",
     CANCEL: "No further works are begun: the at-risk period is over.",
 }
+ENDED = "The at-risk period is over; the works are not finished."
+
+LONGEST_PAUSE = 60.0
+"""Seconds between two looks at the clock while a period is waited for: it may be set meanwhile."""
+
 NOBODY = ("", "")
 """The lane that waits for the period to begin."""
 
@@ -50,3 +67,21 @@ def _question(now: Now, step: Step) -> Asked:
     text = f"The at-risk period is over. Go on with {step_label(step, names)} and what follows it?"
     mark = question_digest("window", step.id, now.state.window.ends)
     return Asked(mark, "window", text, choices=list(CHOICES))
+
+
+def passed(state: RunState, now: datetime) -> Body | None:
+    """What the clock has passed and the journal does not know yet."""
+    window = state.window
+    if not window.ends or state.closed is not None:
+        return None
+    if not window.on and now >= unstamp(window.begins):
+        return WindowBegan()
+    if window.on and not window.over and now >= unstamp(window.ends):
+        return WindowEnded(ENDED)
+    return None
+
+
+def pause(state: RunState, now: datetime) -> float:
+    """Seconds to wait until the period begins, or until the next look."""
+    left = (unstamp(state.window.begins) - now).total_seconds()
+    return min(max(left, 0.0), LONGEST_PAUSE)
