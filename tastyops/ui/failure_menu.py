@@ -118,7 +118,7 @@ class FailureMenu:
         if len(hosts) > 1:
             host = typed(f"On which host ({', '.join(hosts)})? ", over)
         if host not in hosts:
-            _say(f"{one_line(host)} is not one of them.")
+            _say(f"{one_line(host)} is no host of this step. Its hosts: {', '.join(hosts)}.")
         elif act is not None and (said := act(host)):
             _say(said)
 

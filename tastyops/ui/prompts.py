@@ -217,14 +217,15 @@ class AtTerminal:
         while True:
             answer = typed(f"\a{prompt}", over)
             if not answer.isprintable():
-                print("That holds a control character; once more, please.", file=sys.stderr)  # noqa: T201
+                said = "The answer holds a control character. Please type it again."
+                print(said, file=sys.stderr)  # noqa: T201
                 continue
             if not words and (answer or default is not None):
                 return answer or str(default), self._who
             if answer.lower() in words:
                 return answer.lower(), self._who
             wanted = {
-                "ask": "It wants a value.",
+                "ask": "The answer is empty. Please type a value.",
                 "manual": "Please answer done or no.",
                 "failure": f"Please answer {', '.join(choices)}.",
                 "window": f"Please answer {', '.join(choices)}.",
@@ -233,7 +234,7 @@ class AtTerminal:
 
 
 def _typed_back(question: Mapping[str, Any], over: Callable[[], bool]) -> str:
-    """What a person saw of a command typed at the host: see ``shell.typeable``."""
+    """Asks how a command ended that was typed at the host (``protocol.typed_command``)."""
 
     def say(text: str) -> None:
         print(text, file=sys.stderr)  # noqa: T201
@@ -248,11 +249,11 @@ def _typed_back(question: Mapping[str, Any], over: Callable[[], bool]) -> str:
             continue
         if found.status is None:
             return word
-        say("What it printed; a line with a single . ends it:")
+        say("Paste its output; end with a line that holds a single dot:")
         try:
             return f"{word}\n{typed_lines(over)}"
         except ValueError as error:
-            say(f"Once more, please: {error}. Type it in pieces, or say `cannot tell`.")
+            say(f"The output was not taken: {error}. Paste it in pieces, or type `cannot tell`.")
 
 
 def _wrapped(question: Mapping[str, Any]) -> str:

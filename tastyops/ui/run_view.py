@@ -179,7 +179,7 @@ class RunView:
             case WindowBegan():
                 return "The at-risk period begins."
             case WindowEnded():
-                return "The at-risk period is over; what has begun goes on."
+                return "The at-risk period is over. Running steps continue."
             case WorkStarted(number=number):
                 return f"Work {number}: {self.works[number - 1].title}"
             case WorkEnded(number=number, status=status, why=why):

@@ -118,7 +118,7 @@ class Person:
         self.tmux.press("Enter")
         if isinstance(status, str):
             return
-        self.tmux.wait(r"a line with a single \. ends it:\s*\Z")
+        self.tmux.wait(r"a line that holds a single dot:\s*\Z")
         for line in seen.splitlines():
             self.tmux.press("-l", line)
             self.tmux.press("Enter")

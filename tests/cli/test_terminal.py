@@ -316,7 +316,7 @@ def asked(question: str, text: str = "Really?", default: str | None = None) -> d
         (asked("confirm"), [("[yes/no] ", "maybe\n"), ("answer yes or no", "YES\n")], "yes"),
         (asked("confirm"), [("[yes/no] ", "done\n"), ("answer yes or no", " n \n")], "n"),
         (asked("manual", "Pull it."), [("Type done", "ok\n"), ("done or no", "done\n")], "done"),
-        (asked("ask"), [("Really? ", "\n"), ("It wants a value", "sd b\n")], "sd b"),
+        (asked("ask"), [("Really? ", "\n"), ("The answer is empty", "sd b\n")], "sd b"),
         (asked("ask", default="sda"), [("[sda] ", "\n")], "sda"),
         (asked("ask"), [("Really? ", "\x1b[Dx\n"), ("control character", "é\udcff\n")], "é�"),
         (asked("ask", "A\x1b[2J\nB?"), [("A B? ", "x\n")], "x"),
@@ -362,7 +362,7 @@ BY_HAND = {
     "question": "typed", "text": "At box type this:\n\nls  -l 'a  b'\n\nThen tell.\x1b[2J",
     "line": "ls  -l 'a  b'", "shown": "ls  -l 'a  b'", "step": "1.1", "host": "box",
 }  # fmt: skip
-HOW, SEEN = "How did it end? ", "a single . ends it:"
+HOW, SEEN = "How did it end? ", "a single dot:"
 
 
 @pytest.mark.parametrize(
