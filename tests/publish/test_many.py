@@ -10,7 +10,7 @@ import pytest
 from tastyops.journal.public_events import Entry
 from tests.publish.writing import NOON, contents, maintenance, minutes, site, write_log
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # it writes thirty thousand files
 
 LOGS = 10_000
 WORDS = ("kernel", "disk", "mail", "power", "rack", "update", "reboot", "mirror", "cable", "backup")
