@@ -1,7 +1,7 @@
-"""The console hub, a process of its own: it always reads the machine's serial console.
+"""The console hub, a separate process that always reads the machine's serial console.
 
-QEMU connects to it; what the machine says goes to a log and to whoever listens, and a listener
-that does not read is left behind rather than the machine held up. ``python -m tastyops.lab.hub``.
+QEMU connects to the hub. The machine's output goes to a log and to every listener; a listener that
+does not read is cut off, so that it never blocks the machine. ``python -m tastyops.lab.hub``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Peer:
     waiting: bytearray = field(default_factory=bytearray)
     _held: bytes = b""
 
-    def heard(self, data: bytes) -> bytes:
+    def typed(self, data: bytes) -> bytes:
         """Typed bytes without telnet's negotiation, which may arrive in pieces."""
         if not self.telnet:
             return data
@@ -57,7 +57,7 @@ class _Peer:
 class Hub:
     """Connects the machine's serial port with any number of listeners.
 
-    While the file ``hung`` exists the console is a hung one: nothing passes either way.
+    While the file ``hung`` exists the console hangs: nothing passes either way.
     """
 
     def __init__(self, serial: Path, console: Path, port: int, log: Path) -> None:
@@ -106,7 +106,7 @@ class Hub:
                 data = peer.socket.recv(_PIECE)
                 if not data:
                     raise ConnectionResetError
-                self._pass_on(peer, peer.heard(data))
+                self._pass_on(peer, peer.typed(data))
         except BlockingIOError:
             return
         except OSError:

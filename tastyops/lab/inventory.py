@@ -48,8 +48,8 @@ _OF = "# Its machine runs in "
 def write(made: Record, inventories: Path) -> Path:
     """Writes the lab's inventory; returns its path.
 
-    It is the known inventory ``lab``, unless that is of another lab that is up: then it lies in
-    this lab's own directory alone, where ``--inventory lab`` looks first.
+    The path is that of the known inventory ``lab``. Where that inventory belongs to another lab
+    that is up, the file lies only in this lab's directory; ``--inventory lab`` looks there first.
     """
     inventories.mkdir(parents=True, exist_ok=True)
     private = places.state() / PASSWORD

@@ -251,7 +251,7 @@ def _snapshot(booted: Record, ready: Snapshot, say: Say) -> None:
 def folder_for_sockets() -> Path:
     """Makes a private directory in $TMPDIR, or elsewhere if that path is too long for a socket.
 
-    QEMU refuses a longer socket path than an address holds, 107 bytes (unix(7)).
+    QEMU refuses a socket path longer than 107 bytes, the limit of an address (unix(7)).
     """
     place = tempfile.gettempdir()
     if len(os.fsencode(place)) > LONGEST_TMPDIR:

@@ -19,7 +19,7 @@ LEAVE = b"\x1d"
 def join(console: Path, raw: Callable[[int], AbstractContextManager[None]]) -> None:
     """Connects standard input and output to the console until Ctrl-] or the end of input.
 
-    ``raw`` makes a terminal pass every key on, for as long as it is entered.
+    ``raw`` is a context in which the terminal passes every key on.
     """
     link = socket.socket(socket.AF_UNIX)
     try:

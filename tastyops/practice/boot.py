@@ -57,8 +57,7 @@ MENU_REAL = 3.0
 """Shortest wait of the boot menu, in real seconds."""
 
 MENU_LONGEST = 240.0
-"""Longest wait of the boot menu in practice seconds, however fast the clock runs. A reboot may take
-longer."""
+"""Longest wait of the boot menu in practice seconds; a reboot is given more time than this."""
 
 DOMAIN = "tastycake.net"
 _DRIVERS = ("sd_mod", "ahci")

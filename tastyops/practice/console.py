@@ -1,6 +1,6 @@
 """The modelled machine's console: output, the shells opened there, and the socket clients use.
 
-A shell of its own runs each line that is typed: a variable set on one line is gone on the next.
+Each line that is typed runs in a new shell: a variable set on one line is unset on the next.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class ConsoleShell:
 class SerialConsole:
     """A socket in the practice host's own directory; everybody connected sees what is written.
 
-    ``press`` receives the keys one at a time, in a thread of its own.
+    ``press`` receives the keys one at a time, in the socket's thread.
     """
 
     def __init__(self, path: Path, press: Callable[[bytes], None]) -> None:

@@ -1,7 +1,7 @@
 """Initial ramdisks of the modelled machine: made from its mdadm.conf, whole or cut short.
 
-The beginning of such a file is the mdadm.conf it was made with, so that a copy of it, or an older
-one, still knows what it knew. What tastyops reads of one is answered here as one script.
+A ramdisk's first bytes are the mdadm.conf it was made with, so an older ramdisk, or a copy, still
+has the configuration of its time. tastyops' script that reads a ramdisk is answered here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What the practice machine is: kalimdor of tastycake.net as it would be today, after its log.
+"""Configuration of the practice machine: kalimdor of tastycake.net, as it would be today.
 
 Three disks in mirrors (md6 is /boot, md7 and md0 hold LVM's volumes), XFS, BIND, Exim, Apache,
-Dovecot, and the people who attended its maintenances. A host's ``vars`` may say otherwise under
-``practice:``, see ``Options``.
+Dovecot, and the people who attended its maintenances. ``practice:`` among a host's ``vars``
+changes it, see ``Options``.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class Options:
     root_not_found: bool = False
     """The machine is starting, and its initial ramdisk does not know the root's array."""
     begins: str = ""
-    """What it is at when the practice begins: ``starting``, or ``emergency`` (/home is damaged and
-    cannot be mounted), or ``no-network`` (it runs, and nothing reaches it).
+    """State when the practice begins: ``starting``, ``emergency`` (/home is damaged and cannot be
+    mounted), or ``no-network`` (the machine runs, and nothing reaches it).
     """
     apt_busy: float = 0.0
     """Seconds from the beginning in which apt-daily locks apt's package lists."""

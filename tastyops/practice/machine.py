@@ -165,7 +165,7 @@ class Machine:
     def execute(
         self, argv: Sequence[str], stdin: bytes = b"", uid: int = 0, parent: Process | None = None
     ) -> Outcome:
-        """Runs a program as a process of its own and gives everything it wrote.
+        """Runs a program as a new process, and gives its status and output.
 
         Raises ConnectionRefusedError while the machine is down.
         """

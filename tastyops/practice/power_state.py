@@ -1,7 +1,7 @@
 """Boot and power state machine of the modelled machine, and its power switch.
 
-The state is brought up to date whenever somebody looks (``catch_up``), so no thread is needed for
-it; the server's own thread only waits for ``next_due``.
+``catch_up`` brings the state up to date before every use, so the state needs no thread; the server
+has one that waits for ``next_due``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The modelled machine's processes: numbers, groups, signals, and waiting that a signal ends.
 
-One lock guards the whole machine. A command holds it while it runs and lets go of it only while
-it sleeps, so no two commands ever change the model at once.
+One lock guards the whole machine. A command holds the lock while it runs and releases it only to
+sleep, so two commands never change the model at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Server of ``tastyops.protocol`` on the model: does what the bootstrap does in a real sh.
 
-Each verb has the bootstrap's meaning, line by line; the fates are files of the model, under
-/run/tastyops, so a reboot loses them as it does on a real host.
+Each verb means what it means in the bootstrap. Fates are files of the model under /run/tastyops,
+so a reboot loses them, as on a real host.
 """
 
 from __future__ import annotations

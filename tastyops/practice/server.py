@@ -41,7 +41,7 @@ from tastyops.protocol.process_stat import start_time
 class KeyFiles:
     """The keys of host and client, and the paths of the files the client needs.
 
-    ``other_host_key`` is one that the client does not know.
+    ``other_host_key`` is a host key the client does not know.
     """
 
     host_key: paramiko.PKey
@@ -195,8 +195,8 @@ class _AccessPolicy(paramiko.ServerInterface):
 class _Transport(paramiko.Transport):
     """Starts a session only after the client has received the answer to its request.
 
-    paramiko sends that word after its callback has returned. A session that is over sooner, as a
-    refused one is, would close the channel before it, and the client would never see the reason.
+    paramiko sends the answer after its callback has returned. A session that ends sooner, as a
+    refused one does, would close the channel first, and the client would never see the reason.
     """
 
     def __init__(self, link: socket.socket) -> None:
@@ -224,7 +224,7 @@ class _Wire:
 class PracticeHost:
     """A running practice host: a model, a clock and an SSH server.
 
-    ``host`` is how the inventory would describe it. ``close`` ends every thread and socket.
+    ``host`` is its entry of an inventory. ``close`` ends every thread and socket.
     """
 
     def __init__(
@@ -277,8 +277,8 @@ class PracticeHost:
     ) -> PracticeHost:
         """Starts a practice host, which accepts connections when this returns.
 
-        ``vars`` are the host's in the inventory; ``practice:`` among them shapes the model.
-        Raises ValueError for a setting there is not, OSError when the port is taken.
+        ``vars`` are the host's in the inventory; ``practice:`` among them configures the model.
+        Raises ValueError for an unknown setting, OSError where the port is taken.
         """
         return cls(name, clock or PracticeClock(scale), vars or {}, directory, port)
 

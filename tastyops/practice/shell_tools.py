@@ -511,12 +511,12 @@ class FileTools:
         mode, *names = call.argv[1:]
         if not re.fullmatch(r"[0-7]{3,4}|[augo]*[-+=][rwxX]+", mode) or not names:
             raise NotModelled(" ".join(call.argv))
-        return self._all_there(call, names)
+        return self._require_all(call, names)
 
     def _sync(self, call: Call) -> int:
-        return self._all_there(call, [word for word in call.argv[1:] if word not in ("-f", "-d")])
+        return self._require_all(call, [word for word in call.argv[1:] if word not in ("-f", "-d")])
 
-    def _all_there(self, call: Call, names: list[str]) -> int:
+    def _require_all(self, call: Call, names: list[str]) -> int:
         missing = [name for name in names if not self._files.exists(call.path(name))]
         for name in missing:
             call.complain(f"{call.argv[0]}: cannot access '{name}': No such file or directory")

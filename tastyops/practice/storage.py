@@ -1,4 +1,4 @@
-"""Storage of the modelled machine: kalimdor's disks and all that lies on them, put together.
+"""Storage of the modelled machine: kalimdor's disks, mirrors, volumes and filesystems.
 
 Three disks, the second of them the old small one: md6 is /boot on all three, md7 holds most of
 LVM's volumes on all three, md0 the rest on the two large ones, as after February 9th 2008.
@@ -36,7 +36,7 @@ class Hotplug:
 
     def delete_device(self, disk: Disk) -> None:
         """``echo 1 > device/delete``: the kernel forgets the disk, which stays in its bay."""
-        self._gone(disk)
+        self._remove(disk)
         self.unseen.append(disk)
 
     def scan_bays(self) -> None:
@@ -47,7 +47,7 @@ class Hotplug:
         if found:
             self._changed()
 
-    def _gone(self, disk: Disk) -> None:
+    def _remove(self, disk: Disk) -> None:
         self._mirrors.throw_out(disk)
         self._disks.detach(disk)
         self._changed()
@@ -62,7 +62,7 @@ class Hotplug:
     def _pull(self, serial: str) -> None:
         """Takes a disk out; one that is already out stays out."""
         for disk in [each for each in self._disks if each.serial == serial]:
-            self._gone(disk)
+            self._remove(disk)
         self.unseen = [disk for disk in self.unseen if disk.serial != serial]
 
     def _put(self, serial: str) -> bool:
@@ -111,12 +111,12 @@ class Sysfs:
     def _publish(self, mirror: Mirror) -> None:
         base = f"/sys/block/{mirror.name}/md"
         for name, value in self._array(mirror).items():
-            self._files.add(f"{base}/{name}", self._looked(value))
+            self._files.add(f"{base}/{name}", self._up_to_date(value))
         for leg in mirror.legs:
             for name, value in _member(leg).items():
-                self._files.add(f"{base}/dev-{leg.device}/{name}", self._looked(value))
+                self._files.add(f"{base}/dev-{leg.device}/{name}", self._up_to_date(value))
 
-    def _looked(self, value: Callable[[], str]) -> Callable[[], bytes]:
+    def _up_to_date(self, value: Callable[[], str]) -> Callable[[], bytes]:
         def make() -> bytes:
             self._mirrors.catch_up()
             return f"{value()}\n".encode()
@@ -248,7 +248,7 @@ class Storage:
     def assemble_for_boot(self, conf: str) -> bool:
         """Assembles the arrays an initial ramdisk with this mdadm.conf finds (mdadm.conf(5)).
 
-        With ``AUTO -all`` only those it names. Gives whether all are there that LVM needs.
+        With ``AUTO -all`` only the arrays it names. Tells whether LVM has all the arrays it needs.
         """
         self.hotplug.scan_bays()
         named = "AUTO -all" in conf

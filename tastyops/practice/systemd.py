@@ -32,7 +32,7 @@ _FORCED = ("rescue.service", "emergency.service")
 class Unit:
     """A unit: name, aliases, description and present state.
 
-    ``broken``: it fails whenever it starts. ``breaks``: it will from the next boot on.
+    ``broken``: every start fails. ``breaks``: every start fails from the next boot on.
     """
 
     name: str

@@ -2,8 +2,8 @@
 
 Lists with ``;`` ``&`` ``&&`` ``||`` and newlines, pipelines, ``( … )`` and ``{ …; }``,
 ``for … do … done``, words with quotes, variables and ``$( … )``, assignments, redirections,
-comments. The whole script is read before any of it runs; anything else in it is NotModelled, and
-nothing of it has been done.
+comments. The whole script is parsed before any of it runs: a construct outside this part raises
+NotModelled, and no command has run.
 """
 
 from __future__ import annotations
