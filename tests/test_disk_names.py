@@ -112,16 +112,16 @@ def test_a_name_leads_to_its_disk(name: str, kname: str) -> None:
     ("name", "why"),
     [
         ("", "no disk is named"),
-        ("sda", "moves between boots; disks go by serial: say ZA1B2C3D"),
-        ("/dev/nvme0n1", "moves between boots; disks go by serial: say S4EVNX0M123456"),
-        ("ata-ST1000NM0033_ZA1B2C3D-part1", "is /dev/sda1, which is no disk: say ZA1B2C3D"),
-        ("/dev/disk/by-id/wwn-0x5000c500deadbe01-part1", "is /dev/sda1, which is no disk"),
-        ("/dev/sda1", "is /dev/sda1, which is no disk: say ZA1B2C3D"),
-        ("ZA1B2C3", "there is no disk called ZA1B2C3 "),
-        ("ata-OTHER_ZA1B2C3D", "there is no disk called"),  # ends as a serial number does
-        ("/dev/disk/by-id/ZA1B2C3D", "there is no disk called"),
-        ("/dev/disk/by-path/pci-0000:00:1f.2-ata-1", "there is no disk called"),
-        ("nvme-eui.ffffffffffffffff", "there is no disk called"),
+        ("sda", "may name another disk after the next boot; name the disk by its serial number: say ZA1B2C3D"),
+        ("/dev/nvme0n1", "may name another disk after the next boot; name the disk by its serial number: say S4EVNX0M123456"),
+        ("ata-ST1000NM0033_ZA1B2C3D-part1", "is /dev/sda1, which is not a disk: say ZA1B2C3D"),
+        ("/dev/disk/by-id/wwn-0x5000c500deadbe01-part1", "is /dev/sda1, which is not a disk"),
+        ("/dev/sda1", "is /dev/sda1, which is not a disk: say ZA1B2C3D"),
+        ("ZA1B2C3", "no disk is named ZA1B2C3 "),
+        ("ata-OTHER_ZA1B2C3D", "no disk is named"),  # ends as a serial number does
+        ("/dev/disk/by-id/ZA1B2C3D", "no disk is named"),
+        ("/dev/disk/by-path/pci-0000:00:1f.2-ata-1", "no disk is named"),
+        ("nvme-eui.ffffffffffffffff", "no disk is named"),
     ],
 )
 def test_a_name_that_is_no_disk_s(name: str, why: str) -> None:

@@ -110,7 +110,7 @@ def require(output: Output | Unknown, why: str) -> None:
     if output.stopped:
         why += ": it was stopped"
     if output.timed_out:
-        why += ": it took longer than its timeout and was stopped"
+        why += ": the command ran into its timeout and was stopped"
     raise Failed(why, {"status": output.status})
 
 

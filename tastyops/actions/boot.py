@@ -61,7 +61,10 @@ class Boot:
 def boot(params: Boot, facts: Facts) -> Steps:
     """Restart the host into a mode or a kernel, through the boot menu on its console (GRUB)."""
     if not facts.console:
-        raise Refused("the boot menu is picked from on the console, and the host has none")
+        raise Refused(
+            "the host has no console (`console:` in the inventory), so no entry of the boot menu"
+            " can be picked"
+        )
     answer: Output | Offline = yield Probe(BOOT_ID.argv, "output", offline=True)
     yield from attach(facts)
     if isinstance(answer, Offline):
@@ -75,7 +78,7 @@ def boot(params: Boot, facts: Facts) -> Steps:
         if state == "maintenance":
             if params.mode == "normal" and not params.kernel:
                 return (yield from menu_start.leave_single_user(answer, params.patience, facts))
-            raise Refused("it is in single-user mode; `boot: normal` leaves that first")
+            raise Refused("the host is in single-user mode; leave that first, with `boot: normal`")
         previous, release = yield from _orderly(params, facts)
     target = TARGETS.get(params.mode, "")
     entry = Entry(release, words=f"systemd.unit={target}" if target else "")
@@ -94,7 +97,7 @@ def _shell_there() -> Generator[Command, Any, bool]:
 def _cut(params: Boot, facts: Facts) -> Generator[Command, Any, None]:
     """A host that does not answer is started anew by its power switch."""
     if not params.power or not facts.power:
-        raise Refused("the host does not answer; `power: true` would cycle its power")
+        raise Refused("the host does not answer; with `power: true` its power is cycled")
     screen: Screen = yield Probe(*look(0), via="console")
     yield from need_gone(Condition(screen.state, "offline"), facts)
     cycled = yield Change(("cycle",), via="power")

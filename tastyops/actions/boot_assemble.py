@@ -60,7 +60,7 @@ def boot_assemble(params: BootAssemble, facts: Facts) -> Steps:
     _, said = yield from command(LIST, 120)
     found = len(re.findall(r"(?m)^ARRAY ", said))
     if not found:
-        raise Failed("no array is to be found on the disks the initial ramdisk sees")
+        raise Failed("mdadm finds no array on the disks that the initial ramdisk sees")
     _, said = yield from command(ASSEMBLE, 120)
     counts = re.findall(r"(?m)^(\d+)$", said)
     active = int(counts[-1]) if counts else 0

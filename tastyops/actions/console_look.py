@@ -59,7 +59,7 @@ def console_look(params: ConsoleLook, facts: Facts) -> Steps:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise Refused(f"{shown(pattern)} is no regular expression: {error}") from error
+            raise Refused(f"{shown(pattern)} is not a regular expression: {error}") from error
     first = min(params.wait, HUSH) if params.enter else params.wait
     reading = look(first, *until) if params.wait else look(0)
     screen: Screen | Offline = yield Probe(*reading, via="console", offline=True)

@@ -34,7 +34,7 @@ def console_run(params: ConsoleRun, facts: Facts) -> Steps:
     if not facts.console:
         raise Refused("the host has no console (`console:` in the inventory)")
     if "\n" in params.command:
-        raise Refused("one line at a time can be typed at a console")
+        raise Refused("the command has several lines; a console takes one line at a time")
     screen: Screen = yield Probe(*look(0), via="console")
     if screen.state not in ("shell", "initramfs") and not facts.force:
         raise Refused("the console shows no shell")

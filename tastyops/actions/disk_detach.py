@@ -40,12 +40,12 @@ def disk_detach(params: DiskDetach, facts: Facts) -> Steps:
         raise Refused(f"the disk is in use: {'; '.join(used)}")
     switch = f"/sys/block/{disk.kname}/device/delete"
     if not (yield Probe(*succeeds("test", "-e", switch))):
-        raise Refused(f"the driver of {disk.path} cannot let go of a disk while the system runs")
+        raise Refused(f"the driver of {disk.path} cannot detach a disk while the system runs")
     gone = Probe(*succeeds("test", "!", "-e", f"/sys/block/{disk.kname}"))
     deleted = yield Change(("tee", switch), b"1\n", sudo=True, settle=gone)
     require(deleted, "the kernel did not let go of the disk")
     if not isinstance(deleted, Unknown):
         after: Disks = yield Probe(*BLOCK_DEVICES, sudo=True)
         if any((each.kname, each.serial) == (disk.kname, disk.serial) for each in after.disks):
-            raise Failed("the kernel still has the disk")
+            raise Failed("the kernel still lists the disk")
     return {"device": disk.path, "serial": public_serial(disk.serial)}

@@ -133,13 +133,14 @@ def _snapshot(found: Filesystem, params: DiskImage) -> Generator[Command, Any, s
     where = found.writable.target if found.writable else ""
     if not params.snapshot:
         raise Refused(
-            f"it is mounted for writing at {where}: give a `snapshot` room, or remount it read-only"
+            f"the source is mounted read-write at {where}: give `snapshot` a size, or remount it"
+            " read-only"
         )
     try:
         volume, group = yield from volume_of(found.device)
     except Failed as error:
         raise Refused(
-            f"it is mounted for writing at {where}, and no snapshot can be had: {error.why}"
+            f"the source is mounted read-write at {where}, and no snapshot can be made: {error.why}"
         ) from error
     wanted = extents(parse_size(params.snapshot), group)
     need_room(wanted, group)
@@ -149,7 +150,7 @@ def _snapshot(found: Filesystem, params: DiskImage) -> Generator[Command, Any, s
          f"{group.name}/{volume.name}"),
         sudo=True, settle=Probe(*succeeds("test", "-e", f"/dev/{name}")),
     )  # fmt: skip
-    require(made, "the snapshot could not be made")
+    require(made, "the snapshot could not be created")
     return name
 
 

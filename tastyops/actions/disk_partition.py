@@ -110,7 +110,7 @@ def _placed(params: DiskPartition, table: PartitionTable, disk: Device) -> Parti
         start = _sectors(params.start, table)
         hit = table.overlapped(start, wanted or 1)
         if hit:
-            raise Refused(f"it would overlap partition {hit.number} of {disk.path}")
+            raise Refused(f"the new partition would overlap partition {hit.number} of {disk.path}")
         gaps = [(start, at + size - start) for at, size in gaps if at <= start < at + size]
     fitting = [gap for gap in gaps if gap[1] >= (wanted or 1)]
     if not fitting:
@@ -146,7 +146,9 @@ def _verified(
     yield Probe(*SETTLED)
     after: PartitionTable | None = yield Probe(*partition_table(disk.path), sudo=True)
     if after is None or set(before.layout) - set(after.layout):
-        raise Failed("the table is not what it was with one partition added: look at it by hand")
+        raise Failed(
+            "the partition table differs by more than the added partition; check it by hand"
+        )
     known = Probe(*kernel_partition(partition_node(disk, new.number)))
     where = yield known
     if where is None:
@@ -154,4 +156,4 @@ def _verified(
         require(told, "it is in the table, but the kernel did not take it: a reboot makes it known")
         where = yield known
     if where != tuple(count * before.sector // 512 for count in (new.start, new.size)):
-        raise Failed("the kernel has the partition elsewhere than the table: reboot first")
+        raise Failed("the kernel's partition differs from the table's; reboot first")

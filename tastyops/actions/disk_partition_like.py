@@ -163,7 +163,7 @@ def _verified(target: Device, table: PartitionTable) -> Generator[Command, Any, 
     yield Probe(*SETTLED)
     after: PartitionTable | None = yield Probe(*partition_table(target.path), sudo=True)
     if after is None or after.layout != table.layout:
-        raise Failed("the table on the disk is not the one that was written")
+        raise Failed("the table on the disk differs from the one that was written")
     for part in table.partitions:
         where = yield Probe(*kernel_partition(partition_node(target, part.number)))
         if where != tuple(count * table.sector // 512 for count in (part.start, part.size)):

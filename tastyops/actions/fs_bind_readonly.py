@@ -48,7 +48,7 @@ def fs_bind_readonly(params: FsBindReadonly, facts: Facts) -> Steps:
         done = yield Change(("mount", target), sudo=True)
     if isinstance(done, Output) and not done.ok:
         yield from _undone(source, target, mounted=False, recorded=not recorded)
-        raise Failed("it does not mount; fstab is as it was", {"status": done.status})
+        raise Failed("the bind mount failed; fstab is unchanged", {"status": done.status})
     yield from _verified(source, target, ours=not mounted, recorded=not recorded)
     return {**registered, "changed": True}
 
@@ -68,7 +68,7 @@ def _guarded(
         *wanted[0].options
     }
     if wanted and not recorded:
-        raise Refused(f"fstab has something else for {target} already")
+        raise Refused(f"fstab has another entry for {target} already")
     return mounted, recorded
 
 

@@ -53,7 +53,7 @@ def fs_check(params: FsCheck, facts: Facts) -> Steps:
     else:
         if mount := found.writable:
             raise Refused(
-                f"it is mounted read-write at {mount.target}: what a check says of a filesystem"
+                f"it is mounted read-write at {mount.target}: a check of a filesystem"
                 " in use means nothing. Unmount it, remount it read-only, or give `snapshot:`"
             )
         verdict = yield from _checked(found.device, found.fstype)
@@ -104,7 +104,7 @@ def _on_snapshot(found: Filesystem, size: str) -> Generator[Command, Any, Verdic
         sudo=True,
     )
     if not isinstance(made, Unknown) and not made.ok:
-        raise Failed("the snapshot could not be made", {"status": made.status})
+        raise Failed("the snapshot could not be created", {"status": made.status})
     path = f"/dev/{volume.group}/{name}"
     remove = Change(("lvremove", "--yes", path), sudo=True)
     try:
@@ -130,5 +130,8 @@ def _of_snapshot(path: str, fstype: str) -> Generator[Command, Any, Verdict | Un
         return output
     volumes: tuple[Volume, ...] = yield Probe(*VOLUMES, sudo=True)
     if any(volume.path == path and volume.invalid for volume in volumes):
-        raise Failed("the snapshot ran out of room; give it more, or check when less is written")
+        raise Failed(
+            "the snapshot ran out of room; give `snapshot` a larger size, or check when less is"
+            " written"
+        )
     return judged(fstype, output)

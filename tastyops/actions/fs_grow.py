@@ -49,7 +49,7 @@ class FsGrow:
 def fs_grow(params: FsGrow, facts: Facts) -> Steps:
     """Grow a logical volume and the XFS or ext4 on it online; it is never shrunk."""
     if sum(map(bool, (params.free, params.to, params.by))) != 1:
-        raise Failed("say one of `free:`, `to:` and `by:`")
+        raise Failed("give exactly one of `free:`, `to:` and `by:`")
     found = yield from locate(params.filesystem)
     need_known(found)
     target = _need_writable(found)
@@ -78,8 +78,8 @@ def _need_writable(found: Filesystem) -> str:
     if here:
         return found.target if found.target in here else here[0]
     if found.mounts:
-        raise Refused("it is mounted read-only: it can only be grown while it is writable")
-    raise Refused("it is not mounted: it can only be grown while it is")
+        raise Refused("the filesystem is mounted read-only; remount it read-write to grow it")
+    raise Refused("the filesystem is not mounted; mount it to grow it")
 
 
 def _lacking(free: str, target: str) -> Generator[Command, Any, int]:
@@ -108,7 +108,7 @@ def _wanted(params: FsGrow, volume: Volume, group: VolumeGroup, lacking: int) ->
         wanted = extents(parse_size(params.to or ""), group)
     if wanted < now:
         raise Refused(
-            f"it has {format_size(volume.size)} already, and a filesystem is never shrunk"
+            f"the volume already has {format_size(volume.size)}, and a filesystem is never shrunk"
         )
     need_room(wanted - now, group)
     return wanted

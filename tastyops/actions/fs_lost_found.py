@@ -41,7 +41,9 @@ def fs_lost_found(params: FsLostFound, facts: Facts) -> Steps:
     found = yield from locate(params.filesystem)
     here = [mount for mount in found.mounts if mount.root == "/"]
     if not here:
-        raise Failed("it is not mounted; its lost+found cannot be looked into")
+        raise Failed(
+            "the filesystem is not mounted, so its lost+found cannot be read; mount it first"
+        )
     target = found.target if found.target in {mount.target for mount in here} else here[0].target
     lost: tuple[LostFile, ...] = yield Probe(*lost_found(target), sudo=True)
     files = [each for each in lost if each.kind != "d"]

@@ -44,11 +44,11 @@ def fs_remount(params: FsRemount, facts: Facts) -> Steps:
         who = (
             f": {describe_users(users)} use it" if users and not isinstance(users, Unknown) else ""
         )
-        raise Failed(f"it cannot be remounted read-only{who}", {"status": done.status})
+        raise Failed(f"the filesystem cannot be remounted read-only{who}", {"status": done.status})
     require(done, f"it cannot be remounted {params.mode}")
     after = _at(target, (yield looking))
     if _read_only(after) != wanted:
-        raise Failed(f"it is still not {params.mode}, although mount says so")
+        raise Failed(f"the filesystem is still not {params.mode}, although mount reported success")
     return {**registered, "changed": True}
 
 

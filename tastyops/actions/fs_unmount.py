@@ -71,4 +71,4 @@ def _unused(target: str, patience: float) -> Generator[Command, Any, None]:
             return
         users = again
     if users:
-        raise Refused(f"it is in use: {describe_users(users)}. Stop them first")
+        raise Refused(f"the filesystem is in use: {describe_users(users)}. Stop them first")

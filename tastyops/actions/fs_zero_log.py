@@ -55,6 +55,6 @@ def fs_zero_log(params: FsZeroLog, facts: Facts) -> Steps:
         raise CannotKnow(unknown_step(output))
     done = repaired(found.fstype, output)
     if done is None:
-        raise Failed("xfs_repair still wants the log replayed; nothing was repaired")
+        raise Failed("xfs_repair still asks for a replay of the log; nothing was repaired")
     changed = done.changed or zeroed
     return {**registered(found, done), "zeroed": zeroed, "changed": changed}

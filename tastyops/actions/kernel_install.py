@@ -57,7 +57,7 @@ class KernelInstall:
 def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
     """Install a kernel package and make it the boot menu's default (Debian and Ubuntu)."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9+.:~_-]+", params.package):
-        raise Failed("that is not the name of a package")
+        raise Failed("the name is not that of a package")
     running = yield Probe(*KERNEL)
     status = Probe(*package_status(params.package))
     before: Package = yield status
@@ -69,7 +69,7 @@ def kernel_install(params: KernelInstall, facts: Facts) -> Steps:
     kept = yield from _install(params.package)
     after: Package = yield status
     if not after.installed:
-        raise Failed("the package is not installed although apt-get says so")
+        raise Failed("the package is not installed, although apt-get reported success")
     release = _release(params.package, after)
     yield from _check_files(release)
     default = yield from _make_default(release)
@@ -126,7 +126,7 @@ def _release(package: str, status: Package) -> str:
         found = re.fullmatch(r"linux-image-(?:unsigned-)?(\d[A-Za-z0-9.+~_-]*)", name)
         if found:
             return found[1]
-    raise Failed("the package brings no kernel: it neither is nor depends on a linux-image")
+    raise Failed("the package brings no kernel: it is not a linux-image and depends on none")
 
 
 def _check_files(release: str) -> Generator[Command, Any, None]:

@@ -47,5 +47,5 @@ def kernel_log_scan(params: KernelLogScan, facts: Facts) -> Steps:
     }
     met = [kind for kind in params.none_of if kind in found.counts]
     if met:
-        raise Failed(f"the kernel has complained since boot: {', '.join(met)}", registered)
+        raise Failed(f"the kernel has reported since boot: {', '.join(met)}", registered)
     return registered

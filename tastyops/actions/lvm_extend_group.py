@@ -59,7 +59,7 @@ def lvm_extend_group(params: LvmExtendGroup, facts: Facts) -> Steps:
         raise CannotKnow(unknown_step(added))
     after = yield from _group(params.group)
     if after.extents <= before.extents:
-        raise Failed("the group is not larger than before, although vgextend says so")
+        raise Failed("the volume group has not grown, although vgextend reported success")
     return _registered(after, device.path, changed=True)
 
 

@@ -47,7 +47,7 @@ class RaidCreate:
 def raid_create(params: RaidCreate, facts: Facts) -> Steps:
     """Create a RAID1 mirror on unused partitions, and synchronise its members."""
     if not re.fullmatch(r"(/dev/)?md[0-9]{1,3}", params.array):
-        raise Refused("an array is called md and a number, such as md2")
+        raise Refused("an array's name is md and a number, such as md2")
     name = params.array.removeprefix("/dev/")
     storage = yield from read_storage()
     if storage is None:
@@ -62,7 +62,7 @@ def raid_create(params: RaidCreate, facts: Facts) -> Steps:
     if array is not None:
         if {member.device for member in array.members} == {each.kname for each in devices}:
             return registered | {"changed": False}
-        raise Refused(f"/dev/{name} exists already, of other members")
+        raise Refused(f"/dev/{name} exists already, with other members")
     for device in devices:
         guards.unused(storage, device)
         yield from need_free(device.path)
@@ -77,7 +77,7 @@ def raid_create(params: RaidCreate, facts: Facts) -> Steps:
     require(created, f"/dev/{name} could not be created")
     after = yield from read_storage()
     if after and not after.array(name):
-        raise Failed(f"there is no /dev/{name}, though mdadm created it")
+        raise Failed(f"there is no /dev/{name}, although mdadm reported success")
     return registered | {"changed": True}
 
 
@@ -86,7 +86,7 @@ def _devices(params: RaidCreate, storage: Storage) -> Generator[Command, Any, li
     for serial in params.disks:
         found.append((yield from find_disk(storage.disks, serial)))
     if len(set(found)) != len(found) or not found:
-        raise Refused("a mirror wants different disks, each named once")
+        raise Refused("a mirror needs different disks; a disk is named twice")
     devices = [joining.partition(storage, disk, params.partition) for disk in found]
     sizes = [device.size for device in devices]
     if min(sizes) < max(sizes) * _ALIKE:

@@ -58,8 +58,8 @@ def raid_record(params: RaidRecord, facts: Facts) -> Steps:
     if params.initrds:
         if not (yield Probe(initrds.MADE_BY, "holds")):
             raise Refused(
-                "initial ramdisks are not made by initramfs-tools here: say `initrds: false`,"
-                " and make them again yourself"
+                "initial ramdisks are not made by initramfs-tools here: set `initrds: false`,"
+                " and rebuild them by hand"
             )
         stale = yield from initrds.outdated_initrds(uuids)
         if stale:

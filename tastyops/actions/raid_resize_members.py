@@ -63,5 +63,5 @@ def raid_resize_members(params: RaidResizeMembers, facts: Facts) -> Steps:
     after = yield from read_storage()
     now = after.array(array.name) if after else None
     if after and (now is None or now.wanted != params.members):
-        raise Failed(f"{array.path} does not have {count} members, though mdadm said so")
+        raise Failed(f"{array.path} does not have {count} members, although mdadm reported success")
     return registered | {"changed": True}

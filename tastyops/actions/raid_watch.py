@@ -76,7 +76,7 @@ def raid_watch(params: RaidWatch, facts: Facts) -> Steps:
             seen = _Seen(answer.at, _names(params, arrays), moved_at=answer.at)
         watched = [array for array in arrays if array.name in seen.names]
         if len(watched) != len(seen.names):
-            raise Failed("an array that was watched is gone")
+            raise Failed("an array that the step watched no longer exists")
         if all(array.whole for array in watched):
             return _registered(seen, watched, answer.at)
         all_of_it = progress.combine([progress.of_array(array) for array in watched])

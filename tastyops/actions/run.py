@@ -35,7 +35,7 @@ def run(params: Run, facts: Facts) -> Steps:
     """Run a shell command; it counts as a change unless the step says ``reads: true``."""
     argv = (params.shell, "-c", params.command)
     if facts.reads and params.stdin:
-        raise Refused("a step that only reads has no standard input to give `stdin` to")
+        raise Refused("a step with `reads: true` has no standard input; remove `stdin`")
     if facts.reads:
         output: Output | Unknown = yield Probe(argv)
     else:
@@ -53,7 +53,7 @@ def run(params: Run, facts: Facts) -> Steps:
     if output.stopped:
         raise Failed("it was stopped", registered)
     if output.timed_out:
-        raise Failed("it took longer than its timeout and was stopped", registered)
+        raise Failed("the command ran into its timeout and was stopped", registered)
     if output.status != 0:
         raise Failed(f"it ended with {status_words(output.status)}", registered)
     return registered

@@ -33,7 +33,7 @@ def services_restart(params: ServicesRestart, facts: Facts) -> Steps:
     """Restart failed services, or the named ones, and check that they stay up (systemd)."""
     wanted = [name if "." in name else f"{name}.service" for name in params.services]
     if any(not is_fact("unit", name) or name.startswith("-") for name in wanted):
-        raise Failed("that is not the name of a unit")
+        raise Failed("the name is not that of a systemd unit")
     failed: tuple[str, ...] = yield Probe(*FAILED_UNITS)
     units = wanted or list(failed)
     if not units:

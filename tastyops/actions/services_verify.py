@@ -111,7 +111,7 @@ def _need_active(services: tuple[str, ...]) -> Generator[Command, Any, None]:
     units = tuple(name if "." in name else f"{name}.service" for name in services)
     states: tuple[str, ...] = yield Probe(*unit_states(*units))
     if len(states) != len(units):
-        raise Failed("systemctl did not say how the services are")
+        raise Failed("systemctl did not report the state of the services")
     down = [name for name, state in zip(units, states, strict=True) if state != "active"]
     if down:
         raise Failed(f"not active: {', '.join(down)}", {"failed": down})

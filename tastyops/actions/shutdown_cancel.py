@@ -32,11 +32,11 @@ def shutdown_cancel(params: ShutdownCancel, facts: Facts) -> Steps:
     earlier = facts.earlier("shutdown")
     due = params.due if params.due is not None else earlier.get("due")
     if due is None:
-        raise Refused("no earlier step of this run has scheduled a shutdown; say which with `due`")
+        raise Refused("no earlier step of this run has scheduled a shutdown; give `due`")
     kind = params.kind if params.due is not None else str(earlier.get("kind", params.kind))
     boot_id = yield Probe(*BOOT_ID)
     if earlier.get("boot_id") not in (None, boot_id):
-        raise Refused("the host has been restarted since, so nothing is scheduled any more")
+        raise Refused("the host has been restarted since, so the shutdown is no longer scheduled")
     found: Scheduled | None = yield Probe(*SCHEDULED)
     if found is None:
         return {"cancelled": int(due), "changed": False}

@@ -239,7 +239,7 @@ def test_a_refusal_shows_its_reason_and_not_what_the_guard_read(tmp_path: Path) 
         lines.event(each)
     lines.caught_up()
     (said,) = [line for line in out.getvalue().splitlines() if "WD-1" in line]
-    assert said.endswith("failed: there is no disk called WD-1 (there are: none known)")
+    assert said.endswith("failed: no disk is named WD-1 (there are: none known)")
     assert "lsblk" not in out.getvalue()
     assert "blockdevices" not in out.getvalue()
     assert "blockdevices" in (ran.directory / "journal.jsonl").read_text()

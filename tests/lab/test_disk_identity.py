@@ -52,7 +52,7 @@ def test_every_name_of_udevs_leads_to_its_disk(pristine: Lab, tmp_path: Path) ->
     part = next(line.split()[0] for line in links if "-part1" in line)
     told = said(pristine, runbook(tmp_path, f"disk.identify: {part}"))
     assert told.endswith("exit 1"), told
-    assert "which is no disk: say LAB-DISK-" in told
+    assert "which is not a disk: say LAB-DISK-" in told
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_mistyped_serial_number_is_no_disk_that_is_gone(pristine: Lab) -> None
     for name in ("LAB-DISC-3", "nvme-eui.0025380000000001", "/dev/disk/by-id/wwn-0x5000c5000000d3"):
         told = said(pristine, DROP, "--var", f"disk={name}")
         assert told.endswith("exit 1"), told
-        assert f"there is no disk called {name}" in told
+        assert f"no disk is named {name}" in told
         assert "taken out of every RAID mirror" not in transcript(pristine)
     disk(pristine, "pull", THIRD)
     until(lambda: THIRD not in serials(pristine), 60, "the guest notices that a disk was pulled")

@@ -244,7 +244,7 @@ def test_the_kernels_complaints_are_counted(pristine: Lab, tmp_path: Path) -> No
     assert pristine.tastyops("lab.break", "disk1").returncode == 0
     said = run(pristine, tmp_path, "- kernel.log_scan: [io_error]\n  register: kernel")
     assert said.endswith("exit 1"), said
-    assert "the kernel has complained since boot: io_error" in said
+    assert "the kernel has reported since boot: io_error" in said
     said = run(pristine, tmp_path, "- kernel.log_scan:\n  register: k\n"
                                    "  log: \"Errors on {{ k.devices | join(' ') }}, {{ k.md }} of md.\"")  # fmt: skip
     assert "Errors on /dev/sd" in page(pristine), page(pristine)

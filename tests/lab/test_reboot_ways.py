@@ -101,7 +101,7 @@ def test_another_kernel_than_was_wanted(pristine: Lab, tmp_path: Path) -> None:
     wanted = f"grace: 3s, patience: 10m, kernel: {kernels['fallback']}"
     said = reboot(pristine, tmp_path, wanted)
     assert said.endswith("exit 1"), said
-    assert f"it came back with kernel {kernels['running']}, not {kernels['fallback']}" in said
+    assert f"the host came back with kernel {kernels['running']}, not {kernels['fallback']}" in said
 
 
 def test_another_host_key(pristine: Lab, tmp_path: Path) -> None:

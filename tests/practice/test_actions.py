@@ -93,7 +93,7 @@ def test_without_a_new_default_the_old_kernel_comes_back(machine: Machine) -> No
     machine.execute(["apt-get", "-y", "install", "linux-image-amd64"])
     with pytest.raises(Refused, match="the boot menu starts kernel"):
         drive(machine).run(reboot, grace=60.0, kernel=NEW)
-    with pytest.raises(Failed, match="it came back with kernel"):
+    with pytest.raises(Failed, match="the host came back with kernel"):
         drive(machine, force="to see").run(reboot, grace=60.0, kernel=NEW)
 
 

@@ -41,7 +41,7 @@ def guard(
 def guard_host(boot_id: str, hostname: str, facts: Facts) -> Generator[Command, Any, None]:
     """Refuses the wrong machine, our own, and one with a shutdown already set."""
     if boot_id == facts.controller:
-        raise Refused("that is the machine tastyops itself runs on")
+        raise Refused("the host is the machine that tastyops itself runs on")
     _guard_name(hostname, facts)
     already: Scheduled | None = yield Probe(*SCHEDULED)
     if already is not None:

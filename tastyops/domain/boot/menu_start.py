@@ -76,7 +76,7 @@ def _at_the_shell(
     """At root's shell on the console: the kernel, or in single-user mode the start of sshd."""
     wanted = "rescue" if mode == "single-user" else "emergency"
     if found not in (wanted, "maintenance", "shell"):
-        raise Failed(f"it came up in {found} mode, not in {mode} mode", told)
+        raise Failed(f"the host came up in {found} mode, not in {mode} mode", told)
     if mode == "emergency" or not ssh:
         status, said = yield from command("uname -r", 60)
         release = re.search(r"^\d[\w.+~-]+$", said, re.MULTILINE)

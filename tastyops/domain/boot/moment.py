@@ -31,7 +31,7 @@ def next_occurrence(text: str, zone: str, now: float) -> float:
     if day is not None:
         found = _only(text, day, clock, place)
         if found <= now:
-            raise Refused(f"{shown(text)} is already past: {_ago(now - found)} ago")
+            raise Refused(f"{shown(text)} is in the past: {_ago(now - found)} ago")
         return found
     passed = [
         each.timestamp()
@@ -41,8 +41,8 @@ def next_occurrence(text: str, zone: str, now: float) -> float:
     ]
     if passed and now - max(passed) < RECENTLY:
         raise Refused(
-            f"{shown(text)} is already past: {_ago(now - max(passed))} ago"
-            " (if tomorrow's is meant, say it with its date)"
+            f"{shown(text)} is in the past: {_ago(now - max(passed))} ago"
+            " (for tomorrow, give the date, too)"
         )
     first = next(
         near
@@ -55,12 +55,12 @@ def next_occurrence(text: str, zone: str, now: float) -> float:
 def _read(text: str) -> tuple[date | None, time]:
     found = _SAID.fullmatch(text.strip())
     if found is None:
-        raise Refused(f"{shown(text)} is no time such as 23:55 or 2026-11-22 23:55")
+        raise Refused(f"{shown(text)} is not a time such as 23:55 or 2026-11-22 23:55")
     try:
         day = date.fromisoformat(found["date"]) if found["date"] else None
         return day, time.fromisoformat(found["clock"])
     except ValueError:
-        raise Refused(f"{shown(text)}: no clock or no calendar shows that") from None
+        raise Refused(f"{shown(text)} does not exist on a clock or calendar") from None
 
 
 def _only(text: str, day: date, clock: time, zone: tzinfo) -> float:

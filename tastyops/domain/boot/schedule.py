@@ -51,7 +51,7 @@ def work_out_order(
     A host whose clock is off would go down early or late, and its logs would tell another time.
     """
     if at is not None and grace is not None:
-        raise Refused("the step says both `grace` and `at`; one of them is to go")
+        raise Refused("the step has both `grace` and `at`; remove one of them")
     spans = tuple(sorted(map(_span, reminders), reverse=True))
     clock: HostClock = yield Probe(*CLOCK)
     if abs(clock.skew) > TOLERANCE and not facts.force:

@@ -73,7 +73,7 @@ def reach_shell(patience: float) -> Generator[Command, Any, str]:
             break
         sight = ConsoleView(screen.state)
         if sight.dead_end or screen.state == "login":
-            raise Failed(f"no shell to be had: {sight.words}")
+            raise Failed(f"no shell on the console: {sight.words}")
         waited += LOOK
     else:
         raise Failed("no prompt came up on the console")
@@ -92,7 +92,7 @@ def log_in(screen: Screen) -> Generator[Command, Any, None]:
     yield from press(ENTER)
     seen: Screen = yield Probe(*look(60, _PROMPT, _WRONG), via="console")
     if re.search(_WRONG, seen.text) or seen.state in _ASKING:
-        raise Failed("root's password was not taken at the console")
+        raise Failed("the console rejected root's password")
     yield Report(note="logged in on the console")
 
 

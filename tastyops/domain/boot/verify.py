@@ -35,11 +35,11 @@ def verify(
         "reached": "up",
     }
     if kernel and running.release != kernel:
-        raise Failed(f"it came back with kernel {running.release}, not {kernel}", told)
+        raise Failed(f"the host came back with kernel {running.release}, not {kernel}", told)
     built: str = yield from ask(image_build(running.release), after=True, sudo=True)
     if built and built != running.build:
         raise Failed(
-            f"it came back with another build of kernel {running.release} than /boot has:"
+            f"the host came back with another build of kernel {running.release} than /boot has:"
             f" {running.build}, not {built}",
             told,
         )

@@ -62,7 +62,9 @@ def _number(array: Array) -> int:
     numbers = {_NUMBER.fullmatch(member.device) for member in array.in_sync}
     found = {int(number[1]) if number else 0 for number in numbers}
     if len(found) != 1 or 0 in found:
-        raise Refused(f"the members of {array.path} tell no partition number: say `members:`")
+        raise Refused(
+            f"the members of {array.path} have no common partition number; give `members:`"
+        )
     return found.pop()
 
 
@@ -139,4 +141,4 @@ def join(
         raise Failed(why, {"status": added.status})
     there = yield Probe(("test", "-e", member_directory(array.name, device.kname)), "holds")
     if not there:
-        raise Failed(f"{array.path} does not have {device.path}, though mdadm added it")
+        raise Failed(f"{array.path} does not have {device.path}, although mdadm reported success")

@@ -47,7 +47,7 @@ def missing_disk(
     absent = sorted(known - {disk.serial for disk in storage.disks.disks})
     if name not in absent:
         raise Refused(
-            f"there is no disk called {name} ({_there(storage)}), and nothing on this host tells"
+            f"no disk is named {name} ({_there(storage)}), and nothing on this host tells"
             f" that the missing one ({gaps(storage)}) had that name: {_say(name, storage)}"
         )
     if len(absent) > 1:
@@ -77,12 +77,12 @@ def _empty(storage: Storage) -> list[tuple[Array, int]]:
 def _need_gap(name: str, storage: Storage) -> None:
     if not _SERIAL.fullmatch(name):
         raise Refused(
-            f"there is no disk called {name} ({_there(storage)}). A disk that is gone is named by"
+            f"no disk is named {name} ({_there(storage)}). A disk that is gone is named by"
             " its serial number: udev has no other name for it any more"
         )
     if not gaps(storage):
         raise Refused(
-            f"there is no disk called {name}, and no array lacks a disk, so none is gone"
+            f"no disk is named {name}, and no array lacks a disk, so none is gone"
             f" ({_there(storage)})"
         )
 
@@ -94,7 +94,7 @@ def _no_faulty(name: str, storage: Storage) -> None:
             disk = storage.disk_of(member)
             serial = disk.serial if disk else ""
             raise Refused(
-                f"there is no disk called {name}. {member.path} was thrown out of {array.path} and"
+                f"no disk is named {name}. {member.path} was thrown out of {array.path} and"
                 f" is still there{f' (disk {serial})' if serial else ''}: drop that disk first, or"
                 " name it if it is the one that is meant"
             )

@@ -44,7 +44,8 @@ def record_serials(storage: Storage, *, exactly: bool = False) -> Generator[Comm
     script = _REPLACE if exactly else _ADD
     kept = yield Change(("sh", "-c", script, "sh", FOLDER, *names), sudo=True)
     if not isinstance(kept, Unknown) and not kept.ok:
-        raise Failed("the serial numbers of the disks could not be kept", {"status": kept.status})
+        why = "the serial numbers of the disks could not be recorded"
+        raise Failed(why, {"status": kept.status})
 
 
 def _file(serial: str) -> str:

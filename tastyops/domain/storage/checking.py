@@ -188,4 +188,4 @@ def _need_finished(output: Output) -> None:
     if output.stopped:
         raise Failed("it was stopped")
     if output.timed_out:
-        raise Failed("it took longer than its timeout and was stopped")
+        raise Failed("the command ran into its timeout and was stopped")

@@ -80,9 +80,12 @@ def require_disk(disks: Disks, name: str, names: Names = NO_NAMES) -> Device:
         serial = (disks.whole(part.kname) or part).serial
         hint = f": say {serial}" if serial else ""
         if part.type != "disk":
-            raise Refused(f"{name} is {part.path}, which is no disk{hint}")
-        raise Refused(f"{name} is a name that moves between boots; disks go by serial{hint}")
-    raise Refused(f"there is no disk called {name} (there are: {serials(disks)})")
+            raise Refused(f"{name} is {part.path}, which is not a disk{hint}")
+        raise Refused(
+            f"{name} may name another disk after the next boot; name the disk by its serial"
+            f" number{hint}"
+        )
+    raise Refused(f"no disk is named {name} (there are: {serials(disks)})")
 
 
 def serials(disks: Disks) -> str:

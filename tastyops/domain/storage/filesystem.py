@@ -47,7 +47,7 @@ def checked_path(path: str) -> str:
     """The path as the kernel spells it. Raises Failed for a relative or an unusual one."""
     plain = path if ".." in path.split("/") else as_path(path)
     if not PATH.fullmatch(plain) or ".." in plain.split("/"):
-        raise Failed("that is neither a mount point nor a device: an absolute path is wanted")
+        raise Failed("the filesystem is neither a mount point nor a device; give an absolute path")
     return plain
 
 

@@ -28,7 +28,7 @@ COUNTED = (
 def need_unmounted(found: Filesystem) -> None:
     """Raises Refused for a filesystem that is mounted anywhere, whatever `force` says."""
     if found.is_root:
-        raise Refused("it is the root filesystem; `fs.repair_root` is for that one")
+        raise Refused("this is the root filesystem; use `fs.repair_root`")
     if mount := found.writable:
         raise Refused(
             f"it is mounted read-write at {mount.target}: repairing it would destroy it."

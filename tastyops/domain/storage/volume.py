@@ -25,7 +25,7 @@ def volume_of(device: str) -> Generator[Command, Any, tuple[Volume, VolumeGroup]
     groups: tuple[VolumeGroup, ...] = yield Probe(*GROUPS, sudo=True)
     group = next((each for each in groups if each.name == volume.group), None)
     if group is None:
-        raise Failed(f"LVM does not tell of the volume group {volume.group}")
+        raise Failed(f"LVM does not list the volume group {volume.group}")
     return volume, group
 
 
