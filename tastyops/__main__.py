@@ -1,8 +1,7 @@
 """``python -m tastyops`` and the installed program: the way in, guarded while modules load.
 
 KeyboardInterrupt in an import leaves a traceback, or vanishes in a callback of the import
-machinery.
-While modules load nothing has been done, so Ctrl-C ends the process right there.
+machinery. While modules load nothing has been done, so Ctrl-C ends the process right there.
 """
 
 from __future__ import annotations

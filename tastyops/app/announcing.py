@@ -99,7 +99,7 @@ class Caller:
         self._calls: list[threading.Thread] = []
 
     def event(self, event: Event) -> None:
-        """One event."""
+        """Takes one event."""
         body = event.body
         if isinstance(body, Asked) and body.question != TYPED:  # whoever types there is there
             self._open[_key(event.at, body)] = time.monotonic()
@@ -107,7 +107,7 @@ class Caller:
             self._call("ended", self._sentence(f"ended: {body.status}"), "")
 
     def caught_up(self) -> None:
-        """Calls for what has been open for long enough."""
+        """Calls for the questions that have been open for long enough."""
         if self._open:
             self._look(GRACE)
 

@@ -46,7 +46,7 @@ class Reply:
 def answer(records: Records, reply: Reply, tell: Say) -> None:
     """Gives the answer to the run's process; ``tell`` takes what became of it.
 
-    Raises UsageError for no such question, and for what is no answer to it.
+    Raises UsageError where no such question is open, and for a value that it does not take.
     """
     found = _approval_asked(records, reply)
     if found is not None:
@@ -164,7 +164,7 @@ def _approval_asked(records: Records, reply: Reply) -> tuple[Path, Board, Questi
 
 
 def _asks_its_own(run: Path, reply: Reply) -> bool:
-    """Whether the run asks its own operator something that may be meant."""
+    """Whether the reply may mean a question to the run's own operator."""
     return any(
         not question.by and reply.means(at.step, at.host)
         for at, question in read_state(run).questions()
@@ -208,7 +208,7 @@ def _approve(
 
 
 def _outcome(desk: Path, question: Question, path: Path, who: str, value: str) -> str:
-    """What became of the answer."""
+    """A sentence on whether the run took the answer. Raises UsageError where it did not."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         board = read_board(desk)

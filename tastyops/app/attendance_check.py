@@ -1,4 +1,4 @@
-"""What needs a person is found before the first step."""
+"""Fails before the first step of a run that needs an operator who is not there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from tastyops.plan.plan import Plan, left_aside
 
 
 def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: bool) -> None:
-    """Raises NeedsPerson for a step nobody is there to answer. ``--yes`` is plain confirms only.
+    """Raises NeedsPerson for a step that nobody is there to answer.
 
-    ``answers`` are by step id; ``hands`` says that a practice host's hands are there.
+    ``yes`` answers plain confirmations only. ``answers`` are by step id. ``hands``: a practice
+    host plays the operator.
     """
     for step in _steps(plan):
         spec = plan.spec(step)
@@ -20,20 +21,20 @@ def need_nobody(plan: Plan, *, yes: bool, answers: Mapping[str, str], hands: boo
         if approved and not hands:
             _need(
                 step, f"wants the yes of {approved}",
-                "Begin it on a terminal: it waits there until somebody says `invoke answer RUN "
-                "yes` from a login of their own.",
+                "Start it on a terminal: it waits there until another operator runs `invoke answer "
+                "RUN yes` from a login of their own.",
             )
         if (step.confirm or spec.name == "confirm") and not approved and not yes and not hands:
-            _need(step, "asks for confirmation", "Give --yes, or run it on a terminal.")
+            _need(step, "asks for confirmation", "Give --yes, or start the run on a terminal.")
         if spec.person and not hands:
-            _need(step, "is done by a person", "Run it on a terminal.")
+            _need(step, "is done by a person", "Start the run on a terminal.")
         if spec.name == "ask" and step.params.get("default") is None and step.id not in answers:
             name = step.register or "name"
-            _need(step, "asks for a value", f"Give --var {name}=…, or run it on a terminal.")
+            _need(step, "asks for a value", f"Give --var {name}=…, or start the run on a terminal.")
 
 
 def need_another_operator(plan: Plan, who: str, operators: Sequence[str]) -> None:
-    """Raises NeedsPerson where an approval is wanted and the inventory names nobody but ``who``."""
+    """Raises NeedsPerson for an approval where the inventory's only operator is ``who``."""
     if not operators or any(name != who for name in operators):
         return
     for step in _steps(plan):
@@ -42,12 +43,12 @@ def need_another_operator(plan: Plan, who: str, operators: Sequence[str]) -> Non
                 f"{step.place}: step {step.address} wants the yes of {wanted}, and the inventory "
                 f"has no operator but {who}.",
                 still_true="No host was touched.",
-                next_step="Name the others under `operators:`, by their logins.",
+                next_step="Add the logins of the other operators to `operators:`.",
             )
 
 
 def _steps(plan: Plan) -> Iterator[Step]:
-    """Those that may begin."""
+    """The steps of this run that may begin."""
     for step in plan.runbook.every_step():
         if step.id not in plan.left_out and not left_aside(plan, step):
             yield step
@@ -59,7 +60,7 @@ def wants_another(plan: Plan) -> bool:
 
 
 def _approval_of(plan: Plan, step: Step) -> str:
-    """Whose approval the step wants, as its key or as its action; empty for none."""
+    """Whose approval the step needs, by its key or by its action; empty for none."""
     if step.approval or plan.spec(step).name != "confirm":
         return step.approval
     by = step.params.get("by")

@@ -78,7 +78,7 @@ def cancellation(wanted: str, records: Records) -> Cancellation:
 
 
 def _of_a_step_under_way(host: str, pairs: RecordPairs) -> None:
-    """Raises Locked where a step that is not over has scheduled one: that is its run's."""
+    """Raises Locked where a step that has not ended has scheduled the shutdown."""
     for directory, _ in pairs:
         for run in run_directories(directory):
             with contextlib.suppress(JournalDamaged):
@@ -96,7 +96,7 @@ def _of_a_step_under_way(host: str, pairs: RecordPairs) -> None:
 
 
 def _open_log(pairs: RecordPairs, number: str) -> str | None:
-    """The log it was scheduled in, unless that is closed: then this has a log of its own."""
+    """The log in which the shutdown was scheduled; None, for a new log, where that is closed."""
     for _, book in pairs:
         log = book.find(number) if number else None
         if log is not None:

@@ -27,16 +27,16 @@ from tastyops.records.files import must_write
 from tastyops.records.runs import is_live, read_state
 
 OUTPUT = "detached.log"
-"""What the process without a terminal writes, in the run's private directory."""
+"""The file in the run's private directory that takes the new process's output."""
 
 PATIENCE = 60.0
-"""Seconds until the new process must have taken the run up."""
+"""Seconds within which the new process must take the run over."""
 
 _LOOK = 0.2
-"""Seconds between two looks whether it has."""
+"""Seconds between two looks at whether it has taken the run over."""
 
 _MOST_SAID = 2000
-"""Bytes of what it wrote that are shown where it did not."""
+"""Bytes of its output that are shown where it failed."""
 
 
 ASKED = "it was asked to go on without this terminal"
@@ -73,7 +73,7 @@ def go_on(detached: Detached, options: RunOptions, say: Say) -> int:
     process.returncode = 0  # a child that outlives us: Popen's destructor would warn of it
     name = directory.name
     say(
-        f"The run {name} goes on without this terminal (process {pid}; what it writes: {output}).\n"
+        f"The run {name} goes on without this terminal (process {pid}; its output: {output}).\n"
         f"  `invoke attend {name}{where}` shows it and lets you answer what it asks\n"
         f"  `invoke status{where}` shows what it is at\n"
         f"  `invoke cancel {name}{where}` ends it"
@@ -101,7 +101,7 @@ def _words(detached: Detached, options: RunOptions) -> Sequence[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with this very tastyops on the path, wherever the directory we are in leads."""
+    """Our environment, with this copy of tastyops first on Python's path."""
     ours = str(Path(tastyops.__file__).parent.parent)
     path = os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH", ""))))
     return {**os.environ, "PYTHONPATH": path}
@@ -117,7 +117,7 @@ def _hand_over(process: subprocess.Popen[bytes], hidden: Secrets) -> None:
 
 
 def _taken_up(process: subprocess.Popen[bytes], directory: Path, epoch: int) -> bool:
-    """Waits until the process has the run's journal, and has written that into it."""
+    """Waits until the process has locked the run's journal and written its first event."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         ended = process.poll() is not None

@@ -46,7 +46,7 @@ class WallClock:
 
 
 def _since_boot() -> float:
-    """Seconds that no setting of the clock changes and that a suspended machine counts too."""
+    """Seconds since boot, time in suspension included; setting the clock does not change them."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -66,7 +66,7 @@ class Environment:
 
 
 class PracticeDialer:
-    """Starts a practice host when it is first dialled, and reaches it over SSH on loopback."""
+    """Starts a practice host on its first connection, and reaches it over SSH on loopback."""
 
     def __init__(self, dialer: Dialer, clock: PracticeClock, stack: ExitStack) -> None:
         self._dialer, self._clock, self._stack = dialer, clock, stack
@@ -101,9 +101,9 @@ class PracticeDialer:
         return self._practice(host).power
 
     def by_hand(self, host: str, text: str, *, wait: bool) -> bool:
-        """What a manual step asks for, done to that practice host; a step of no host's, to all.
+        """Does a manual step on its practice host, or on every one where the step has no host.
 
-        With ``wait`` it takes as long as it takes.
+        ``wait``: return once the power of each has changed.
         """
         with self._starting:
             running = dict(self._running)
@@ -121,7 +121,7 @@ class PracticeDialer:
         return practice.machine.type_line(line) if practice else None
 
     def prober(self, host: Host, run: str) -> Prober:
-        """A link that has no way to send a change."""
+        """A link that can only read."""
         return self._dialer.prober(self._host(host), run)
 
     def session(self, host: Host, run: str) -> Session:
@@ -168,7 +168,7 @@ def connect(stack: ExitStack, hosts: Sequence[Host], hidden: Secrets) -> Environ
 
 
 def _check_settings(host: Host) -> None:
-    """Raises UsageError for a ``practice:`` among the host's vars that the model cannot have."""
+    """Raises UsageError for a ``practice:`` in a host's vars that the model does not have."""
     from tastyops.practice import kalimdor
 
     try:
@@ -181,12 +181,12 @@ def _check_settings(host: Host) -> None:
 
 
 class _Nowhere:
-    """The links of a runbook that says ``hosts: none``."""
+    """The dialer of a runbook with ``hosts: none``."""
 
     def prober(self, host: Host, run: str) -> Prober:
-        """There is none."""
+        """Raises UsageError."""
         raise UsageError(f"This runbook has no hosts, so {host.name} cannot be reached.")
 
     def session(self, host: Host, run: str) -> Session:
-        """There is none."""
+        """Raises UsageError."""
         raise UsageError(f"This runbook has no hosts, so {host.name} cannot be reached.")

@@ -19,7 +19,7 @@ from tastyops.runbook.validation import validate
 RUNBOOK_FILES = "*.y*ml"
 
 Plugins = Literal["run", "named", "none"]
-"""What becomes of the actions beside a runbook: run to know them, known by name, or left aside."""
+"""How actions beside a runbook are treated: run, known by name only, or ignored."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def parse_runbook(
 
 
 def _without(beside: Mapping[str, Path], read: Callable[[], Loaded]) -> Loaded:
-    """Reads without the actions beside the runbook; where one is missed, its file is named."""
+    """Reads without the actions beside the runbook; a problem with one of them names its file."""
     try:
         return read()
     except InvalidFile as error:
@@ -80,7 +80,7 @@ def _without(beside: Mapping[str, Path], read: Callable[[], Loaded]) -> Loaded:
 
 
 def chosen_hosts(inventory: Inventory, runbook: Runbook, wanted: Sequence[str]) -> tuple[Host, ...]:
-    """``--host`` narrows what the runbook says; a host it does not name is refused."""
+    """The runbook's hosts, or those of them that ``--host`` names. Raises UsageError."""
     if not runbook.hosts:
         return ()
     meant = inventory.select(runbook.hosts)

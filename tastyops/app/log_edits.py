@@ -69,7 +69,7 @@ class Target:
             name = self.run.name if self.run else "?"
             raise UsageError(
                 f"The run {name} has no log here.", still_true=NOTHING,
-                next_step="Say where its log is with --logs DIR.",
+                next_step="Give the directory of its log with --logs DIR.",
             )
         if not self.log.number:
             raise JournalDamaged(
@@ -87,16 +87,16 @@ class Target:
         return self.log
 
     def attached(self) -> list[Path]:
-        """The directories of the log's runs, as far as they are here."""
+        """The directories of the log's runs that exist here."""
         runs = self.log.document().runs if self.log else ()
         return [self.runs / run for run in runs if os.path.isdir(self.runs / run)]
 
     def masker(self) -> Masker:
-        """What hides the secrets of the log's runs, as far as they can be had here silently."""
+        """Masks the secrets of the log's runs that can be read without asking."""
         return Masker(self._secrets()[0])
 
     def _secrets(self) -> tuple[set[str], list[str]]:
-        """Those that can be had, and the names of the others."""
+        """The secrets that can be read without asking, and the names of the others."""
         found = [at_hand(book, hosts) for book, hosts in self._books()]
         names = dict.fromkeys(name for _, beyond in found for name in beyond)
         return set().union(*(known for known, _ in found)), list(names)
@@ -137,7 +137,7 @@ def _must_be_ours(log: LogFile) -> None:
     raise UsageError(
         f"The log {log.number} is {owner}'s: {own_login()} may not write it.",
         still_true=NOTHING,
-        next_step=f"Have {owner} do it. While a run writes it, `invoke note` reaches the run.",
+        next_step=f"Ask {owner} to do it. While a run writes it, `invoke note` reaches the run.",
     )
 
 

@@ -83,13 +83,13 @@ def keep_apart(runs: Path, logs: Path) -> None:
 
 
 def status_of(state: RunState, timezone: str) -> str:
-    """``Completed``, or when a run that has not ended was last heard of."""
+    """``Completed``, or for a run that has not ended the time of its last event."""
     if state.closed is not None:
         return state.closed.status
     if state.opened_at is None or state.last_at is None:
         return "nothing recorded"
     last = local(state.last_at, offset_minutes(timezone, state.opened_at))
-    return f"In progress, last word {last:%H%M}"
+    return f"In progress, last event {last:%H%M}"
 
 
 def log_of(run: Path, book: LogBook) -> LogFile | None:

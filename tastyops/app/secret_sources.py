@@ -1,4 +1,4 @@
-"""Fetches a secret from where its file says it comes from. Never shows what it found."""
+"""Fetches a secret from its source: a variable, a file or a command. Never shows it."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def _silently(source: SecretSource, place: Path) -> str | None:
 
 @dataclass
 class _Finder:
-    """Looks for secrets and keeps what is wrong until all were looked for."""
+    """Looks for secrets, and collects the problems until all have been looked for."""
 
     person: Person | None
     problems: list[str] = field(default_factory=list)

@@ -44,7 +44,7 @@ _SAID = {
 
 @dataclass
 class _Visits:
-    """The sessions with the hosts of a closed run, and why there is none with some."""
+    """Sessions with the hosts of a closed run, and for the other hosts why there is none."""
 
     dialer: Dialer
     claim: Claim
@@ -71,7 +71,7 @@ class _Visits:
         self.sessions[host.name] = session
 
     def freed(self, name: str) -> HostFreed:
-        """Drops what the run kept on a host, and its lock."""
+        """Removes the run's files and its lock from a host."""
         session = self.sessions.get(name)
         if session is None:
             return HostFreed(self.missing.get(name, "it is not in the inventory"))
@@ -138,7 +138,7 @@ def _free(
 
 
 def _address(key: LaneKey, state: RunState) -> Address:
-    """Where the doubt arose: the change's own address, or the lane's where it was none."""
+    """The address of the change in doubt, or of its lane where no change is in doubt."""
     lane = state.lanes[key]
     n = next((n for n, past in lane.history.items() if past is lane.doubt), 0)
     return Address(key[0], key[1], lane.attempt, n)
@@ -147,7 +147,10 @@ def _address(key: LaneKey, state: RunState) -> Address:
 def _found(
     key: LaneKey, state: RunState, runbook: Runbook, visits: _Visits, journal: RunJournal
 ) -> DoubtSettled | None:
-    """What the host still knows of the change; None where it knows nothing, or it still runs."""
+    """What the host still knows of the change; None where it knows nothing.
+
+    Raises WaitsForPerson while the command still runs.
+    """
     past, session = state.lanes[key].doubt, visits.sessions.get(key[0])
     if past is None or session is None:
         return None
@@ -158,7 +161,7 @@ def _found(
     name = f"{at.step}.{at.attempt}.{at.n}"
     fate = session.fate(name)
     if fate.state == "running":
-        raise WaitsForPerson(f"What was begun on {key[0]} still runs there; it has to end first.")
+        raise WaitsForPerson(f"The command on {key[0]} still runs; it has to end first.")
     if fate.state != "ended":
         return None
     step = next((step for step in runbook.every_step() if step.id == key[1]), None)

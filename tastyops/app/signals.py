@@ -22,7 +22,7 @@ from tastyops.errors import ExitCode
 
 ABORTED = (
     "Aborted. What was under way on a host may still run there; the log stays In progress.\n"
-    "`invoke show last --commands` tells how far it came.\n"
+    "`invoke show last --commands` shows how far it came.\n"
 )
 LONGEST_ABORT = 3.0
 """Seconds an abort may take to hang up on its hosts; then the process ends where it stands."""
@@ -44,13 +44,13 @@ _RELEASING = {
 
 
 class Aborted(BaseException):
-    """A second signal came. No Exception: nothing on the way may take it for an ordinary one."""
+    """A second signal came. Not an Exception, so that no handler of exceptions catches it."""
 
 
 def loaded() -> None:
     """Ctrl-C raises KeyboardInterrupt from now on: until here it ended the process at once.
 
-    Only where the program's own start guarded it; under Invoke and in tests it is as it was.
+    Only where the program's own start guarded it; not under Invoke and in tests.
     """
     if getattr(signal.getsignal(signal.SIGINT), "__name__", "") == "leave":
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -58,7 +58,7 @@ def loaded() -> None:
 
 @contextlib.contextmanager
 def like_ctrl_c() -> Iterator[None]:
-    """SIGTERM and SIGHUP end what runs inside as Ctrl-C does, with its cleaning up and its code."""
+    """SIGTERM and SIGHUP raise KeyboardInterrupt inside, as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -117,10 +117,10 @@ def stopping(
 
 
 def _ignore(*numbers: signal.Signals) -> None:
-    """From now on: somebody leans on Ctrl-C, and what is left to do takes no time.
+    """Ignores these signals from now on, for what is left to do takes no time.
 
-    Not with SIG_IGN: Python complains on the terminal when one is just being delivered. And
-    blocked besides: while the interpreter ends, its handlers are gone before the process is.
+    Not with SIG_IGN: Python prints a complaint when a signal is just being delivered. The signals
+    are blocked too: while the interpreter ends, its handlers are gone before the process is.
     """
     for number in numbers:
         signal.signal(number, _nothing)
@@ -128,12 +128,13 @@ def _ignore(*numbers: signal.Signals) -> None:
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
-    """Takes a signal that means nothing any more."""
+    """The handler of a signal that is ignored."""
 
 
 def _end_after(seconds: float, code: ExitCode, words: str) -> None:
-    """Ends the process then, wherever it stands: a host that does not answer must not keep it,
-    nor a terminal whose output was stopped (Ctrl-S).
+    """Ends the process after that time, wherever it stands.
+
+    Neither a silent host nor a terminal whose output was stopped (Ctrl-S) may keep it.
     """
 
     def leave() -> None:

@@ -26,10 +26,10 @@ from tastyops.errors import ExitCode
 
 
 class VerbatimParser(InvokeParser):
-    """Hands all that follows one of our verbs to the verb's task, untouched."""
+    """Passes everything after one of our verbs to the verb's task as it stands."""
 
     def parse_argv(self, argv: list[str]) -> ParseResult:
-        """As Invoke's, but for our verbs; an unknown verb ends with 2, not 1."""
+        """Parses as Invoke does, except our verbs; an unknown verb ends with 2, not 1."""
         if not argv or argv[0] not in BY_NAME:
             return self._others(argv)
         context = copy.deepcopy(self.contexts[argv[0]])

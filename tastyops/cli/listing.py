@@ -27,7 +27,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
-    """Prints both lists."""
+    """Prints the lists."""
     inventory = load_inventory(args.inventory)
     files = sorted(RUNBOOKS.glob(RUNBOOK_FILES))
     pairs = records_of(args, inventory).pairs()

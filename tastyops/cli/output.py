@@ -1,4 +1,4 @@
-"""Standard output may be closed, full, or in a locale without our signs; none of it is a bug."""
+"""Standard output that is closed, full, or in a locale without our characters: not a bug."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import sys
 _TROUBLES = frozenset({errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF})
 
 
-def mend() -> None:
-    """A stream that is closed (``>&-``) leads nowhere; what a locale cannot show is spelt out."""
+def repair() -> None:
+    """Replaces closed streams (``>&-``); characters that a locale lacks are escaped."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
@@ -22,15 +22,15 @@ def mend() -> None:
 
 
 def is_trouble(error: BaseException) -> bool:
-    """Whether an error is a failed write to a stream; one of a file of ours has another type."""
+    """Whether an error is a failed write to a standard stream."""
     return isinstance(error, OSError) and error.filename is None and error.errno in _TROUBLES
 
 
 def settle(error: OSError | None = None) -> bool:
-    """Writes out what is left. Where that fails, or ``error`` is why it did, says so: True.
+    """Flushes standard output; True, and a sentence, where that fails or ``error`` is given.
 
-    Nothing more goes to standard output then. Whoever closed a pipe or a terminal knows, and is
-    told nothing.
+    Nothing more goes to standard output then. No sentence for whoever closed the pipe or the
+    terminal.
     """
     try:
         sys.stdout.flush()
@@ -48,8 +48,9 @@ def settle(error: OSError | None = None) -> bool:
 
 
 def drop_unwritable() -> None:
-    """Drops what standard error cannot write: at its end the interpreter would try again, and
-    exit with 120.
+    """Drops what standard error cannot write.
+
+    The interpreter would try again at its end, and exit with 120.
     """
     try:
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The one way in, and the one function that turns whatever happens into an exit code."""
+"""The entry point, which turns every error into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAST_SECOND = 9_223_372_036
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but a usage error is one of ours and nothing may be abbreviated."""
+    """argparse with our own usage errors and without abbreviations."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})  # type: ignore[arg-type]
@@ -47,7 +47,7 @@ def main(
     """Runs a verb and returns the exit code. Every error and Ctrl-C ends here."""
     arguments = list(sys.argv[1:] if words is None else words)
     start_as(program)
-    output.mend()
+    output.repair()
     with signals.like_ctrl_c():
         code = _outcome(arguments, program, dry or os.environ.get(DRY, "") not in ("", "0"))
     unwritten = output.settle()
@@ -56,7 +56,7 @@ def main(
 
 
 def _outcome(arguments: list[str], program: str, dry: bool) -> int:
-    """Runs a verb; whatever it raises is told and becomes an exit code."""
+    """Runs a verb; what it raises becomes a message and an exit code."""
     try:
         return _dispatch(arguments, program, dry)
     except TastyopsError as error:
@@ -107,7 +107,7 @@ def _dispatch(arguments: list[str], program: str, dry: bool) -> int:
 
 
 def _refuse_impossible_clock() -> None:
-    """Raises UsageError: with such a clock neither a wait nor a time in the log can be right."""
+    """Raises UsageError where the clock makes every wait and every time in a log wrong."""
     try:
         possible = 0 <= time.time() < LAST_SECOND
     except OverflowError:
@@ -122,7 +122,7 @@ def _refuse_impossible_clock() -> None:
 def _overview(program: str) -> None:
     lines = [f"usage: {program} VERB …", ""]
     lines += [f"  {verb.name:11} {verb.help}" for verb in VERBS]
-    lines += ["", f"`{program} VERB --help` tells more."]
+    lines += ["", f"`{program} VERB --help` shows the options of a verb."]
     print("\n".join(lines))  # noqa: T201
 
 
@@ -131,10 +131,7 @@ def _tell(error: TastyopsError) -> None:
 
 
 def _say(*lines: str) -> None:
-    """Lines on standard error; a file's name or a host's answer in them steers no terminal.
-
-    Commands are named as they are typed: whoever has installed ``tastyops`` may have no ``invoke``.
-    """
+    """Lines on standard error, without what could steer a terminal; commands as they are typed."""
     told = (as_typed(one_line(line)) for line in lines)
     with contextlib.suppress(OSError):
         print(*told, sep="\n", file=sys.stderr, flush=True)  # noqa: T201

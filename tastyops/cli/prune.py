@@ -34,7 +34,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def perform(args: Namespace, *, dry: bool) -> int:
-    """Shows what would go, asks, and removes it."""
+    """Shows the runs that would be removed, asks, and removes them."""
     places = load_records(args).pairs()
     going: list[Finished] = []
     staying: list[Finished] = []
@@ -69,8 +69,9 @@ def perform(args: Namespace, *, dry: bool) -> int:
 def _agreed(going: list[Finished]) -> bool:
     if not sys.stdin.isatty():
         raise NeedsPerson(
-            f"Nobody is here to say whether {_total(going)} may go.",
-            still_true="Nothing was removed.", next_step="Give --yes, or run it on a terminal.",
+            f"Nobody is here to confirm that {_total(going)} may be removed.",
+            still_true="Nothing was removed.",
+            next_step="Give --yes, or run the verb on a terminal.",
         )
     return typed(f"Remove {_total(going)}? Type yes: ").lower() == "yes"
 
@@ -90,7 +91,7 @@ def _days(keep: timedelta) -> str:
 
 
 def _age(text: str) -> timedelta:
-    """A span; in days it may be longer than a runbook's spans may."""
+    """A duration; in days it may be longer than a runbook's durations."""
     days = re.fullmatch(r"(\d{1,6})d", text.strip(), re.ASCII)
     if days and int(days[1]) <= LONGEST_DAYS:
         return timedelta(days=int(days[1]))

@@ -28,7 +28,7 @@ def test_prune_shows_asks_and_removes(run: Run, project: Project, two_runs: list
     assert run("prune").out == "No run to remove: none that ended over 90 days ago.\n"
     alone = run("prune", *OLD)
     assert alone.code == 2
-    assert "Nobody is here to say whether 2 runs (" in alone.err
+    assert "Nobody is here to confirm that 2 runs (" in alone.err
     assert alone.out.count("goes: 2") == 2
     assert "[2026/" in alone.out
     assert "] A test (" in alone.out

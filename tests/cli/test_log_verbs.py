@@ -368,7 +368,7 @@ def test_a_run_that_died_takes_notes_and_can_be_closed_with_a_reason(
     assert entries(project) == ["Our controller lost power"]
     shown = run("show", "last").out
     assert "the fuse" in shown
-    assert "In progress, last word" in shown
+    assert "In progress, last event" in shown
     refused = run("close", "last")
     assert (refused.code, "never ended" in refused.err) == (2, True)
     assert run("close", "last", "--because", "the controller is gone").code == 0

@@ -203,7 +203,7 @@ def test_a_disk_that_fills_up(tiny_disk: Path, run: Run, project: Project) -> No
     result = run("run", project.runbook(*steps), *places)
     assert result.code == 1
     assert "cannot be written: No space left on device." in result.err
-    assert "In progress, last word" in run("list", *places).out or "torn" in run("list", *places).out
+    assert "In progress, last event" in run("list", *places).out or "torn" in run("list", *places).out
 
 
 @pytest.mark.usefixtures("untouched")

@@ -141,10 +141,10 @@ def test_killed_it_is_in_progress_until_somebody_says_otherwise(project: Project
     process = sleeping(project)
     send(process, signal.SIGKILL)
     assert finish(process).code == -signal.SIGKILL
-    assert re.search(r"\] PRACTICE Three works: In progress, last word \d{4}$", run("list").out, re.M)
+    assert re.search(r"\] PRACTICE Three works: In progress, last event \d{4}$", run("list").out, re.M)
     shown = run("show", "last").out
     assert "Status: In progress." in shown
-    assert re.search(r"^Run \S+: In progress, last word \d{4}, practice/runs/", shown, re.M)
+    assert re.search(r"^Run \S+: In progress, last event \d{4}, practice/runs/", shown, re.M)
     assert run("verify", "last").code == 0
 
 

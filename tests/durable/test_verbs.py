@@ -78,7 +78,7 @@ def test_nothing_unfinished_is_no_failure(site: Site, tmp_path: Path) -> None:
 def test_a_dead_run_is_shown_and_gone_on_with(killed: Attempt, site: Site) -> None:
     (run,) = status(killed)["runs"]
     assert run["live"] is False
-    assert str(run["status"]).startswith("In progress, last word ")
+    assert str(run["status"]).startswith("In progress, last event ")
     assert perform(killed, "status") == 0
     assert "`invoke resume` goes on with it" in said(killed).replace("`tastyops", "`invoke")
     assert perform(killed, "resume", "--yes") == 0
