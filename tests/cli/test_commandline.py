@@ -34,10 +34,10 @@ def test_a_dry_run_changes_nothing_on_the_host(
     assert_dry(result, project)
     (practice,) = practised
     model = practice.machine
-    assert model.kernel == kalimdor.OLD_KERNEL
-    assert model.logind.scheduled is None
+    assert model.boot.kernel == kalimdor.OLD_KERNEL
+    assert model.systemd.logind.scheduled is None
     assert not model.files.exists(f"/boot/vmlinuz-{kalimdor.NEW_KERNEL}")
-    assert not any("Save your work" in terminal.text for terminal in model.terminals.values())
+    assert not any("Save your work" in terminal.text for terminal in model.users.terminals.values())
 
 
 def test_every_step_of_a_dry_run_has_its_label(run: Run) -> None:
