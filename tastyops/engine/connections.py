@@ -28,7 +28,7 @@ MOST_AT_ONCE = 32
 """Hosts that are hung up at the same time."""
 
 
-class Reach:
+class Connections:
     """Links, consoles and power switches of a run; only the thread that drives it asks for one.
 
     ``done`` takes what consoles say, and ``stopping`` tells a link to give up waiting.
@@ -145,7 +145,7 @@ class Reach:
 class _Beside:
     """One host's ways where there is no ssh."""
 
-    def __init__(self, reach: Reach, outside: Outside) -> None:
+    def __init__(self, reach: Connections, outside: Outside) -> None:
         self._reach, self._outside = reach, outside
 
     def session(self, at: Address, *, refused: bool) -> tuple[Session, str] | None:

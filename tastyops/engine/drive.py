@@ -15,8 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from tastyops.engine.connections import Reach
-from tastyops.engine.links import Kept, Link
+from tastyops.engine.connections import Connections
+from tastyops.engine.links import FateLocation, Link
 from tastyops.engine.manual_typing import Typists
 from tastyops.engine.out_of_band import Outside
 from tastyops.engine.questions import answers, approved, ask, may_speak
@@ -90,7 +90,7 @@ class Drive:
             context.clock, context.journal, self._listeners, self._stopping, attended=context.waits
         )
         self._typists = Typists(context.operators, state, context.journal, self._workers.done)
-        self._reach = Reach(
+        self._reach = Connections(
             plan, state, context, self._workers.done, self._stopping, self._typists
         )
         self._kept = LiveLanes()
@@ -241,7 +241,7 @@ class Drive:
         if session is None:
             return lambda: workers.connect(key, move, link)
         if isinstance(move, PickUp):
-            return lambda: workers.change(key, move, link, Kept(move.boot_id, move.record))
+            return lambda: workers.change(key, move, link, FateLocation(move.boot_id, move.record))
         if isinstance(move.command, Change):
             return self._change(key, move, link, session)
         return lambda: workers.probe(key, move, link)
@@ -281,7 +281,7 @@ class Drive:
         hello = session.hello
         fate = f"{hello.directory}/{move.fate}" if hello.directory else ""
         self.append(intended(move, fate, hello.boot_id, hello.record), move.at)
-        return lambda: self._workers.change(key, move, link, Kept.of(hello))
+        return lambda: self._workers.change(key, move, link, FateLocation.of(hello))
 
     # -- waiting -------------------------------------------------------------------------------
 

@@ -46,14 +46,14 @@ _FINAL = frozenset({"host-key-unknown", "host-key-changed", "authentication-fail
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class FateLocation:
     """Where a host keeps a change's fate: in the memory of one boot, in one directory there."""
 
     boot_id: str
     record: str
 
     @classmethod
-    def of(cls, hello: Hello) -> Kept:
+    def of(cls, hello: Hello) -> FateLocation:
         """Where a session that said this keeps it."""
         return cls(hello.boot_id, hello.record)
 
@@ -290,7 +290,7 @@ class Link:
     def pick_up(
         self,
         name: str,
-        kept: Kept,
+        kept: FateLocation,
         again: Callable[[], Ended],
         *,
         capture: Capture,

@@ -11,7 +11,15 @@ from typing import Any
 
 from msgspec import structs
 
-from tastyops.engine.links import MOST_LOSSES, NO_STATUS, Kept, Link, NotBegun, partial, settled
+from tastyops.engine.links import (
+    MOST_LOSSES,
+    NO_STATUS,
+    FateLocation,
+    Link,
+    NotBegun,
+    partial,
+    settled,
+)
 from tastyops.engine.out_of_band import Outside
 from tastyops.errors import (
     Fenced,
@@ -136,7 +144,7 @@ class Workers:
             return Done(key, ())  # it only reads: the core says it again, on a new link
         return Done(key, ((move.at, settled(move.digest, ended, capture, describe(command)), ""),))
 
-    def change(self, key: LaneKey, move: Perform | PickUp, link: Link, kept: Kept) -> Done:
+    def change(self, key: LaneKey, move: Perform | PickUp, link: Link, kept: FateLocation) -> Done:
         """Sends a change, or finds out what became of one that was sent before."""
         command = move.command
         if not isinstance(command, Change):
@@ -166,7 +174,7 @@ class Workers:
         return Done(key, (outcome,), (link, move.fate) if known else None)
 
     def _outcome(
-        self, move: Perform | PickUp, command: Change, link: Link, kept: Kept, seen: _Seen
+        self, move: Perform | PickUp, command: Change, link: Link, kept: FateLocation, seen: _Seen
     ) -> tuple[Ended, str, Capture]:
         """How the change ended, why nobody knows where it is lost, and what it printed.
 
@@ -246,7 +254,7 @@ class Workers:
         return Settled(move.digest, "undone", why=f"{why}; a probe found that it did not happen")
 
     def _doubt(
-        self, move: Perform | PickUp, command: Change, link: Link, kept: Kept, why: str
+        self, move: Perform | PickUp, command: Change, link: Link, kept: FateLocation, why: str
     ) -> Settled:
         """No outcome is on the host: the change's own probe may know.
 

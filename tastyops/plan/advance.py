@@ -27,7 +27,7 @@ from tastyops.plan.generator_cache import LiveLanes
 from tastyops.plan.log_sentences import step_label
 from tastyops.plan.moves import Append, Halt, Move
 from tastyops.plan.plan import Plan, lane_names
-from tastyops.plan.snapshot import Now, bad_lanes
+from tastyops.plan.snapshot import Snapshot, bad_lanes
 
 JOIN = "join"
 """The action that waits for steps in the background."""
@@ -59,7 +59,7 @@ def advance(
     noted = _executed_shutdowns(plan, state)
     if noted:
         return noted
-    now = Now(plan, state, kept, busy, _stop(plan, state))
+    now = Snapshot(plan, state, kept, busy, _stop(plan, state))
     beside = _background_moves(now)
     waiting = False
     for work in plan.runbook.works:
@@ -78,7 +78,7 @@ def advance(
     return [Append(_RUN, _closing(plan, state))]
 
 
-def _work_moves(now: Now, work: Work) -> list[Move] | None:
+def _work_moves(now: Snapshot, work: Work) -> list[Move] | None:
     """The moves of an unfinished work; None while only its background is not over."""
     state = now.state
     steps = [step for step in work.steps if step.id not in now.plan.left_out]
@@ -113,7 +113,7 @@ def _work_moves(now: Now, work: Work) -> list[Move] | None:
     return _work_over(now, work, steps)
 
 
-def _joined(now: Now, step: Step) -> list[Move] | None:
+def _joined(now: Snapshot, step: Step) -> list[Move] | None:
     """What a ``join`` waits for, or what the steps it waited for ask; None when that is over."""
     for awaited in _awaited(now.plan, step):
         moves: list[Move] | None = [] if now.unfinished(awaited) else _judged(now, awaited)
@@ -122,7 +122,7 @@ def _joined(now: Now, step: Step) -> list[Move] | None:
     return None
 
 
-def _work_over(now: Now, work: Work, steps: Sequence[Step]) -> list[Move] | None:
+def _work_over(now: Snapshot, work: Work, steps: Sequence[Step]) -> list[Move] | None:
     """What is left once no step of the work is to be begun any more."""
     for step in steps:
         if step.background and any(now.state.lane(h, step.id).begun for h in now.unfinished(step)):
@@ -138,7 +138,7 @@ def _work_over(now: Now, work: Work, steps: Sequence[Step]) -> list[Move] | None
     return [Append(_RUN, _work_end(now.plan, now.state, work))]
 
 
-def _judged(now: Now, step: Step) -> list[Move] | None:
+def _judged(now: Snapshot, step: Step) -> list[Move] | None:
     """What a step that is over asks for; None when it ended well or that is decided."""
     bad = bad_lanes(now.plan, now.state, step)
     if not bad:
@@ -252,7 +252,7 @@ def _awaited(plan: Plan, step: Step) -> list[Step]:
     return [each for each in plan.runbook.steps() if each.background and each.id in wanted]
 
 
-def _background_moves(now: Now) -> list[Move]:
+def _background_moves(now: Snapshot) -> list[Move]:
     """What every step in the background does next; one whose work was given up is ended."""
     found: list[Move] = []
     for work, step in _begun_background(now):
@@ -265,7 +265,7 @@ def _background_moves(now: Now) -> list[Move]:
     return found
 
 
-def _begun_background(now: Now) -> Iterator[tuple[Work, Step]]:
+def _begun_background(now: Snapshot) -> Iterator[tuple[Work, Step]]:
     for work in now.plan.runbook.works:
         if work.number in now.state.works_started and work.number not in now.state.works:
             yield from ((work, step) for step in work.steps if step.background)

@@ -23,7 +23,7 @@ from tastyops.model.runbook import Step
 from tastyops.plan.log_sentences import step_label
 from tastyops.plan.moves import Append, AwaitWindow, Move, Parked
 from tastyops.plan.plan import lane_names
-from tastyops.plan.snapshot import Now
+from tastyops.plan.snapshot import Snapshot
 
 GO_ON, CANCEL = "go-on", "cancel"
 CHOICES = (GO_ON, CANCEL)
@@ -43,7 +43,7 @@ NOBODY = ("", "")
 """The lane that waits for the period to begin."""
 
 
-def moves(now: Now, step: Step) -> list[Move] | None:
+def moves(now: Snapshot, step: Step) -> list[Move] | None:
     """What is to be done before a step may begin, on no host of which it has; None if it may."""
     state, window = now.state, now.state.window
     if any(state.lane(host, step.id).question for host in now.plan.lanes[step.id]):
@@ -62,7 +62,7 @@ def moves(now: Now, step: Step) -> list[Move] | None:
     return [Append(at, Decided(answer, _ENTRIES[answer]))]
 
 
-def _question(now: Now, step: Step) -> Asked:
+def _question(now: Snapshot, step: Step) -> Asked:
     names = lane_names(now.plan, now.state, now.plan.lanes[step.id][0], step)
     text = f"The at-risk period is over. Go on with {step_label(step, names)} and what follows it?"
     mark = question_digest("window", step.id, now.state.window.ends)

@@ -61,7 +61,7 @@ YES = frozenset({"y", "yes", "done", "ok", "true"})
 
 
 @dataclass(frozen=True, slots=True)
-class LaneView:
+class LaneContext:
     """All that is needed to say what one lane does next."""
 
     plan: Plan
@@ -91,7 +91,7 @@ class LaneView:
         return lane_names(self.plan, self.state, self.host, self.step)
 
 
-def lane_move(view: LaneView) -> Move:
+def lane_move(view: LaneContext) -> Move:
     """What the lane does next. The lane has not ended and nothing of it is under way."""
     try:
         return _move(view)
@@ -101,7 +101,7 @@ def lane_move(view: LaneView) -> Move:
         return _end(view, Outcome.FAILED, why=error.advised)
 
 
-def _move(view: LaneView) -> Move:
+def _move(view: LaneContext) -> Move:
     lane = view.lane
     if view.stopping and (not lane.begun or lane.question or lane.again):
         return _end(view, Outcome.CANCELLED, why="cancelled before it began")
@@ -114,7 +114,7 @@ def _move(view: LaneView) -> Move:
     return _replay(view)
 
 
-def _before(view: LaneView) -> Move:
+def _before(view: LaneContext) -> Move:
     """``when`` and ``confirm``, then the first attempt."""
     step, names = view.step, view.names()
     work = view.plan.work_of(step.id)
@@ -139,7 +139,7 @@ def _confirmation(step: Step, names: Mapping[str, Any]) -> Ask:
     return Ask("confirm", rendering.render(step.confirm, names, "text"), step.approval or None)
 
 
-def _start(view: LaneView, attempt: int, names: Mapping[str, Any]) -> Move:
+def _start(view: LaneContext, attempt: int, names: Mapping[str, Any]) -> Move:
     params = _render(view, names)
     shown = {name: _shown(value) for name, value in params.items()}
     return Append(view.at(attempt=attempt), StepStarted(view.step.action, shown))
@@ -154,7 +154,7 @@ def _shown(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _again(view: LaneView) -> Move:
+def _again(view: LaneContext) -> Move:
     """The pause after an attempt that did not do, and then the next one."""
     if view.stopping:
         return _end(view, Outcome.CANCELLED, why="cancelled before it was tried again")
@@ -166,7 +166,7 @@ def _again(view: LaneView) -> Move:
     return _start(view, view.lane.attempt + 1, view.names())
 
 
-def _render(view: LaneView, names: Mapping[str, Any]) -> dict[str, Any]:
+def _render(view: LaneContext, names: Mapping[str, Any]) -> dict[str, Any]:
     """The step's parameters with every template rendered and every type checked."""
     spec, step = view.plan.spec(view.step), view.step
     values: dict[str, Any] = {}
@@ -184,7 +184,7 @@ def _render(view: LaneView, names: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _open(view: LaneView) -> Live:
+def _open(view: LaneContext) -> Live:
     """The lane's live generator, started if it is not."""
     key = (view.host, view.step.id, view.lane.attempt)
     live = view.kept.kept.get(key)
@@ -199,7 +199,7 @@ def _open(view: LaneView) -> Live:
     return live
 
 
-def _replay(view: LaneView) -> Move:
+def _replay(view: LaneContext) -> Move:
     try:
         live = _open(view)
     except Failed as error:
@@ -227,14 +227,14 @@ def _replay(view: LaneView) -> Move:
     return _finish(view, live)
 
 
-def _pick_up(view: LaneView, n: int, past: Past, command: Command) -> Move:
+def _pick_up(view: LaneContext, n: int, past: Past, command: Command) -> Move:
     if isinstance(command, Change):
         name = f"{view.step.id}.{view.lane.attempt}.{n}"
         return PickUp(view.at(n), command, past.digest, name, past.boot_id, past.record, view.step)
     return _end(view, Outcome.IN_DOUBT, why=f"command {n} was begun; no outcome is known")
 
 
-def _to_stop(view: LaneView, live: Live, past: Past | None) -> bool:
+def _to_stop(view: LaneContext, live: Live, past: Past | None) -> bool:
     """Whether the generator is to be told of a cancel instead of having its next command done.
 
     On replay that is where the journal goes on with another command than the one it yields.
@@ -244,7 +244,7 @@ def _to_stop(view: LaneView, live: Live, past: Past | None) -> bool:
     return past is None or not past.matches(live.command)
 
 
-def _first(view: LaneView, n: int, command: Command) -> Move:
+def _first(view: LaneContext, n: int, command: Command) -> Move:
     """A command met for the first time: questions and reports are events, the rest is performed."""
     at, mark = view.at(n), digest(command)
     if isinstance(command, Ask):
@@ -262,7 +262,7 @@ def _asked(question: Ask) -> Asked:
     )
 
 
-def _bad_end(view: LaneView, n: int, past: Past, command: Command) -> Move | None:
+def _bad_end(view: LaneContext, n: int, past: Past, command: Command) -> Move | None:
     """Ends that the action is not asked about: no host, no outcome, a declined confirmation."""
     settled = past.settled
     if settled is None:
@@ -304,7 +304,7 @@ def _feed(live: Live, past: Past, address: str) -> None:
         live.step(value)
 
 
-def _finish(view: LaneView, live: Live) -> Move:
+def _finish(view: LaneContext, live: Live) -> Move:
     """The generator returned or raised: retry, or end the step."""
     error = live.error
     if isinstance(error, CannotKnow):
@@ -354,12 +354,12 @@ def _cause(lane: Lane, live: Live) -> int:
     return live.sent if own else 0
 
 
-def _may_retry(view: LaneView, error: BaseException | None) -> bool:
+def _may_retry(view: LaneContext, error: BaseException | None) -> bool:
     return view.step.until is not None and isinstance(error, Failed)
 
 
 def _until(
-    view: LaneView, registered: Registered, failed: bool, why: str, cause: int
+    view: LaneContext, registered: Registered, failed: bool, why: str, cause: int
 ) -> Move | None:
     """Another attempt if ``until`` does not hold and retries are left; None when it is over."""
     step = view.step
@@ -381,13 +381,13 @@ def _until(
     return _end(view, Outcome.FAILED, registered, why=why, cause=cause)
 
 
-def _labelled(view: LaneView, entry: str | None) -> str | None:
+def _labelled(view: LaneContext, entry: str | None) -> str | None:
     many = len(view.plan.hosts) > 1 and view.host
     return f"{view.host}: {entry}" if entry and many else entry
 
 
 def _end(
-    view: LaneView,
+    view: LaneContext,
     outcome: Outcome,
     registered: Registered | None = None,
     *,

@@ -11,12 +11,12 @@ from tastyops.plan import failure_policy
 from tastyops.plan.log_sentences import step_label
 from tastyops.plan.moves import Append, Move, Parked
 from tastyops.plan.plan import lane_names
-from tastyops.plan.snapshot import Now, bad_lanes
+from tastyops.plan.snapshot import Snapshot, bad_lanes
 
 UNDO_CHOICES = ["yes", "no"]
 
 
-def of_work(now: Now, work: Work) -> list[Move] | None:
+def of_work(now: Snapshot, work: Work) -> list[Move] | None:
     """The moves that a work which was given up still needs; None when there are none."""
     given_up = [step for step in work.steps if now.given_up(step)]
     if not given_up:
@@ -33,14 +33,14 @@ def of_work(now: Now, work: Work) -> list[Move] | None:
     return moves
 
 
-def of_run(now: Now) -> list[Move] | None:
+def of_run(now: Snapshot) -> list[Move] | None:
     """The moves that a run which stops on its way still needs; None when there are none."""
     moves = _undo(now, list(now.plan.runbook.steps()))
     return _group(now, now.plan.runbook.rescue) if moves is None else moves
 
 
 def _group(
-    now: Now, steps: Iterable[Step], where: Callable[[str], bool] = lambda host: True
+    now: Snapshot, steps: Iterable[Step], where: Callable[[str], bool] = lambda host: True
 ) -> list[Move] | None:
     """Steps one after the other, until one of them fails; that ends only this group."""
     for step in steps:
@@ -52,13 +52,13 @@ def _group(
     return None
 
 
-def _where_it_failed(now: Now, step: Step) -> Callable[[str], bool]:
+def _where_it_failed(now: Snapshot, step: Step) -> Callable[[str], bool]:
     """Where a step failed, as a test on hosts; everywhere for one that has no host."""
     hosts = {host for host, bad in now.state.bad if bad == step.id}
     return lambda host: host in hosts or "" in hosts
 
 
-def _undo(now: Now, steps: Sequence[Step]) -> list[Move] | None:
+def _undo(now: Snapshot, steps: Sequence[Step]) -> list[Move] | None:
     for step in reversed(steps):
         if not step.undo:
             continue
@@ -69,7 +69,7 @@ def _undo(now: Now, steps: Sequence[Step]) -> list[Move] | None:
     return None
 
 
-def _undo_one(now: Now, step: Step, hosts: set[str]) -> list[Move] | None:
+def _undo_one(now: Snapshot, step: Step, hosts: set[str]) -> list[Move] | None:
     if not step.undo_automatic:
         at = Address(step=step.id)
         asked = now.state.undos.get(step.id)
@@ -82,14 +82,14 @@ def _undo_one(now: Now, step: Step, hosts: set[str]) -> list[Move] | None:
     return _group(now, step.undo, lambda host: host in hosts or "" in hosts)
 
 
-def _changed(now: Now, step: Step) -> set[str]:
+def _changed(now: Snapshot, step: Step) -> set[str]:
     """The hosts the step was done on, and not only found to be so."""
     lanes = ((host, now.state.lanes.get((host, step.id))) for host in now.plan.lanes[step.id])
     done = Outcome.DONE.value
     return {h for h, lane in lanes if lane and lane.ended and lane.ended.outcome == done}
 
 
-def _question(now: Now, step: Step) -> Asked:
+def _question(now: Snapshot, step: Step) -> Asked:
     names = lane_names(now.plan, now.state, now.plan.lanes[step.id][0], step)
     text = f"Undo {step_label(step, names)}?"
     mark = question_digest("undo", step.id)

@@ -10,13 +10,13 @@ from tastyops.model.outcome import Outcome
 from tastyops.model.runbook import Step
 from tastyops.plan import failure_policy
 from tastyops.plan.generator_cache import LiveLanes
-from tastyops.plan.lane import LaneView, lane_move
+from tastyops.plan.lane import LaneContext, lane_move
 from tastyops.plan.moves import Move
 from tastyops.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class Snapshot:
     """The plan, the state, and what follows from them for every step. ``stop`` ends the run."""
 
     plan: Plan
@@ -43,7 +43,7 @@ class Now:
         """What the step's lanes do next that are not under way."""
         return [
             lane_move(
-                LaneView(
+                LaneContext(
                     self.plan,
                     self.state,
                     step,
