@@ -11,8 +11,6 @@ import contextlib
 import json
 import re
 
-import pyte
-
 COLUMNS, ROWS = 80, 24
 """The terminal size that GRUB and the kernel's serial console assume."""
 
@@ -41,6 +39,9 @@ class Drawing:
     """Takes a console's bytes; keeps the text since the last look, and the screen."""
 
     def __init__(self) -> None:
+        # Loaded on use: runs without a console would spend a tenth of their start on the terminal.
+        import pyte
+
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.Stream(self._screen)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
