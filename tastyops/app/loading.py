@@ -16,10 +16,8 @@ from tastyops.model.inventory import Host, Inventory
 from tastyops.model.runbook import Runbook
 from tastyops.runbook.validation import validate
 
-RUNBOOK_FILES = "*.y*ml"
-
-Plugins = Literal["run", "named", "none"]
-"""How actions beside a runbook are treated: run, known by name only, or ignored."""
+Plugins = Literal["run", "none"]
+"""How actions beside a runbook are treated: run, or ignored."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def parse_runbook(
             return _without(beside, lambda: read(known))
         loaded = read(known, beside.keys() - known.keys())
         used = {step.action for step in loaded.runbook.every_step()}
-        if plugins == "named" or used <= known.keys():
+        if used <= known.keys():
             return loaded
         return read(registry(path.parent))
 

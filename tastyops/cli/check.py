@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from tastyops.app.inventory import DEFAULT_INVENTORY, load_inventory
-from tastyops.app.loading import RUNBOOK_FILES, load_runbook
+from tastyops.app.loading import load_runbook
+from tastyops.app.titles import RUNBOOK_FILES
 from tastyops.cli.options import filled, filled_path, inventory_argument, plugins_argument
 from tastyops.cli.verbs import module_of
 from tastyops.errors import ExitCode, InvalidFile, Place, Problem, UsageError

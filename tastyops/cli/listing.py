@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tastyops.app.inventory import load_inventory
-from tastyops.app.loading import RUNBOOK_FILES, load_runbook
 from tastyops.app.record_lookup import status_of
+from tastyops.app.titles import RUNBOOK_FILES, title_of
 from tastyops.cli.chosen_records import records_of
 from tastyops.cli.options import inventory_argument
 from tastyops.errors import ExitCode, InvalidFile, TastyopsError
@@ -32,7 +32,7 @@ def perform(args: Namespace, *, dry: bool) -> int:
     files = sorted(RUNBOOKS.glob(RUNBOOK_FILES))
     pairs = records_of(args, inventory).pairs()
     runs = [run for directory, _ in pairs for run in run_directories(directory)]
-    _show("Runbooks", (f"{file}  {_title(file, inventory)}" for file in files))
+    _show("Runbooks", (f"{file}  {_title(file)}" for file in files))
     _show("Runs", (_run_line(directory, inventory) for directory in runs))
     logs = [log.document() for _, book in pairs for log in book.all()]
     if without := [document for document in logs if not document.runs]:
@@ -54,9 +54,9 @@ def _log_line(document: Document) -> str:
     return f"{document.tag} {document.title}: {document.status}"
 
 
-def _title(file: Path, inventory: Inventory) -> str:
+def _title(file: Path) -> str:
     try:
-        return load_runbook(file, inventory, "named").runbook.title.text
+        return title_of(file)
     except InvalidFile as error:
         return as_typed(f"(not valid: {len(error.problems)} problem(s), see `invoke check {file}`)")
     except TastyopsError as error:

@@ -241,11 +241,13 @@ def test_a_practice_may_not_stand_among_public_logs(run: Run, project: Project) 
 
 
 def test_list(copied: Project, run: Run) -> None:
-    copied.write("runbooks/bad.yml", "title: x\n")
+    copied.write("runbooks/bad.yml", "title: x\ntitle: y\n")
+    copied.write("runbooks/untitled.yml", "works: []\n")
     copied.write("runbooks/odd.yaml", 'title: "\\e[31mOdd"\nhosts: none\nworks: [{work: W, steps: [{manual: x}]}]\n')
     out = run("list").out
     assert "  runbooks/kernel-upgrade.yml Emergency kernel upgrade\n" in out
-    assert "  runbooks/bad.yml (not valid: 2 problem(s), see `tastyops check runbooks/bad.yml`)\n" in out
+    assert "  runbooks/bad.yml (not valid: 1 problem(s), see `tastyops check runbooks/bad.yml`)\n" in out
+    assert "  runbooks/untitled.yml (not valid: 1 problem(s), see `tastyops check" in out
     assert "  runbooks/odd.yaml Odd\n" in out
     assert re.search(r"  \S+ \[\d{4}/001\] PRACTICE Emergency kernel upgrade: Completed\n", out)
 

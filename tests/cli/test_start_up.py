@@ -68,7 +68,7 @@ def test_hints_name_the_program_that_was_started(
 ) -> None:
     words, code = COMMANDS[name]
     project.runbook("run: 'false'")
-    project.write("runbooks/bad.yml", "title: x\n")
+    project.write("runbooks/bad.yml", "works: []\n")
     start = [sys.executable, "-m", program, *words]
     ended = subprocess.run(
         start, cwd=project.path, capture_output=True, text=True, timeout=120, check=False,
