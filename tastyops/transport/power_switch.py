@@ -144,7 +144,7 @@ class Switch:
         return PowerUnreachable(
             f"{self._name}'s power switch ({self._way.named}) cannot be reached: "
             f"{why.rstrip('.')}.",
-            still_true="It was not worked.",
+            still_true="The power switch was not operated.",
             next_step="Try its `power:` by hand; while the rack is dark nothing answers.",
         )
 

@@ -278,7 +278,7 @@ def test_an_answer_that_comes_too_late_is_not_called_one(
     finally:
         os.kill(screen.pid, signal.SIGCONT)
     assert sorted(finish(attempt, each) for each in answers) == [0, 2]
-    taken, aside = sorted(attempt.outputs[-2:], key=lambda output: "left aside" in output)
+    taken, aside = sorted(attempt.outputs[-2:], key=lambda output: "discarded" in output)
     assert "Answered as " in taken
     assert "The question was no longer open when the answer came" in aside
     assert ended(screen) == 1
