@@ -144,7 +144,7 @@ FAULTS = (
     Fault("disk1", "every request to the first disk fails", _disk1),
     Fault("initrd", "the newest initial ramdisk is truncated", _initrd),
     Fault("array", "the newest initrd does not know the array root is on", _array),
-    Fault("xfs-home", "/home is damaged; xfs_repair can mend it", _xfs_home),
+    Fault("xfs-home", "/home is damaged; xfs_repair can repair it", _xfs_home),
     Fault("fill-var", "/var is full", _fill_var),
     Fault("power", "the power is cut", _power),
     Fault("console", "the serial console hangs", _console),

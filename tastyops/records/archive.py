@@ -92,7 +92,7 @@ def write_archive(
         raise BackupFailed(
             f"{destination} cannot be written: {said}.",
             still_true="The records are as they were; nothing of the archive was kept.",
-            next_step="Make room, mend the permissions, or give another file.",
+            next_step="Make room, correct the permissions, or give another file.",
         ) from error
     return contents
 

@@ -28,7 +28,7 @@ def must_write(path: Path) -> Iterator[None]:
         raise JournalUnwritable(
             f"{path} cannot be written: {error.strerror or error}.",
             still_true="What was recorded before is intact; no further step was begun.",
-            next_step="Make room or mend the permissions, then look with `invoke show`.",
+            next_step="Make room or correct the permissions, then look with `invoke show`.",
         ) from error
 
 

@@ -129,5 +129,5 @@ def _must_remove(directory: Path) -> Iterator[None]:
         raise JournalUnwritable(
             f"{directory} cannot be removed: {error.strerror or error}.",
             still_true="What was removed before it is gone; all other runs are as they were.",
-            next_step="Mend the permissions, then `invoke prune` again.",
+            next_step="Correct the permissions, then run `invoke prune` again.",
         ) from error
