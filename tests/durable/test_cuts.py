@@ -176,7 +176,8 @@ def test_a_link_cut_at_random_bytes(
 ) -> None:
     runs = {"ssh": 6, "openssh": 3}[carrier]
     tally = sweep(servers, tmp_path, runs, capsys)
-    assert sum(tally.cuts.values()) >= runs
+    # a place is drawn from one whole run; a run that sends fewer bytes never comes to it
+    assert sum(tally.cuts.values()) > runs // 2
 
 
 @pytest.mark.long

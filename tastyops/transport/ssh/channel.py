@@ -137,7 +137,7 @@ class Shell:
         if self.hello is not None:
             raise GoneError("the shell on the host ended")
         status = self._wire.status()
-        if not self._greeted and status == -1 and not self._carrier.active:
+        if status == -1 and not self._carrier.active:
             raise GoneError("the connection was closed while the shell started")
         text = (self._wire.noise + self._early[-NOISE_BYTES:]).decode("utf-8", "replace").strip()
         if status == _NOLOGIN_STATUS and text:
